@@ -1,0 +1,64 @@
+# Everything happens in .venv; only a python3 of 3.11 or newer and a network are needed.
+#   make PYTHON=python3.12 ...   picks another interpreter for a new .venv
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install -qq --constraint constraints.txt
+
+# A stamp is written when its step is complete: a second run starts at once, a broken one starts over.
+HAVE_VENV := $(VENV)/.have-venv
+HAVE_BASE := $(VENV)/.have-base
+HAVE_DEV := $(VENV)/.have-dev
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo    color the photos in examples/ into demo/ (installs the package into .venv)"
+	@echo "make test    install everything and run the style checks, the type checker and all tests"
+	@echo "make lint    the style checks and the type checker alone"
+	@echo "make format  put all code into the house style"
+	@echo "make bench   measure speed: inference, then one training step"
+	@echo "make clean   remove .venv, demo/ and all caches"
+
+demo: $(HAVE_BASE)
+	@$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(HAVE_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(HAVE_DEV)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(HAVE_DEV)
+	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python benchmarks/train_step.py
+
+clean:
+	rm -rf $(VENV) demo build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(HAVE_VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "photochrom needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(HAVE_BASE): $(HAVE_VENV) pyproject.toml constraints.txt src/photochrom/_version.py
+	@echo "Installing photochrom into $(VENV) (once; about 50 MB) ..."
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(HAVE_DEV): $(HAVE_BASE)
+	@echo "Installing the training and test tools, with PyTorch, into $(VENV) (once; some minutes) ..."
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,64 @@
+"""photochrom: color for black-and-white photographs, on your own machine.
+
+>>> from photochrom import Colorizer
+>>> colorizer = Colorizer()  # doctest: +SKIP
+>>> colorizer.predict("photo.jpg").save("photo.color.jpg")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from photochrom._version import __version__
+from photochrom.errors import (
+    ConfigError,
+    DataError,
+    DependencyError,
+    HintError,
+    ModelError,
+    PhotochromError,
+    PhotoError,
+)
+
+if TYPE_CHECKING:
+    from photochrom.colorizer import Colorizer, Hint, Prediction
+    from photochrom.image import Photo
+    from photochrom.models import Model, ModelInfo
+
+__all__ = [
+    "Colorizer",
+    "ConfigError",
+    "DataError",
+    "DependencyError",
+    "Hint",
+    "HintError",
+    "Model",
+    "ModelError",
+    "ModelInfo",
+    "Photo",
+    "PhotoError",
+    "PhotochromError",
+    "Prediction",
+    "__version__",
+]
+
+# Loaded when first asked for: training runs on machines that have neither ONNX Runtime nor libvips.
+_HOMES = {
+    "Colorizer": "colorizer",
+    "Hint": "colorizer",
+    "Model": "models",
+    "ModelInfo": "models",
+    "Photo": "image",
+    "Prediction": "colorizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"photochrom.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'photochrom' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,460 @@
+"""The command line: parse, call, report, exit code.
+
+Exit codes: 0 all done; 1 something failed (each failure is named on stderr); 2 wrong usage;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from photochrom._version import __version__
+from photochrom.bins import TEMPERATURE
+from photochrom.errors import (
+    ConfigError,
+    DependencyError,
+    HintError,
+    PhotochromError,
+    PhotoError,
+)
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.run is None:
+        parser.print_help()
+        return 2
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except PhotochromError as error:
+        print(f"photochrom: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        print("photochrom: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `photochrom ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+# --- colorize -------------------------------------------------------------------------------------
+
+
+def _colorize(options: argparse.Namespace) -> int:
+    jobs = list(_jobs(options))
+    if not jobs:
+        print("photochrom: no photos found in the given folders", file=sys.stderr)
+        return 1
+    from tqdm import tqdm
+
+    from photochrom.colorizer import Colorizer, check_settings
+
+    colorizer = Colorizer(
+        options.model, options.device, working_size=options.size, threads=options.threads
+    )
+    hints = [_hint(text) for text in options.hint]
+    check_settings(options.temperature, options.saturation)
+    failed = 0
+    bar = tqdm(jobs, unit="photo", disable=None if len(jobs) > 1 else True)
+    written: set[Path] = set()
+    for source, target in bar:
+        try:
+            _check_target(source, target, options.force)
+            if target.absolute() in written:  # --force is for older results, not for this run's
+                raise PhotoError(f"{source}: another photo of this run became {target}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            result = colorizer.predict(source, hints)
+            result.save(target, options.temperature, options.saturation, force=options.force)
+        except (PhotoError, HintError) as error:
+            failed += 1
+            tqdm.write(f"photochrom: {error}", file=sys.stderr)
+        except (OSError, MemoryError) as error:
+            failed += 1
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            tqdm.write(f"photochrom: {source}: {reason}", file=sys.stderr)
+        else:
+            written.add(target.absolute())
+            if len(jobs) == 1 or options.verbose:
+                tqdm.write(f"{target}", file=sys.stdout)
+        bar.set_postfix(failed=failed, refresh=False)
+    if len(jobs) > 1:
+        print(f"photochrom: {len(jobs) - failed} done, {failed} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _check_target(source: Path, target: Path, force: bool) -> None:
+    """Refuse before the work what would be refused after it."""
+    if target.exists() and not force:
+        raise PhotoError(f"{source}: the result {target} exists; use --force to replace it")
+    if target.is_dir():
+        raise PhotoError(f"{source}: the result {target} is a folder")
+
+
+def _jobs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    """(source, target) for every photo asked for; folders are searched through."""
+    output = None if options.output is None else Path(options.output)
+    inputs = [Path(name) for name in options.inputs]
+    one_file = len(inputs) == 1 and not inputs[0].is_dir()
+    asks_folder = output is not None and (
+        output.is_dir() or str(options.output).endswith(("/", os.sep)) or not output.suffix
+    )
+    if output is not None and not asks_folder and not one_file:
+        raise ConfigError(f"{output}: several photos need a folder as output; end it with /")
+    for item in inputs:
+        if not item.is_dir():
+            if output is not None and not asks_folder:
+                yield item, output
+            else:
+                yield item, _target(item, item.parent if output is None else output, output is None)
+            continue
+        for source in _photos_below(item, skip=output):
+            folder = source.parent if output is None else output / source.parent.relative_to(item)
+            yield source, _target(source, folder, output is None)
+
+
+def _target(source: Path, folder: Path, beside: bool) -> Path:
+    """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
+    from photochrom.image import EXTENSIONS
+
+    suffix = source.suffix if source.suffix.lower() in EXTENSIONS else ".png"
+    return folder / f"{source.stem}{'.color' if beside else ''}{suffix}"
+
+
+_INPUT_EXTENSIONS = {
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png",
+    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+
+
+def _photos_below(folder: Path, skip: Path | None) -> Iterator[Path]:
+    """Photos of a folder tree in order; not our results, and not what lies in the output folder."""
+    for here, folders, files in os.walk(folder):
+        folders.sort()
+        if skip is not None:
+            folders[:] = [f for f in folders if (Path(here) / f).resolve() != skip.resolve()]
+        for name in sorted(files):
+            path = Path(here) / name
+            ours = path.stem.endswith(".color") or name.startswith(".")
+            if path.suffix.lower() in _INPUT_EXTENSIONS and not ours:
+                yield path
+
+
+def _hint(text: str) -> tuple[float, float, tuple[int, int, int]]:
+    parts = text.split(",")
+    try:
+        x, y, code = float(parts[0]), float(parts[1]), parts[2].removeprefix("#")
+        if len(parts) != 3 or len(code) != 6:
+            raise ValueError
+        red, green, blue = bytes.fromhex(code)
+    except (ValueError, IndexError):
+        raise HintError(f"--hint {text}: give X,Y,RRGGBB, such as 120,80,3366cc") from None
+    return x, y, (red, green, blue)
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+
+def _models(options: argparse.Namespace) -> int:
+    from photochrom.models import DEFAULT, MODELS, load_model
+
+    for row in MODELS:
+        info = load_model(row.name).info
+        default = "  (default)" if row.name == DEFAULT else ""
+        print(f"{row.name}{default}")
+        print(f"  {row.about}")
+        hints = "takes hints" if info.channels == 4 else "takes no hints"
+        print(f"  working size {info.working_size}, {hints}")
+        print(f"  license {row.license}; file {row.file}; sha256 {row.sha256}")
+        print(f"  trained on {info.training_data}")
+    return 0
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def _needs_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise DependencyError(
+            "this command needs PyTorch: pip install 'photochrom[train]'"
+        ) from None
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from photochrom.train.prepare import prepare
+
+    report = prepare(
+        options.photos,
+        options.output,
+        short_side=options.short_side,
+        max_aspect=options.max_aspect,
+        shard_size=options.shard_size,
+        quality=options.quality,
+        seed=options.seed,
+        workers=options.workers,
+        force=options.force,
+    )
+    print(report.summary())
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    _needs_torch()
+    from photochrom.train.config import TrainConfig
+    from photochrom.train.loop import CONFIG, train
+
+    run = Path(options.output)
+    values: dict[str, Any] = {}
+    if options.resume:
+        values = TrainConfig.load(run / CONFIG).to_dict()
+    elif options.config:
+        values = TrainConfig.load(Path(options.config)).to_dict()
+    given = {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(TrainConfig)
+        if getattr(options, field.name, None) is not None
+    }
+    if "steps" in given:
+        values["minutes"] = 0.0
+    elif "minutes" in given:
+        values["steps"] = 0
+    values |= given
+    config = TrainConfig.from_dict(values)
+    done = train(config, options.shards, run, resume=options.resume, device=options.device)
+    if not done:
+        print(
+            f"photochrom: stopped; go on with: photochrom train ... -o {run} --resume",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _sizes(text: str) -> tuple[tuple[float, int], ...]:
+    try:
+        pairs = []
+        for part in text.split(","):
+            share, size = part.split(":") if ":" in part else ("0", part)
+            pairs.append((float(share), int(size)))
+        return tuple(pairs)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "give SIZE, or SHARE:SIZE,... such as 0:96,0.6:128"
+        ) from None
+
+
+def _export(options: argparse.Namespace) -> int:
+    _needs_torch()
+    from photochrom.train.export import export_run
+
+    result = export_run(
+        options.run_folder,
+        options.output,
+        name=options.name,
+        rebalance=options.rebalance,
+        working_size=options.size,
+        license=options.license,
+        training_data=options.training_data,
+        photos=options.photos or (),
+        force=options.force,
+    )
+    print(f"{options.output}: {result}")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    _needs_torch()
+    from photochrom.train.export import import_published
+
+    result = import_published(
+        options.checkpoint, options.output, photos=options.photos or (), force=options.force
+    )
+    print(f"{options.output}: {result}")
+    return 0
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="photochrom",
+        description="Color for black-and-white photographs, on your own machine.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n"
+        "  photochrom colorize grandmother.jpg\n"
+        "  photochrom colorize scans/ -o color/\n"
+        "  photochrom models\n"
+        "`photochrom COMMAND --help` explains a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"photochrom {__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], help: str, examples: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    _colorize_arguments(
+        command(
+            "colorize",
+            _colorize,
+            "color photos",
+            "  photochrom colorize old.jpg                    writes old.color.jpg beside it\n"
+            "  photochrom colorize old.jpg -o new.png\n"
+            "  photochrom colorize scans/ -o color/           a folder, its structure kept\n"
+            "  photochrom colorize old.jpg --saturation 0.8   calmer\n"
+            "  photochrom colorize old.jpg --hint 310,220,3a5fcd   this spot is blue",
+        )
+    )
+    command("models", _models, "list the bundled models", "  photochrom models")
+    _prepare_arguments(
+        command(
+            "prepare",
+            _prepare,
+            "turn folders of color photos into training shards",
+            "  photochrom prepare ~/Pictures -o shards/",
+        )
+    )
+    _train_arguments(
+        command(
+            "train",
+            _train,
+            "train a network on shards",
+            "  photochrom train shards/ -o runs/first --minutes 90\n"
+            "  photochrom train shards/ -o runs/first --resume\n"
+            "  torchrun --nproc-per-node 2 -m photochrom train shards/ -o runs/two --steps 20000",
+        )
+    )
+    _export_arguments(
+        command(
+            "export",
+            _export,
+            "write a trained run as a model file",
+            "  photochrom export runs/first -o mine.onnx\n"
+            "  photochrom colorize old.jpg --model mine.onnx",
+        )
+    )
+    _import_arguments(
+        command(
+            "import",
+            _import,
+            "turn the published eccv16 checkpoint into a model file",
+            "  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx",
+        )
+    )
+    return parser
+
+
+def _colorize_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("inputs", nargs="+", metavar="INPUT", help="photo, or folder of photos")
+    p.add_argument(
+        "-o", "--output", metavar="FILE|DIR", help="where to (default: NAME.color.EXT beside INPUT)"
+    )
+    p.add_argument(
+        "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
+        help="0 vivid .. 1 muted (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument(
+        "-s", "--saturation", type=float, default=1.0, metavar="S",
+        help="factor on the colors (default: 1)",
+    )  # fmt: skip
+    p.add_argument("-m", "--model", metavar="M", help="bundled name or .onnx file (see `models`)")
+    p.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
+    p.add_argument("--size", type=int, metavar="N", help="short side that the network sees")
+    p.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="cores to use (default: all)"
+    )
+    p.add_argument(
+        "--hint", action="append", default=[], metavar="X,Y,RRGGBB",
+        help="color for a spot, pixels from the top left; may be repeated",
+    )  # fmt: skip
+    p.add_argument("-f", "--force", action="store_true", help="replace existing results")
+    p.add_argument("-v", "--verbose", action="store_true", help="print each result's name")
+
+
+def _prepare_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("photos", nargs="+", metavar="PHOTOS", help="folders of photos, or tar files")
+    p.add_argument("-o", "--output", required=True, metavar="SHARDS", help="folder for the shards")
+    p.add_argument("--short-side", type=int, default=128, help="pixels (default: %(default)s)")
+    p.add_argument(
+        "--max-aspect", type=float, default=1.5, metavar="X",
+        help="longer photos are cut to this proportion (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument("--quality", type=int, default=50, help="of WebP (default: %(default)s)")
+    p.add_argument("--shard-size", type=int, default=10000, help="photos (default: %(default)s)")
+    p.add_argument("--seed", type=int, default=0, help="of the shuffling (default: %(default)s)")
+    p.add_argument("--workers", type=int, help="processes (default: all cores)")
+    p.add_argument("-f", "--force", action="store_true", help="replace what SHARDS holds")
+
+
+def _train_arguments(p: argparse.ArgumentParser) -> None:
+    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES
+
+    p.add_argument("shards", nargs="+", metavar="SHARDS", help="tar, tar.gz, or a folder")
+    p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
+    p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    p.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
+    p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    budget = p.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, help="budget in minutes of training")
+    budget.add_argument("--steps", type=int, help="budget in optimizer steps")
+    p.add_argument("--arch", choices=ARCHITECTURES)
+    p.add_argument("--encoder", choices=ENCODERS)
+    p.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=None)
+    p.add_argument("--objective", choices=OBJECTIVES)
+    p.add_argument(
+        "--size", dest="sizes", type=_sizes, metavar="SIZES",
+        help="crop side, or SHARE:SIZE,... over the budget (default: 0:96,0.6:128)",
+    )  # fmt: skip
+    p.add_argument("--batch", type=int, help="photos a step, over all processes")
+    for name in ("lr", "encoder_lr", "weight_decay", "clip", "ema", "sigma", "rebalance", "crop",
+                 "tone", "hints", "save_every"):  # fmt: skip
+        p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
+    for name in ("warmup", "neighbors", "seed", "sample_every"):
+        p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
+    for name in ("amp", "channels_last"):
+        p.add_argument(
+            f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=None
+        )
+
+
+def _export_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("run_folder", metavar="RUN", help="folder of the run")
+    p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
+    p.add_argument("--name", help="of the model (default: the file's)")
+    p.add_argument("--rebalance", type=float, default=1.0, metavar="X",
+                   help="how much of the rebalancing to keep, 0 to 1 (default: 1)")  # fmt: skip
+    p.add_argument("--size", type=int, metavar="N", help="default working size")
+    p.add_argument("--license", default="not stated", help="stated in the file")
+    p.add_argument("--training-data", default="not stated", help="stated in the file")
+    p.add_argument("--photos", nargs="+", help="to compare on (default: the run's own)")
+    p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
+
+
+def _import_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("checkpoint", help="colorization_release_v2-*.pth")
+    p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
+    p.add_argument("--photos", nargs="+", help="to compare on (default: generated images)")
+    p.add_argument("-f", "--force", action="store_true", help="replace an existing file")

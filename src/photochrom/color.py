@@ -1,0 +1,320 @@
+"""sRGB and CIE L*a*b*, both ways, and color at constant luminance.
+
+Each constant stands here once. The white point is not a constant: it is the row sum of the matrix
+in use, so that a gray pixel has a = b = 0 *exactly* and comes back as the same gray.
+
+Sources: IEC 61966-2-1 (sRGB); CIE 15:2004, section 8.2.1 (L*a*b*); ITU-R BT.709 (primaries).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from photochrom.errors import PhotoError
+
+__all__ = [
+    "AB_MAX",
+    "L_to_luminance",
+    "WHITE",
+    "XYZ_FROM_RGB",
+    "compress_chroma",
+    "fit_gamut",
+    "from_unit",
+    "gray_to_L",
+    "lab_to_rgb",
+    "linear_to_srgb",
+    "luminance_to_L",
+    "rgb_to_L",
+    "rgb_to_lab",
+    "srgb_to_linear",
+    "to_unit",
+]
+
+Float32 = NDArray[np.float32]
+
+# IEC 61966-2-1:1999, equation 7: linear sRGB to XYZ, D65, 2 degree observer.
+XYZ_FROM_RGB = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], dtype=np.float64
+)
+# The white of *this* matrix. A rounded D65 table would tint gray (white would get b = +0.0047).
+WHITE = XYZ_FROM_RGB.sum(axis=1)
+# Rows sum to 1, so X/Xn = G + m_R (R - G) + m_B (B - G): exactly G for gray, in any precision.
+_XYZ_N = XYZ_FROM_RGB / WHITE[:, None]
+_RGB_N = np.linalg.inv(_XYZ_N)
+
+# CIE 15:2004: f(t) = t^(1/3) above (6/29)^3, a straight line below.
+_DELTA = 6.0 / 29.0
+_OFFSET = 4.0 / 29.0
+
+AB_MAX = 110.0
+"""No sRGB color has an |a| or |b| above this (the extremes are b = -107.9 and a = +98.3)."""
+
+
+# --- number formats ---------------------------------------------------------------------------
+
+
+def to_unit(values: ArrayLike) -> Float32:
+    """Pixel values as float32 in [0, 1].
+
+    Parameters
+    ----------
+    values : uint8 (0..255), uint16 (0..65535) or floating (0..1) array of any shape
+
+    Raises
+    ------
+    PhotoError
+        For any other dtype.
+    """
+    array = np.asarray(values)
+    if array.dtype == np.uint8:
+        return array.astype(np.float32) / np.float32(255)
+    if array.dtype == np.uint16:
+        return array.astype(np.float32) / np.float32(65535)
+    if np.issubdtype(array.dtype, np.floating):
+        return array.astype(np.float32, copy=False)
+    raise PhotoError(f"pixels of type {array.dtype}: use uint8, uint16 or float in [0, 1]")
+
+
+def from_unit(values: Float32, dtype: Any) -> NDArray[Any]:
+    """The inverse of `to_unit`: rounded for integer types, clipped to [0, 1] for all."""
+    kind = np.dtype(dtype)
+    clipped = np.clip(values, 0.0, 1.0)
+    if kind == np.uint8:
+        return (clipped * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    if kind == np.uint16:
+        return (clipped * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+    if np.issubdtype(kind, np.floating):
+        return clipped.astype(kind, copy=False)
+    raise PhotoError(f"pixels of type {kind}: use uint8, uint16 or float in [0, 1]")
+
+
+# --- sRGB transfer curve (IEC 61966-2-1, equations 5 and 6) -----------------------------------
+
+
+def srgb_to_linear(values: ArrayLike) -> Float32:
+    """Encoded sRGB to linear light.
+
+    Parameters
+    ----------
+    values : uint8, uint16 or float in [0, 1], any shape
+
+    Returns
+    -------
+    float32, same shape, 0..1
+
+    Notes
+    -----
+    Integer input goes through a table computed in double precision.
+    """
+    array = np.asarray(values)
+    if array.dtype in (np.uint8, np.uint16):
+        table: Float32 = _linear_table(array.dtype.itemsize)[array]
+        return table
+    return np.asarray(_decode(to_unit(array)), dtype=np.float32)
+
+
+def _decode(v: Any) -> Any:
+    return np.where(v <= 0.04045, v / 12.92, ((np.maximum(v, 0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+@cache
+def _linear_table(itemsize: int) -> Float32:
+    top = 256**itemsize - 1
+    table: Float32 = _decode(np.arange(top + 1, dtype=np.float64) / top).astype(np.float32)
+    table.setflags(write=False)
+    return table
+
+
+def linear_to_srgb(values: ArrayLike) -> Float32:
+    """Linear light to encoded sRGB, float32; not clipped above 1, a straight line below 0."""
+    v = np.asarray(values, dtype=np.float32)
+    power = np.maximum(v, np.float32(0.0031308)) ** np.float32(1 / 2.4)
+    return np.where(
+        v <= np.float32(0.0031308),
+        v * np.float32(12.92),
+        np.float32(1.055) * power - np.float32(0.055),
+    )
+
+
+# --- L*a*b* -----------------------------------------------------------------------------------
+
+
+def _f(t: Any) -> Any:
+    return np.where(t > _DELTA**3, np.cbrt(t), t / (3 * _DELTA**2) + _OFFSET)
+
+
+def _f_inverse(f: Float32) -> Float32:
+    return np.where(
+        f > np.float32(_DELTA),
+        f * f * f,
+        np.float32(3 * _DELTA**2) * (f - np.float32(_OFFSET)),
+    )
+
+
+def luminance_to_L(luminance: ArrayLike) -> Float32:
+    """Relative luminance Y/Yn (0..1) to lightness L (0..100), float32, same shape (CIE 15:2004)."""
+    y = np.asarray(luminance, dtype=np.float32)
+    return np.asarray(np.float32(116) * _f(y) - np.float32(16), dtype=np.float32)
+
+
+def L_to_luminance(L: ArrayLike) -> Float32:
+    """Lightness L (0..100) to relative luminance Y/Yn (0..1), float32, same shape (CIE 15:2004)."""
+    f = (np.asarray(L, dtype=np.float32) + np.float32(16)) / np.float32(116)
+    return _f_inverse(f)
+
+
+def gray_to_L(gray: ArrayLike) -> Float32:
+    """Gray levels (sRGB-encoded; uint8, uint16 or float in [0, 1]) to L, float32, 0..100."""
+    array = np.asarray(gray)
+    if array.dtype in (np.uint8, np.uint16):
+        table: Float32 = _L_table(array.dtype.itemsize)[array]
+        return table
+    return luminance_to_L(srgb_to_linear(array))
+
+
+@cache
+def _L_table(itemsize: int) -> Float32:
+    top = 256**itemsize - 1
+    linear = _decode(np.arange(top + 1, dtype=np.float64) / top)
+    table: Float32 = np.asarray(116 * _f(linear) - 16, dtype=np.float32)
+    table.setflags(write=False)
+    return table
+
+
+def _weighted(rgb: Float32, row: int) -> Float32:
+    """X/Xn, Y/Yn or Z/Zn of linear rgb, exact for gray."""
+    r, g, b = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    m = _XYZ_N[row].astype(np.float32)
+    return np.asarray(g + m[0] * (r - g) + m[2] * (b - g), dtype=np.float32)
+
+
+def rgb_to_L(rgb: ArrayLike) -> Float32:
+    """Lightness of an image.
+
+    Parameters
+    ----------
+    rgb : (..., 3) sRGB-encoded; uint8, uint16 or float in [0, 1]
+
+    Returns
+    -------
+    L : float32 (...), 0..100
+    """
+    return luminance_to_L(_weighted(srgb_to_linear(rgb), 1))
+
+
+def rgb_to_lab(rgb: ArrayLike) -> Float32:
+    """sRGB to CIE L*a*b* (D65, 2 degree observer).
+
+    Parameters
+    ----------
+    rgb : (..., 3) sRGB-encoded; uint8, uint16 or float in [0, 1]
+
+    Returns
+    -------
+    lab : float32 (..., 3); L in 0..100, a and b in about -110..110, exactly 0 for gray
+
+    Source: CIE 15:2004, section 8.2.1; IEC 61966-2-1.
+    """
+    linear = srgb_to_linear(rgb)
+    fx, fy, fz = (_f(_weighted(linear, row)) for row in range(3))
+    lab = np.empty(linear.shape, dtype=np.float32)
+    lab[..., 0] = np.float32(116) * fy - np.float32(16)
+    lab[..., 1] = np.float32(500) * (fx - fy)
+    lab[..., 2] = np.float32(200) * (fy - fz)
+    return lab
+
+
+def _lab_to_linear(L: Float32, a: Float32, b: Float32) -> tuple[Float32, tuple[Float32, ...]]:
+    """Luminance Y/Yn, and linear r, g, b; each (...)."""
+    fy = (L + np.float32(16)) * np.float32(1 / 116)
+    y = _f_inverse(fy)
+    dx = _f_inverse(fy + a * np.float32(1 / 500)) - y
+    dz = _f_inverse(fy - b * np.float32(1 / 200)) - y
+    m = _RGB_N.astype(np.float32)
+    return y, tuple(y + m[c, 0] * dx + m[c, 2] * dz for c in range(3))
+
+
+def compress_chroma(rgb: tuple[Float32, ...], luminance: Float32) -> tuple[Float32, ...]:
+    """Bring linear rgb into the cube by going towards the gray of the same luminance.
+
+    Clipping, the usual way, changes the luminance. Y is linear in rgb and the gray (Y, Y, Y) has
+    the same Y, so every point of the straight line from the color to that gray has it too; where
+    the line enters the cube has a closed form.
+
+    Parameters
+    ----------
+    rgb : three float32 arrays (...), linear light, any range
+    luminance : float32 (...), Y/Yn in 0..1
+
+    Returns
+    -------
+    three float32 arrays (...), each in [0, 1] up to rounding
+    """
+    r, g, b = (channel - luminance for channel in rgb)
+    tiny = np.float32(1e-12)
+    up = np.maximum(np.maximum(np.maximum(r, g), b), tiny)
+    down = np.maximum(-np.minimum(np.minimum(r, g), b), tiny)
+    scale = np.minimum(np.minimum((1 - luminance) / up, luminance / down), np.float32(1))
+    return tuple(luminance + scale * channel for channel in (r, g, b))
+
+
+def fit_gamut(L: ArrayLike, ab: ArrayLike, dtype: Any = np.float32) -> NDArray[Any]:
+    """Encoded sRGB of (L, ab) with L kept: chroma gives way where a color lies outside sRGB.
+
+    Parameters
+    ----------
+    L : (...), 0..100
+    ab : (..., 2)
+    dtype : of the result; uint8 (0..255), uint16 (0..65535) or floating (0..1)
+
+    Returns
+    -------
+    rgb : dtype (..., 3)
+    """
+    lightness = np.asarray(L, dtype=np.float32)
+    chroma = np.asarray(ab, dtype=np.float32)
+    y, rgb = _lab_to_linear(lightness, chroma[..., 0], chroma[..., 1])
+    linear = compress_chroma(rgb, np.clip(y, 0, 1))
+    out = np.empty((*lightness.shape, 3), dtype=dtype)
+    for c, channel in enumerate(linear):
+        out[..., c] = _encode(channel, out.dtype)
+    return out
+
+
+_FINE = 65535
+
+
+def _encode(linear: Float32, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype == np.uint8:
+        # A step of 8 bits spans at least 19 of these 65536 steps: the table is exact enough.
+        index = np.clip(linear, 0, 1) * np.float32(_FINE) + np.float32(0.5)
+        codes: NDArray[Any] = _uint8_table()[index.astype(np.uint16)]
+        return codes
+    return from_unit(linear_to_srgb(linear), dtype)
+
+
+@cache
+def _uint8_table() -> NDArray[np.uint8]:
+    table = from_unit(linear_to_srgb(np.arange(_FINE + 1) / _FINE), np.uint8).astype(np.uint8)
+    table.setflags(write=False)
+    return table
+
+
+def lab_to_rgb(lab: ArrayLike) -> Float32:
+    """CIE L*a*b* to encoded sRGB, not clipped: values outside [0, 1] are outside the gamut.
+
+    Parameters
+    ----------
+    lab : (..., 3)
+
+    Returns
+    -------
+    rgb : float32 (..., 3)
+    """
+    array = np.asarray(lab, dtype=np.float32)
+    _, linear = _lab_to_linear(array[..., 0], array[..., 1], array[..., 2])
+    return linear_to_srgb(np.stack(linear, axis=-1))

@@ -1,0 +1,481 @@
+"""The main path: photo -> L -> distribution -> ab -> photo.
+
+`Colorizer.predict` runs the network once. What it returns, a `Prediction`, holds the distribution
+over the 313 colors for every pixel, and answers from it: render, candidates, palette, uncertainty.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom import bins, color
+from photochrom.errors import ConfigError, HintError
+from photochrom.image import Photo, open_photo, write_photo
+from photochrom.models import STRIDE, Model, ModelInfo, load_model
+from photochrom.upsample import Upsampler, area_shrink, box_mean
+
+__all__ = ["Colorizer", "Hint", "Prediction"]
+
+Float32 = NDArray[np.float32]
+Hint = tuple[float, float, Sequence[float]]
+"""(x, y, (r, g, b)): x to the right and y down in pixels of the photo, color as sRGB in 0..255."""
+
+MAX_ASPECT = 6
+"""Longer photos are squeezed to this for the network; the result keeps its proportions."""
+HINT_RADIUS = 1
+"""A hint covers the (2 r + 1)^2 pixels of the network's input about its place."""
+
+
+class Colorizer:
+    """Colors gray photographs with one model, loaded once.
+
+    Parameters
+    ----------
+    model : name of a bundled model, or path of an .onnx file; None for the default model
+    device : "cpu" or "cuda"
+    working_size : short side of what the network sees, pixels, a multiple of the model's
+        `multiple`; None for the model's own
+    threads : cores to use on the CPU; 0 for all
+
+    Raises
+    ------
+    ModelError
+        The model is missing, damaged or not ours, or the device is not there.
+    ConfigError
+        A working size that the model cannot take.
+
+    Examples
+    --------
+    >>> result = Colorizer().predict("grandmother.jpg")  # doctest: +SKIP
+    >>> result.save("grandmother.color.jpg")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        device: str = "cpu",
+        *,
+        working_size: int | None = None,
+        threads: int = 0,
+    ) -> None:
+        self.model: Model = load_model(model, device, threads)
+        info = self.model.info
+        self.working_size = info.working_size if working_size is None else working_size
+        if not 0 < self.working_size <= 1024 or self.working_size % info.multiple:
+            raise ConfigError(
+                f"working size {self.working_size}: must be a multiple of {info.multiple}, "
+                "at most 1024"
+            )
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model says of itself."""
+        return self.model.info
+
+    def predict(self, photo: Any, hints: Sequence[Hint] = ()) -> Prediction:
+        """Run the network on a photo, once.
+
+        Parameters
+        ----------
+        photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
+            uint16 or float in [0, 1]; of a color photo only the lightness is used
+        hints : colors for places, (x, y, (r, g, b)) with the color as sRGB in 0..255; of the color
+            only a and b are used. They are followed and spread by the network.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        PhotoError
+            The photo cannot be read or used.
+        HintError
+            A hint lies outside the photo or is no color, or the model takes none.
+        """
+        opened = photo if isinstance(photo, Photo) else open_photo(photo)
+        L = lightness(opened)
+        frame = Frame.of(L.shape[0], L.shape[1], self.working_size, self.info.multiple)
+        x = network_input(L, frame, self.info, check_hints(hints, opened, self.info))
+        logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        return Prediction(opened, L, logits, self.info)
+
+
+# --- photo to network input -------------------------------------------------------------------
+
+
+def lightness(photo: Photo) -> Float32:
+    """L of a photo: float32 (H, W), 0..100."""
+    pixels = photo.pixels
+    if pixels.shape[2] == 1:
+        return color.gray_to_L(pixels[..., 0])
+    # By strips: the intermediate float planes of a large color photo would not fit in the cache.
+    L = np.empty(pixels.shape[:2], dtype=np.float32)
+    _strips(L.shape, lambda rows: L.__setitem__(rows, color.rgb_to_L(pixels[rows])))
+    return L
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The photo's (height, width) in the network's input, which is padded to (rows, columns)."""
+
+    height: int
+    width: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, photo_height: int, photo_width: int, size: int, multiple: int) -> Frame:
+        """Short side `size`, the other in proportion (to 4 pixels), padded to the multiple."""
+        short, long = sorted((photo_height, photo_width))
+        aspect = min(long / short, MAX_ASPECT)
+        other = max(size, STRIDE * round(size * aspect / STRIDE))
+        height, width = (size, other) if photo_height <= photo_width else (other, size)
+        return cls(height, width, *(-(-side // multiple) * multiple for side in (height, width)))
+
+
+def network_input(
+    L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[tuple[float, float, Float32]]
+) -> Float32:
+    """The network's input, float32 (channels, rows, columns): normalized L, and the hints.
+
+    Hints are (x, y, ab) with x and y as shares of the photo in [0, 1).
+    """
+    small = area_shrink(L, (frame.height, frame.width))
+    margin = ((0, frame.rows - frame.height), (0, frame.columns - frame.width))
+    # Mirrored where there is enough to mirror: a hard edge of black would look like an object.
+    enough = all(m <= side for (_, m), side in zip(margin, small.shape, strict=True))
+    padded = np.pad(small, margin, mode="symmetric" if enough else "edge")
+    x = np.zeros((info.channels, frame.rows, frame.columns), dtype=np.float32)
+    x[0] = (padded - info.L_center) / info.L_scale
+    for share_x, share_y, ab in hints:
+        row, column = int(share_y * frame.height), int(share_x * frame.width)
+        near = (
+            slice(max(0, row - HINT_RADIUS), row + HINT_RADIUS + 1),
+            slice(max(0, column - HINT_RADIUS), column + HINT_RADIUS + 1),
+        )
+        x[1:3, *near] = ab[:, None, None] / info.ab_scale
+        x[3, *near] = 1
+    return x
+
+
+def check_hints(
+    hints: Sequence[Hint], photo: Photo, info: ModelInfo
+) -> list[tuple[float, float, Float32]]:
+    """Hints as (x share, y share, ab); see `Colorizer.predict` for the errors."""
+    if len(hints) and info.channels != 4:
+        raise HintError(f"the model {info.name} takes no hints; use a photochrom model")
+    checked = []
+    for n, hint in enumerate(hints, 1):
+        try:
+            x, y, rgb = hint
+            x, y = float(x), float(y)
+            values = np.array([float(v) for v in rgb], dtype=np.float32)
+        except (TypeError, ValueError):
+            raise HintError(f"hint {n}: {hint!r} is not (x, y, (r, g, b))") from None
+        if not (0 <= x < photo.width and 0 <= y < photo.height):
+            raise HintError(
+                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {photo.width} x {photo.height}"
+            )
+        if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
+            raise HintError(f"hint {n}: {tuple(rgb)!r} is no color; give r, g, b in 0..255")
+        ab = color.rgb_to_lab(values / np.float32(255))[1:]
+        checked.append(((x + 0.5) / photo.width, (y + 0.5) / photo.height, ab))
+    return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]
+
+
+def check_settings(temperature: float, saturation: float) -> None:
+    """Raise ConfigError for a temperature or saturation that is negative or not finite."""
+    for name, value in (("temperature", temperature), ("saturation", saturation)):
+        if not (np.isfinite(value) and value >= 0):
+            raise ConfigError(f"{name} = {value}: must be a number not below 0")
+
+
+# --- the distribution and what it answers -----------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The distribution over colors for every pixel of a photo, and its answers.
+
+    None of its methods runs the network.
+
+    Attributes
+    ----------
+    photo : the photo that was read
+    L : float32 (H, W), 0..100
+    logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
+    info : of the model
+    """
+
+    photo: Photo
+    L: Float32
+    logits: Float32
+    info: ModelInfo
+
+    def ab(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Float32:
+        """Color at the network's resolution: float32 (h, w, 2).
+
+        Parameters
+        ----------
+        temperature : T of the annealed mean; 0 is the mode (vivid), 1 the mean (muted)
+        saturation : factor on a and b
+
+        Raises
+        ------
+        ConfigError
+            A negative or not finite temperature or saturation.
+
+        Source: the paper, section 2.3.
+        """
+        check_settings(temperature, saturation)
+        if self.info.regression:
+            ab = np.moveaxis(self.logits, 0, -1) * np.float32(self.info.ab_scale)
+        else:
+            ab = bins.annealed_mean(self.logits, temperature, self.info.bins)
+        return ab * np.float32(saturation)
+
+    def render(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Any:
+        """The photo in color, at full size, with its own L.
+
+        Parameters
+        ----------
+        temperature : T of the annealed mean; lower is more vivid, higher more muted
+        saturation : factor on the colors
+
+        Returns
+        -------
+        What went in: an array (H, W, 3 or 4) of the same dtype for an array or a file, a PIL image
+        for a PIL image; alpha is kept.
+        """
+        return self.photo.restore(self._rgb(temperature, saturation))
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        temperature: float = bins.TEMPERATURE,
+        saturation: float = 1.0,
+        *,
+        force: bool = False,
+    ) -> None:
+        """Render into a file; its extension decides the format. See `image.write_photo`.
+
+        Raises
+        ------
+        PhotoError
+            The file exists (and not `force`), or cannot be written.
+        """
+        rgb = self._rgb(temperature, saturation)
+        write_photo(path, rgb, self.photo, force=force, model=self.info.name)
+
+    def candidates(
+        self,
+        n: int = 4,
+        seed: int = 0,
+        temperature: float = bins.TEMPERATURE,
+        saturation: float = 1.0,
+    ) -> list[Any]:
+        """n different plausible colorings, each coherent over its objects, rendered as by `render`.
+
+        See `variants`, which gives them as predictions.
+        """
+        return [v.render(temperature, saturation) for v in self.variants(n, seed)]
+
+    def variants(self, n: int = 4, seed: int = 0) -> list[Prediction]:
+        """n predictions, each leaning towards other colors that the distribution holds.
+
+        One random field over the *colors* (not over the pixels) is added to the logits of every
+        pixel. Adding Gumbel noise to logits and taking the mode draws a sample; pixels that share
+        the noise make the same choice where they have the same alternatives, so that an object
+        stays whole, and a pixel that is sure of its color keeps it. The noise is smooth over the
+        ab plane, for it is to choose between colors, not between neighboring bins; and only colors
+        of the nucleus, the likeliest that make up most of a pixel's probability, can be chosen. Of
+        many draws those are kept that differ most from the first coloring and from each other.
+
+        Parameters
+        ----------
+        n : how many, at least 1
+        seed : equal seeds give equal variants
+
+        Sources: E. J. Gumbel, 1954 (the maximum of perturbed logits is a sample); Holtzman et al.,
+        "The Curious Case of Neural Text Degeneration", 2020 (nucleus).
+        """
+        if n < 1:
+            raise ConfigError(f"n = {n}: must be at least 1")
+        self._needs_distribution("alternatives")
+        logits = self._nucleus()
+        fields = _color_fields(self.info.bins, max(48, 8 * n), seed)
+        # Coarse maps suffice to compare colorings.
+        step = max(1, round(min(logits.shape[1:]) / 24))
+        base, *maps = _means(logits[:, ::step, ::step], fields, self.info.bins)
+        return [
+            replace(self, logits=logits + fields[i][:, None, None])
+            for i in _most_different(base, np.stack(maps), n)
+        ]
+
+    def uncertainty(self) -> Float32:
+        """Entropy of the distribution in bits, float32 (h, w) at the network's resolution.
+
+        0 where the model is sure, at most log2(313) = 8.3. The rebalancing of rare colors is taken
+        off first, so it is the model's honest uncertainty.
+        """
+        self._needs_distribution("uncertainty")
+        return bins.entropy(self._honest)
+
+    def palette(self, x: float, y: float, n: int = 6) -> list[tuple[tuple[int, int, int], float]]:
+        """The likely colors of one spot, most likely first.
+
+        Parameters
+        ----------
+        x, y : the spot, pixels of the photo, x to the right and y down
+        n : how many at most
+
+        Returns
+        -------
+        [((r, g, b), probability), ...] : sRGB in 0..255 at the spot's own L; neighboring bins are
+        taken together, so the probabilities sum to at most 1. Rebalancing is taken off.
+
+        Raises
+        ------
+        HintError
+            The spot lies outside the photo.
+        """
+        self._needs_distribution("palette")
+        height, width = self.L.shape
+        if not (0 <= x < width and 0 <= y < height):
+            raise HintError(f"({x:g}, {y:g}) lies outside the photo of {width} x {height}")
+        h, w = self.logits.shape[1:]
+        row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
+        p = bins.softmax(self._honest[:, min(row, h - 1), min(column, w - 1)])
+        L = self.L[int(y), int(x)]
+        colors: list[tuple[tuple[int, int, int], float]] = []
+        for center, share in _modes(p, self.info.bins, n):
+            r, g, b = (int(v) for v in color.fit_gamut(L, center, np.uint8))
+            colors.append(((r, g, b), share))
+        return colors
+
+    # --- inside ---
+
+    def _needs_distribution(self, what: str) -> None:
+        if self.info.regression:
+            raise ConfigError(f"the model {self.info.name} is a regression: it has no {what}")
+
+    @cached_property
+    def _honest(self) -> Float32:
+        """Logits without the rebalancing: a weighted cross entropy learns p w, up to a constant."""
+        return self.logits - self.info.log_weights[:, None, None]
+
+    def _nucleus(self) -> Float32:
+        """Logits in which colors beyond the likeliest NUCLEUS of the probability are held down."""
+        p = box_mean(bins.softmax(self._honest))  # over neighbors, or single pixels would fall out
+        falling = -np.sort(-p, axis=0)
+        count = (np.cumsum(falling, axis=0) < NUCLEUS).sum(axis=0, keepdims=True)
+        least = np.take_along_axis(falling, count, axis=0)
+        return np.where(p >= least, self.logits, self.logits - np.float32(12))
+
+    @cached_property
+    def _upsampler(self) -> Upsampler:
+        h, w = self.logits.shape[1:]
+        return Upsampler(self.L, (h, w))
+
+    def _rgb(self, temperature: float, saturation: float) -> NDArray[Any]:
+        """(H, W, 3) in the photo's own dtype."""
+        upsampler = self._upsampler
+        fitted = upsampler.fit(self.ab(temperature, saturation))
+        dtype = self.photo.pixels.dtype
+        out = np.empty((*self.L.shape, 3), dtype=dtype)
+
+        def rejoin(rows: slice) -> None:
+            ab = np.stack(upsampler.rows(fitted, rows.start, rows.stop), axis=-1)
+            out[rows] = color.fit_gamut(self.L[rows], ab, dtype)
+
+        _strips(self.L.shape, rejoin)
+        return out
+
+
+def _strips(shape: tuple[int, ...], work: Any, pixels: int = 1 << 16) -> None:
+    """Call work(slice of rows) over all rows, on all cores (NumPy frees the interpreter lock)."""
+    height, width = shape
+    rows = max(1, pixels // max(width, 1))
+    parts = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+    if len(parts) == 1:
+        work(parts[0])
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(work, parts))
+
+
+FIELD_WIDTH = 25.0
+"""Correlation length in ab units of the fields that `variants` adds: nearer colors go together."""
+FIELD_STRENGTH = 1.6
+"""Standard deviation of those fields in nats; that of Gumbel noise is pi / sqrt(6) = 1.28."""
+NUCLEUS = 0.65
+"""Share of a pixel's probability that the colors open to `variants` make up."""
+
+
+def _color_fields(centers: Float32, n: int, seed: int) -> Float32:
+    """Smooth random fields over the bins, float32 (n, Q), mean 0."""
+    rng = np.random.default_rng(seed)
+    d2 = ((centers[:, None, :] - centers[None, :, :]) ** 2).sum(axis=-1)
+    kernel = np.exp(-d2 / (FIELD_WIDTH**2))
+    kernel /= np.sqrt((kernel**2).sum(axis=1, keepdims=True))  # unit variance everywhere
+    fields = rng.standard_normal((n, len(centers))) @ kernel.T
+    return np.asarray(FIELD_STRENGTH * fields, dtype=np.float32)
+
+
+def _means(logits: Float32, fields: Float32, centers: Float32) -> Float32:
+    """Annealed means ab (1 + n, pixels, 2) of logits (Q, h, w): plain first, then with each field.
+
+    exp((z + f) / T) = exp(z / T) exp(f / T): all of them are one product of matrices.
+    """
+    z = logits.reshape(len(logits), -1)
+    p = np.exp((z - z.max(axis=0)) / np.float32(bins.TEMPERATURE))
+    plain = np.zeros_like(fields[:1])
+    tilt = np.exp(np.concatenate([plain, fields]) / np.float32(bins.TEMPERATURE))
+    total = tilt @ p
+    return np.stack([(tilt * c) @ p / total for c in centers.T], axis=-1)
+
+
+def _most_different(base: Float32, maps: Float32, n: int) -> list[int]:
+    """Greedily n of the maps (N, pixels, 2), each farthest from base and those before it."""
+    chroma = np.linalg.norm(maps, axis=-1).mean(axis=1)
+    # A coloring that only fades differs as well, but nobody asked for it: those come last.
+    faded = chroma < 0.8 * np.linalg.norm(base, axis=-1).mean()
+    distance = np.full(len(maps), np.inf)
+    chosen: list[int] = []
+    last = base
+    for _ in range(n):
+        distance = np.minimum(distance, np.linalg.norm(maps - last, axis=-1).mean(axis=1))
+        distance[chosen] = -np.inf
+        best = int(np.argmax(np.where(faded, distance - 1e3, distance)))
+        chosen.append(best)
+        last = maps[best]
+    return chosen
+
+
+MODE_RADIUS = 15.0
+"""`palette` takes bins within this distance (ab units) of a likeliest bin for the same color."""
+
+
+def _modes(p: Float32, centers: Float32, n: int) -> list[tuple[Float32, float]]:
+    """The n heaviest clusters of a distribution over bins: (mean ab, share), heaviest first."""
+    left = p.astype(np.float64)
+    found = []
+    for _ in range(n):
+        top = int(left.argmax())
+        near = np.linalg.norm(centers - centers[top], axis=1) <= MODE_RADIUS
+        mass = float((left * near).sum())
+        if mass < 0.005:
+            break
+        center = (left * near) @ centers / mass
+        found.append((center.astype(np.float32), mass))
+        left[near] = 0
+    return sorted(found, key=lambda mode: -mode[1])

@@ -1,0 +1,54 @@
+"""Every error that photochrom raises on purpose.
+
+::
+
+    PhotochromError
+    ├── PhotoError        a photograph cannot be read, used or written
+    ├── HintError         a hint lies outside the photo or is not a color
+    ├── ModelError        a model file is missing, damaged or not ours
+    ├── ConfigError       a setting is unknown or out of range
+    ├── DataError         a training shard or run folder cannot be used
+    └── DependencyError   an optional extra is not installed
+
+The message is for the user: it names the file and says what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "DependencyError",
+    "HintError",
+    "ModelError",
+    "PhotoError",
+    "PhotochromError",
+]
+
+
+class PhotochromError(Exception):
+    """Base class: catch this to catch all that photochrom raises on purpose."""
+
+
+class PhotoError(PhotochromError):
+    """A photograph cannot be read, used or written."""
+
+
+class HintError(PhotochromError):
+    """A color hint lies outside the photo or is not a color."""
+
+
+class ModelError(PhotochromError):
+    """A model file is missing, damaged or was not made by photochrom."""
+
+
+class ConfigError(PhotochromError):
+    """A setting is unknown or its value is out of range."""
+
+
+class DataError(PhotochromError):
+    """A training shard, its prior or a run folder cannot be used."""
+
+
+class DependencyError(PhotochromError):
+    """An optional extra is needed and not installed."""

@@ -1,0 +1,211 @@
+"""Model files: the table of bundled ones, and any ONNX file that `photochrom export` wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from photochrom.errors import ModelError
+
+__all__ = ["DEFAULT", "MODELS", "BundledModel", "Model", "ModelInfo", "load_model"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+FORMAT = 1
+"""Version of the metadata below; a file with another one is refused."""
+METADATA_KEY = "photochrom"
+STRIDE = 4
+MAX_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """One row of the table of models that come with the package."""
+
+    name: str
+    file: str
+    sha256: str
+    license: str
+    about: str
+
+
+MODELS = (
+    BundledModel(
+        name="photochrom-1",
+        file="photochrom-1.onnx",
+        sha256="17955a982c4135be21d9c21df02de4011a245dfef3b47c75f4a60bea3913723b",
+        license="Apache-2.0",
+        about="EfficientNet-Lite encoder, attention, 313 colors; general photographs",
+    ),
+)
+DEFAULT = MODELS[0].name
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself."""
+
+    name: str
+    arch: str
+    version: str
+    """Of photochrom, when it was exported."""
+    license: str
+    training_data: str
+    channels: int
+    """4 (L and hints) or 1 (L alone)."""
+    multiple: int
+    """Sides of the input are multiples of this."""
+    L_center: float
+    L_scale: float
+    """The network sees (L - L_center) / L_scale."""
+    ab_scale: float
+    """Hints are ab / ab_scale."""
+    working_size: int
+    """Short side of the input, pixels, unless the user sets another."""
+    bins: NDArray[np.float32]
+    """(Q, 2) ab of each logit; for a regression, empty: the two outputs are ab / ab_scale."""
+    log_weights: NDArray[np.float32]
+    """(Q,) by how much rebalancing raised each logit; taken off, they are honest probabilities."""
+
+    @property
+    def regression(self) -> bool:
+        """Whether the outputs are ab itself and not a distribution over bins."""
+        return len(self.bins) == 0
+
+    def to_json(self) -> str:
+        """The metadata that an exported file carries."""
+        values = dict(vars(self), format=FORMAT)
+        values["bins"] = np.round(self.bins.astype(np.float64), 4).tolist()
+        values["log_weights"] = np.round(self.log_weights.astype(np.float64), 5).tolist()
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelInfo:
+        """Raises ValueError when something is missing, of the wrong kind, or out of range."""
+        values: Any = json.loads(text)
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise ValueError(f"metadata format is not {FORMAT}")
+        try:
+            bins = np.array(values["bins"], dtype=np.float32).reshape(-1, 2)
+            weights = np.array(values["log_weights"], dtype=np.float32)
+            info = cls(**{**values, "bins": bins, "log_weights": weights})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"metadata is incomplete: {error}") from error
+        sane = (
+            info.channels in (1, 4)
+            and 1 <= info.multiple <= 128
+            and info.multiple % STRIDE == 0
+            and all(math.isfinite(v) and v > 0 for v in (info.L_scale, info.ab_scale))
+            and 0 < info.working_size <= MAX_SIZE
+            and np.isfinite(bins).all()
+            and np.isfinite(weights).all()
+            and weights.shape == (len(bins),)
+        )
+        if not sane:
+            raise ValueError("metadata is out of range")
+        return info
+
+
+class Model:
+    """An ONNX network and what it says of itself.
+
+    Parameters
+    ----------
+    path : an .onnx file written by `photochrom export` or `photochrom import`
+    device : "cpu" or "cuda"
+    threads : cores to use on the CPU; 0 for all
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged or not ours, or the device is not there.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "cpu", threads: int = 0) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            known = ", ".join(m.name for m in MODELS)
+            raise ModelError(f"{path}: no such model file; the bundled models are: {known}")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = threads
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(self.path), options, providers=_providers(device)
+            )
+        except ModelError:
+            raise
+        except Exception as error:  # ONNX Runtime raises a class of its own for each kind of damage
+            raise ModelError(
+                f"{path}: cannot be loaded as a model; the file is damaged or is not ONNX "
+                f"({type(error).__name__})"
+            ) from error
+        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise ModelError(
+                f"{path}: is not a photochrom model; write one with `photochrom export` "
+                "or `photochrom import`"
+            )
+        try:
+            self.info = ModelInfo.from_json(text)
+        except ValueError as error:
+            raise ModelError(f"{path}: cannot be used: {error}") from error
+        self._input = self.session.get_inputs()[0].name
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (Q, H/4, W/4) of a normalized input (channels, H, W); sides as `multiple` asks.
+
+        For a regression: ab / ab_scale, (2, H/4, W/4).
+        """
+        try:
+            output = self.session.run(None, {self._input: x[None]})[0]
+        except Exception as error:
+            raise ModelError(
+                f"{self.path}: failed to run: {' '.join(str(error).split())}"
+            ) from error
+        expected = (1, len(self.info.bins) or 2, x.shape[1] // STRIDE, x.shape[2] // STRIDE)
+        logits = np.asarray(output, dtype=np.float32)
+        if logits.shape != expected or not np.isfinite(logits).all():
+            raise ModelError(f"{self.path}: gave {logits.shape}, not finite {expected}; damaged?")
+        first: NDArray[np.float32] = logits[0]
+        return first
+
+
+def _providers(device: str) -> list[str]:
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    if device == "cuda":
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise ModelError("device cuda: not available; pip install onnxruntime-gpu, or use cpu")
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    raise ModelError(f"device {device!r}: must be cpu or cuda")
+
+
+def load_model(
+    model: str | os.PathLike[str] | None = None, device: str = "cpu", threads: int = 0
+) -> Model:
+    """Load a bundled model by its name (None for the default), or a file by its path.
+
+    Raises
+    ------
+    ModelError
+        See `Model`; also when a bundled file is not the one that was released.
+    """
+    name = DEFAULT if model is None else os.fspath(model)
+    for row in MODELS:
+        if row.name == name:
+            path = WEIGHTS / row.file
+            if not path.is_file():
+                raise ModelError(f"{path}: the bundled model is missing; reinstall photochrom")
+            if hashlib.sha256(path.read_bytes()).hexdigest() != row.sha256:
+                raise ModelError(f"{path}: is not the file that was released; reinstall photochrom")
+            return Model(path, device, threads)
+    return Model(name, device, threads)

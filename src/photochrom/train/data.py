@@ -1,0 +1,233 @@
+"""From encoded photos to batches: a fixed order, crops, aged tones, simulated hints.
+
+Sample n of a run is a pure function of (photos, seed, n). So a resumed run goes on with the very
+sample at which it stopped, and a batch is the same whether one process makes it or several.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from photochrom import bins
+from photochrom.train.color import rgb_to_lab
+from photochrom.train.config import TrainConfig
+from photochrom.train.networks import AB_SCALE
+from photochrom.train.shards import PhotoStore, decode
+
+__all__ = ["Batch", "Loader", "Sample", "draw_hints", "make_batch", "make_sample", "measure_prior"]
+
+STRIDE = 4
+"""The networks' output has a quarter of the input's side."""
+HINT_MEAN = 8.0
+"""Mean number of simulated hints (Zhang et al. 2017, section 3.1: geometric with p = 1/8)."""
+HINT_PATCH = 7
+"""Largest side of a simulated hint in pixels; drawn evenly from the odd sizes up to it."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo, cropped, with what was drawn for it."""
+
+    rgb: NDArray[np.uint8]  # (S, S, 3)
+    tone: tuple[float, float, float, float]  # gamma, black, white, share of blur
+    noise: NDArray[np.float32] | None  # (S, S), L units
+    hints: tuple[tuple[int, int, int], ...]  # (row, column, radius) of square patches
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x: the network's input (B, C, S, S). ab: true color at the output's size (B, 2, S/4, S/4)."""
+
+    x: Tensor
+    ab: Tensor
+
+
+def _rng(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def draw_hints(rng: np.random.Generator, size: int) -> tuple[tuple[int, int, int], ...]:
+    """Places of simulated hints: their number geometric, their place Gaussian about the center.
+
+    Source: Zhang et al., "Real-Time User-Guided Image Colorization", 2017, section 3.1.
+    """
+    places = []
+    for _ in range(int(rng.geometric(1 / HINT_MEAN))):
+        row, column = np.clip(rng.normal(size / 2, size / 4, 2), 0, size - 1).astype(int)
+        places.append((int(row), int(column), int(rng.integers(0, HINT_PATCH // 2 + 1))))
+    return tuple(places)
+
+
+def make_sample(
+    data: bytes, size: int, config: TrainConfig, rng: np.random.Generator, name: str = "photo"
+) -> Sample:
+    """Decode one photo (`name` is for errors); crop, flip; draw its tone changes and hints."""
+    from PIL import Image
+
+    rgb = decode(data, name)
+    height, width = rgb.shape[:2]
+    side = min(height, width) * rng.uniform(config.crop, 1.0)
+    top, left = rng.uniform(0, height - side), rng.uniform(0, width - side)
+    image = Image.fromarray(rgb).resize(
+        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+    )
+    pixels = np.asarray(image)
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    tone, noise = (1.0, 0.0, 100.0, 0.0), None
+    if rng.random() < config.tone:
+        gamma = float(np.exp(rng.normal(0, 0.2)))
+        black, white = float(rng.uniform(0, 12)), float(rng.uniform(88, 100))
+        tone = (gamma, black, white, float(max(0.0, rng.uniform(-1, 1))))
+        if rng.random() < 0.5:
+            noise = rng.standard_normal((size, size), dtype=np.float32) * np.float32(
+                rng.uniform(0, 5)
+            )
+    hints = draw_hints(rng, size) if rng.random() < config.hints else ()
+    return Sample(np.ascontiguousarray(pixels), tone, noise, hints)
+
+
+# Binomial 5 x 5, about a Gaussian with sigma 1: the softness of an old lens.
+_BLUR = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+
+
+def make_batch(samples: list[Sample], channels: int, device: torch.device | str = "cpu") -> Batch:
+    """Stack samples into the network's input and the true colors.
+
+    Only L is aged: what the photo lost is what the network must see through. True colors are those
+    of the clean photo, averaged over each output pixel.
+    """
+    rgb = torch.from_numpy(np.stack([s.rgb for s in samples])).to(device).permute(0, 3, 1, 2)
+    lab = rgb_to_lab(rgb)
+    ab = lab[:, 1:]
+    L = _age(lab[:, :1], samples)
+    if channels == 1:  # eccv16
+        return Batch((L - 50) / 100, F.avg_pool2d(ab, STRIDE))
+    x = torch.zeros(len(samples), channels, *L.shape[2:], device=L.device)
+    x[:, :1] = (L - 50) / 50
+    for i, sample in enumerate(samples):
+        for row, column, radius in sample.hints:
+            rows = slice(max(0, row - radius), row + radius + 1)
+            columns = slice(max(0, column - radius), column + radius + 1)
+            x[i, 1:3, rows, columns] = (
+                ab[i, :, rows, columns].mean(dim=(1, 2), keepdim=True) / AB_SCALE
+            )
+            x[i, 3, rows, columns] = 1
+    return Batch(x, F.avg_pool2d(ab, STRIDE))
+
+
+def _age(L: Tensor, samples: list[Sample]) -> Tensor:
+    gamma, black, white, blur = torch.tensor([s.tone for s in samples], device=L.device).T.reshape(
+        4, -1, 1, 1, 1
+    )
+    kernel = _BLUR.to(L.device)
+    padded = F.pad(L, (2, 2, 2, 2), mode="reflect")
+    soft = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 5, 1)), kernel.view(1, 1, 1, 5))
+    L = L + blur * (soft - L)
+    L = black + (white - black) * (L / 100).clamp(0, 1) ** gamma
+    for i, sample in enumerate(samples):
+        if sample.noise is not None:
+            L[i, 0] += torch.from_numpy(sample.noise).to(L.device)
+    return L.clamp(0, 100)
+
+
+class Loader:
+    """Batches of a run, made ahead in a thread (Pillow and NumPy let go of the interpreter lock).
+
+    Parameters
+    ----------
+    store : the photos
+    rank, world : this process among those that share each batch
+    """
+
+    def __init__(
+        self, store: PhotoStore, config: TrainConfig, rank: int = 0, world: int = 1
+    ) -> None:
+        if config.batch % world:
+            from photochrom.errors import ConfigError
+
+            raise ConfigError(f"batch {config.batch} cannot be shared evenly by {world} processes")
+        self.store, self.config, self.rank, self.world = store, config, rank, world
+        self._epoch = -1
+        self._order: NDArray[Any] = np.empty(0, dtype=np.int64)
+
+    def index(self, n: int) -> int:
+        """Which photo is sample n: every epoch is a new permutation."""
+        epoch, place = divmod(n, len(self.store))
+        if epoch != self._epoch:
+            self._order = _rng(self.config.seed, 1, epoch).permutation(len(self.store))
+            self._epoch = epoch
+        return int(self._order[place])
+
+    def samples(self, step: int, size: int) -> list[Sample]:
+        """This process's part of the batch of a step."""
+        mine = self.config.batch // self.world
+        first = step * self.config.batch + self.rank * mine
+        return [self._sample(n, size) for n in range(first, first + mine)]
+
+    def _sample(self, n: int, size: int) -> Sample:
+        i, rng = self.index(n), _rng(self.config.seed, 2, n)
+        return make_sample(self.store.read(i), size, self.config, rng, self.store.name(i))
+
+    def prefetch(self, requests: Iterator[tuple[int, int]]) -> Generator[list[Sample], None, None]:
+        """Samples for each (step, size) asked for, prepared ahead in order.
+
+        An error while a photo is read is raised here, in the caller's thread.
+        """
+        ready: queue.Queue[list[Sample] | BaseException | None] = queue.Queue(maxsize=2)
+        stop = threading.Event()
+
+        def put(item: list[Sample] | BaseException | None) -> None:
+            while not stop.is_set():
+                try:
+                    ready.put(item, timeout=0.2)
+                    return
+                except queue.Full:
+                    continue
+
+        def work() -> None:
+            try:
+                for step, size in requests:
+                    if stop.is_set():
+                        return
+                    put(self.samples(step, size))
+                put(None)
+            except BaseException as error:
+                put(error)
+
+        thread = threading.Thread(target=work, daemon=True, name="photochrom-loader")
+        thread.start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stop.set()
+            thread.join(timeout=5)
+
+
+def measure_prior(store: PhotoStore, config: TrainConfig, photos: int = 4000) -> NDArray[Any]:
+    """The prior p over evenly spread photos of a store, float32 (313,), sum 1.
+
+    For shards that come without the `prior.npy` that `photochrom prepare` writes.
+    """
+    top = 110
+    counts = np.zeros((2 * top + 1) ** 2, dtype=np.int64)
+    for i in np.unique(np.linspace(0, len(store) - 1, min(photos, len(store))).astype(int)):
+        rgb = torch.from_numpy(decode(store.read(int(i)), store.name(int(i))))
+        rgb = rgb.permute(2, 0, 1)[None]
+        ab = F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], STRIDE).round().long().clamp(-top, top) + top
+        row = ab[0, 0] * (2 * top + 1) + ab[0, 1]
+        counts += np.bincount(row.flatten().numpy(), minlength=len(counts))
+    return bins.smooth_prior(counts.reshape(2 * top + 1, -1), config.neighbors, config.sigma)

@@ -1,0 +1,330 @@
+"""From a training run, or a published checkpoint, to one ONNX file that `Colorizer` opens.
+
+Weights are stored in 16 bits and computed with in 32. The file is written only after its results
+on photos were compared with those of the PyTorch network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import math
+import os
+import secrets
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from photochrom import bins
+from photochrom._version import __version__
+from photochrom.errors import ConfigError, DataError, DependencyError, ModelError
+from photochrom.models import MAX_SIZE, METADATA_KEY, Model, ModelInfo
+from photochrom.train.color import rgb_to_lab
+from photochrom.train.config import TrainConfig
+from photochrom.train.data import STRIDE
+from photochrom.train.loop import PRIOR, SOURCES, load_prior, load_run
+from photochrom.train.networks import AB_SCALE, load_published, output_layer
+from photochrom.train.shards import PhotoStore, decode
+
+__all__ = ["Comparison", "export_run", "import_published"]
+
+MAX_MEAN_AB = 0.15
+"""Largest mean distance in ab, over the photos compared, that 16-bit weights may make."""
+MAX_AB = 3.0
+"""Largest distance in ab at any pixel; the color difference that is just visible is about 2.3."""
+
+_OPSET = 18
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The file's results against PyTorch's: distance in ab at the default temperature."""
+
+    photos: int
+    mean_ab: float
+    max_ab: float
+    max_logit: float
+
+    def __str__(self) -> str:
+        return (
+            f"against PyTorch on {self.photos} photos: ab differs by {self.mean_ab:.4f} on average "
+            f"and {self.max_ab:.3f} at most (allowed {MAX_MEAN_AB} and {MAX_AB}); "
+            f"logits by {self.max_logit:.4f} at most"
+        )
+
+
+def export_run(
+    run: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    rebalance: float = 1.0,
+    working_size: int | None = None,
+    license: str = "not stated",
+    training_data: str = "not stated",
+    photos: Sequence[str] = (),
+    force: bool = False,
+) -> Comparison:
+    """Write a run's averaged weights as an ONNX file.
+
+    Parameters
+    ----------
+    run : folder of the run
+    output : the .onnx file
+    name : of the model; the file's stem when None
+    rebalance : how much of the class rebalancing to keep, 1 (as trained) to 0 (none). A network
+        trained with class weights w learns p w; its logits minus (1 - rebalance) log w are those of
+        p w^rebalance.
+    working_size : default short side of the input, pixels; the last training size when None
+    license, training_data : stated in the file
+    photos : shards or folders to compare on; those of the run when empty
+    force : replace an existing file
+
+    Raises
+    ------
+    ConfigError, DataError, ModelError
+        ModelError when the written model's results differ too much from PyTorch's.
+    """
+    run, output = Path(run), Path(output)
+    if not 0 <= rebalance <= 1:
+        raise ConfigError(f"rebalance = {rebalance}: must lie in [0, 1]")
+    if working_size is not None and not 0 < working_size <= MAX_SIZE:
+        raise ConfigError(f"working size {working_size}: must lie in 1..{MAX_SIZE}")
+    config, network, counters = load_run(run)
+    log_weights = np.zeros(bins.Q, dtype=np.float32)
+    if config.objective == "full":
+        w = np.log(bins.rebalancing_weights(load_prior(run / PRIOR), config.rebalance))
+        bias = output_layer(network).bias  # type: ignore[arg-type]
+        assert bias is not None
+        with torch.no_grad():
+            bias -= (1 - rebalance) * torch.from_numpy(w)
+        log_weights = (rebalance * w).astype(np.float32)
+    regression = config.objective == "regression"
+    info = _info(
+        network,
+        name=name or output.stem,
+        arch=f"{config.arch}-{config.encoder}" if config.arch == "photochrom" else config.arch,
+        license=license,
+        training_data=f"{training_data}; {_described(config, counters)}",
+        working_size=working_size or config.size_at(1.0),
+        bins=np.empty((0, 2), np.float32) if regression else bins.BINS,
+        log_weights=log_weights[:0] if regression else log_weights,
+    )
+    if not photos:
+        with contextlib.suppress(OSError, ValueError):
+            photos = json.loads((run / SOURCES).read_text())
+    return _write(network, info, output, list(photos), force)
+
+
+def _described(config: TrainConfig, counters: dict[str, Any]) -> str:
+    samples = counters["step"] * config.batch
+    return f"{config.objective}, {samples} samples, {counters['seconds'] / 3600:.2f} hours"
+
+
+def import_published(
+    checkpoint: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    photos: Sequence[str] = (),
+    force: bool = False,
+) -> Comparison:
+    """Write the authors' released PyTorch checkpoint as an ONNX file.
+
+    Parameters
+    ----------
+    checkpoint : colorization_release_v2-*.pth
+    output : the .onnx file
+    photos : shards or folders to compare on; generated images when empty
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is not the published network.
+    """
+    network, centers = load_published(os.fspath(checkpoint))
+    info = _info(
+        network,
+        name=Path(output).stem,
+        arch="eccv16",
+        license="that of the released weights (BSD-2-Clause)",
+        training_data="ImageNet, by Zhang, Isola and Efros",
+        working_size=256,
+        bins=centers.numpy(),
+        # The prior that its training used is not in the checkpoint, so nothing can be taken off.
+        log_weights=np.zeros(bins.Q, dtype=np.float32),
+    )
+    return _write(network, info, Path(output), list(photos), force)
+
+
+def _info(network: nn.Module, **values: Any) -> ModelInfo:
+    return ModelInfo(
+        version=__version__,
+        channels=int(network.in_channels),  # type: ignore[arg-type]
+        multiple=int(network.multiple),  # type: ignore[arg-type]
+        L_center=float(network.L_center),  # type: ignore[arg-type]
+        L_scale=float(network.L_scale),  # type: ignore[arg-type]
+        ab_scale=AB_SCALE,
+        **values,
+    )
+
+
+def _write(
+    network: nn.Module, info: ModelInfo, output: Path, photos: list[str], force: bool
+) -> Comparison:
+    if output.exists() and not force:
+        raise ModelError(f"{output}: exists; use --force to replace it")
+    if not output.parent.is_dir():
+        raise ModelError(f"{output}: the folder {output.parent} does not exist")
+    model = _to_onnx(network.eval())
+    _halve(model)
+    model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
+    beside = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
+    try:
+        beside.write_bytes(model.SerializeToString())
+        try:
+            result = _compare(network, Model(beside), photos)
+        except ModelError as error:
+            reason = str(error).replace(str(beside), "the file")
+            raise ModelError(f"{output}: not written, {reason}") from error
+        # Written so that NaN fails as well.
+        if not (result.mean_ab <= MAX_MEAN_AB and result.max_ab <= MAX_AB):
+            raise ModelError(f"{output}: not written, {result}")
+        beside.replace(output)
+    finally:
+        beside.unlink(missing_ok=True)
+    return result
+
+
+def _to_onnx(network: nn.Module) -> Any:
+    """The network as an ONNX graph with free batch and size."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  (torch's exporter needs it and says so less clearly)
+    except ImportError as error:
+        raise DependencyError(
+            f"exporting needs {error.name}: pip install 'photochrom[train]'"
+        ) from error
+    channels = int(network.in_channels)  # type: ignore[arg-type]
+    multiple = int(network.multiple)  # type: ignore[arg-type]
+    example = torch.zeros(2, channels, 4 * multiple, 5 * multiple)
+    free = {
+        0: torch.export.Dim("batch", min=1, max=64),
+        2: multiple * torch.export.Dim("rows", min=1, max=256),
+        3: multiple * torch.export.Dim("columns", min=1, max=256),
+    }
+    noise = io.StringIO()
+    with _quiet(), contextlib.redirect_stdout(noise), torch.no_grad():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=["input"],
+            output_names=["logits"],
+            dynamic_shapes=(free,),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    # The exporter notes with each node which source file, by its full path, it came from.
+    for part in (model.graph, *model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.checker.check_model(model)
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's deprecation warnings and log lines are not the user's business."""
+    loggers = [logging.getLogger(n) for n in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _halve(model: Any) -> None:
+    """Store large float32 weights in 16 bits, each with a cast back that ONNX Runtime folds."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or math.prod(tensor.dims) < 64:
+            continue
+        name = tensor.name
+        values = numpy_helper.to_array(tensor)
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(
+            helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.cast", to=TensorProto.FLOAT)
+        )
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)
+
+
+def _lightness(photos: list[str], multiple: int, count: int = 12) -> Iterator[NDArray[np.float32]]:
+    """L of photos to compare on, each cut to sides that the network takes."""
+    if photos:
+        store = PhotoStore(photos)
+        for i in np.unique(np.linspace(0, len(store) - 1, min(count, len(store))).astype(int)):
+            rgb = torch.from_numpy(decode(store.read(int(i)), store.name(int(i))))
+            L = rgb_to_lab(rgb.permute(2, 0, 1)[None])[0, 0].numpy()
+            height, width = (max(multiple, side // multiple * multiple) for side in L.shape)
+            if L.shape[0] >= height and L.shape[1] >= width:
+                yield L[:height, :width]
+        return
+    rng = np.random.default_rng(0)
+    for _ in range(count):  # soft blobs at several scales: the statistics of a photo, roughly
+        L = np.zeros((4 * multiple, 6 * multiple), dtype=np.float32)
+        for block in (1, 2, 4):
+            cells = rng.uniform(0, 100, (4 * block, 6 * block)).astype(np.float32)
+            L += np.kron(cells, np.ones((multiple // block,) * 2, dtype=np.float32)) / 3
+        yield L
+
+
+@torch.no_grad()
+def _compare(network: nn.Module, model: Model, photos: list[str]) -> Comparison:
+    network = network.float().eval()
+    info = model.info
+    mean: list[float] = []
+    largest = worst = 0.0
+    for n, L in enumerate(_lightness(photos, info.multiple)):
+        x = np.zeros((info.channels, *L.shape), dtype=np.float32)
+        x[0] = (L - info.L_center) / info.L_scale
+        if info.channels == 4 and n % 2:  # every other photo with a hint
+            x[1:, 8:13, 8:13] = np.array([0.5, 0.3, 1.0], dtype=np.float32)[:, None, None]
+        theirs = network(torch.from_numpy(x)[None])[0].numpy()
+        ours = model(x)
+        assert ours.shape[1:] == (L.shape[0] // STRIDE, L.shape[1] // STRIDE)
+        worst = max(worst, float(np.abs(theirs - ours).max()))
+        if info.regression:
+            distance = np.linalg.norm((theirs - ours) * info.ab_scale, axis=0)
+        else:
+            a, b = (bins.annealed_mean(z, bins=info.bins) for z in (theirs, ours))
+            distance = np.linalg.norm(a - b, axis=-1)
+        mean.append(float(distance.mean()))
+        largest = max(largest, float(distance.max()))
+    if not mean:
+        raise DataError(
+            f"no photo has sides of {info.multiple} pixels or more: give others to compare on"
+        )
+    return Comparison(len(mean), float(np.mean(mean)), largest, worst)

@@ -1,0 +1,530 @@
+"""The training loop: budget, schedule, averaged weights, checkpoints, resume, several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from photochrom import bins
+from photochrom.errors import ConfigError, DataError
+from photochrom.train.color import annealed_mean
+from photochrom.train.config import TrainConfig
+from photochrom.train.data import Loader, make_batch, measure_prior
+from photochrom.train.losses import Criterion
+from photochrom.train.networks import (
+    AB_SCALE,
+    ECCV16,
+    Photochrom,
+    build,
+    encoder_weights,
+    output_layer,
+)
+from photochrom.train.shards import PhotoStore
+
+__all__ = ["Trainer", "load_prior", "load_run", "train"]
+
+CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.json"
+PRIOR = "prior.npy"
+SOURCES = "sources.json"
+
+
+class Trainer:
+    """One run: network, averaged weights, optimizer, and how far it has come.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    store : the training photos
+    prior : float32 (313,), sum 1
+    run : folder of the run
+    device : "cpu" or "cuda[:i]"
+
+    Notes
+    -----
+    Under `torchrun` every process makes its part of each batch and gradients are averaged; the
+    result is that of one process on the joint batch.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        store: PhotoStore,
+        prior: np.ndarray[Any, Any],
+        run: Path,
+        device: str = "cpu",
+    ) -> None:
+        self.config, self.store, self.run = config, store, run
+        self.device = torch.device(device)
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world = dist.get_world_size() if dist.is_initialized() else 1
+        torch.manual_seed(config.seed)
+        self.loader = Loader(store, config, self.rank, self.world)
+        self.prior = prior
+        self.network = build(config).to(self.device)
+        self.criterion = Criterion(config, torch.from_numpy(prior).float().to(self.device))
+        self.step, self.seconds = 0, 0.0
+
+    def start(self) -> None:
+        """Initialize: pretrained encoder fitted to gray photos, output bias at the prior."""
+        network = self.network
+        if isinstance(network, Photochrom) and self.config.pretrained:
+            network.encoder.load_imagenet(encoder_weights(self.config.encoder))
+            network.to(self.device)
+        if isinstance(network, Photochrom):
+            size = self.config.size_at(1.0)
+            # The same photos in every process: the statistics must be equal.
+            alone = Loader(self.store, self.config)
+            steps = range(max(1, min(512, len(self.store)) // self.config.batch))
+            inputs = (make_batch(alone.samples(s, size), 4, self.device).x for s in steps)
+            network.encoder.calibrate([network.gray(x) for x in inputs])
+        if self.config.objective != "regression":
+            # What a network that sees nothing would learn: the (rebalanced) share of each bin.
+            share = np.maximum(self.prior, 1e-6)
+            if self.criterion.class_weights is not None:
+                share = share * self.criterion.class_weights.cpu().numpy()
+            bias = output_layer(network).bias
+            assert bias is not None
+            bias.data.copy_(torch.from_numpy(np.log(share / share.sum())))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        if self.world > 1 and isinstance(self.network, ECCV16):
+            # Its BatchNorm learns the statistics of the batch, and these must be the joint batch's.
+            if self.device.type != "cuda":
+                raise ConfigError("arch eccv16: several processes need CUDA; on the CPU use one")
+            nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
+        if self.config.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Averaged weights: every float of the state, BatchNorm statistics included.
+        self.ema = {
+            name: value.detach().clone()
+            for name, value in self.network.state_dict().items()
+            if value.is_floating_point()
+        }
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=self.config.lr, betas=(0.9, 0.99))
+        self.model: nn.Module = self.network
+        if self.world > 1:
+            self.model = DistributedDataParallel(
+                self.network, device_ids=[self.device] if self.device.type == "cuda" else None
+            )
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Matrices decay, biases and norms do not; pretrained weights learn more slowly."""
+        groups: dict[tuple[bool, bool], list[Tensor]] = {}
+        for name, p in self.network.named_parameters():
+            slow = self.config.pretrained and name.startswith("encoder.")
+            groups.setdefault((slow, p.ndim > 1), []).append(p)
+        return [
+            {
+                "params": params,
+                "scale": self.config.encoder_lr if slow else 1.0,
+                "weight_decay": self.config.weight_decay if matrix else 0.0,
+            }
+            for (slow, matrix), params in groups.items()
+        ]
+
+    # --- schedule ---
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is used, 0..1."""
+        if self.config.steps:
+            return min(1.0, self.step / self.config.steps)
+        return min(1.0, self.seconds / (60 * self.config.minutes))
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to zero over the budget."""
+        warm = min(1.0, (self.step + 1) / max(1, self.config.warmup))
+        return self.config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.progress))
+
+    def _requests(self) -> Iterator[tuple[int, int]]:
+        """What the loader makes next, until the budget is used."""
+        step = self.step
+        while self.config.steps == 0 or step < self.config.steps:
+            share = step / self.config.steps if self.config.steps else self.progress
+            yield step, self.config.size_at(share)
+            step += 1
+
+    # --- one step ---
+
+    def train_step(self, x: Tensor, ab: Tensor) -> float:
+        """Forward, backward, update, average. Returns this process's loss.
+
+        Raises
+        ------
+        ConfigError
+            The loss or its gradient is not finite; the weights are those of the step before.
+        """
+        if self.config.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        self.network.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp):
+            output = self.model(x)
+        loss: Tensor = self.criterion(output, ab)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        # The gradient is the joint batch's, so all processes stop here, or none.
+        if not math.isfinite(norm):
+            raise ConfigError(
+                f"the loss is {float(loss.detach())} and its gradient's norm {float(norm)} at step "
+                f"{self.step}: the run diverged; start another with a lower --lr"
+            )
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # A young average forgets faster, or it would remember the random start.
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        state = self.network.state_dict()
+        torch._foreach_lerp_(list(self.ema.values()), [state[name] for name in self.ema], 1 - decay)
+
+    # --- checkpoints ---
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "ema": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+            "data": self.store.fingerprint(),
+            "torch_rng": torch.get_rng_state(),
+        }
+
+    def save(self) -> None:
+        """Write the checkpoint beside the old one, then rename: a kill leaves one of them whole."""
+        if self.rank:
+            return
+        target = self.run / CHECKPOINT
+        beside = target.with_suffix(".tmp")
+        with beside.open("wb") as file:
+            torch.save(self.state(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+
+    def resume(self) -> None:
+        """Go on from the run's checkpoint.
+
+        Raises
+        ------
+        DataError
+            There is none, it is damaged, or it was trained on other photos.
+        """
+        state = _load_checkpoint(self.run)
+        if state["data"] != self.store.fingerprint():
+            raise DataError(f"{self.run}: was trained on other photos; give the same shards")
+        self.network.load_state_dict(state["network"])
+        self._prepare()
+        for name, value in state["ema"].items():
+            self.ema[name].copy_(value)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        torch.set_rng_state(state["torch_rng"])
+
+    # --- the loop ---
+
+    def fit(self, *, progress: bool = True) -> bool:
+        """Train until the budget is used. Returns False when interrupted (the state is saved)."""
+        with _Interrupt() as interrupt:
+            self._fit(interrupt, progress and self.rank == 0)
+        self.save()
+        return not interrupt.asked
+
+    def _fit(self, interrupt: _Interrupt, show: bool) -> None:
+        channels = self.network.in_channels
+        with contextlib.ExitStack() as stack:
+            bar = stack.enter_context(contextlib.closing(_Bar(self, show)))
+            board = None
+            if self.rank == 0:
+                board = stack.enter_context(contextlib.closing(_Board(self)))
+            batches = stack.enter_context(
+                contextlib.closing(self.loader.prefetch(self._requests()))
+            )
+            clock = saved = time.monotonic()
+            loss_mean = math.nan
+            for samples in batches:
+                batch = make_batch(samples, channels, self.device)
+                loss = self.train_step(batch.x, batch.ab)
+                loss_mean = loss if math.isnan(loss_mean) else 0.98 * loss_mean + 0.02 * loss
+                now = time.monotonic()
+                self.seconds += now - clock
+                clock = now
+                bar.update(loss_mean)
+                if board is not None:
+                    board.write(loss, batch.x, batch.ab)
+                if now - saved > self.config.save_every:
+                    self.save()
+                    saved = time.monotonic()
+                if self._done(interrupt):
+                    break
+
+    def _done(self, interrupt: _Interrupt) -> bool:
+        """Whether to stop here; all processes must agree, or the others would wait for this one."""
+        over = self.progress >= 1 or interrupt.asked
+        if self.world == 1:
+            return over
+        flag = torch.tensor([float(over), self.seconds], dtype=torch.float64, device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        self.seconds = float(flag[1])
+        return bool(flag[0] > 0)
+
+    def averaged(self) -> nn.Module:
+        """A copy of the network with the averaged weights, in evaluation mode."""
+        network = build(self.config)
+        network.load_state_dict({**self.network.state_dict(), **self.ema})
+        return network.to(self.device).eval()
+
+
+class _Interrupt:
+    """Ctrl-C and SIGTERM ask the loop to stop after the step; the third in a row stops it at once.
+
+    Not the second: one Ctrl-C reaches the processes of torchrun from the terminal and from it.
+    """
+
+    count = 0
+
+    @property
+    def asked(self) -> bool:
+        return self.count > 0
+
+    def __enter__(self) -> _Interrupt:
+        self._old: dict[int, Any] = {}
+        with contextlib.suppress(ValueError):  # not the main thread: leave signals alone
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 2:
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+
+class _Bar:
+    """Progress: loss, photos a second, time left."""
+
+    def __init__(self, trainer: Trainer, show: bool) -> None:
+        from tqdm import tqdm
+
+        self.trainer = trainer
+        self.began, self.first = time.monotonic(), trainer.step
+        form = "{desc} {percentage:5.1f}%|{bar}| {postfix}"
+        self.bar = tqdm(
+            total=1000, desc="train", disable=not show, bar_format=form, initial=self._now()
+        )
+
+    def _now(self) -> int:
+        return int(1000 * self.trainer.progress)
+
+    def update(self, loss: float) -> None:
+        t = self.trainer
+        spent = time.monotonic() - self.began
+        rate = (t.step - self.first) * t.config.batch / max(spent, 1e-9)
+        if t.config.steps:
+            left = (t.config.steps - t.step) * t.config.batch / max(rate, 1e-9)
+        else:
+            left = 60 * t.config.minutes - t.seconds
+        self.bar.set_postfix_str(
+            f"step {t.step}, loss {loss:.4f}, {rate:.1f} photos/s, "
+            f"{max(0, left) / 60:.1f} min left",
+            refresh=False,
+        )
+        self.bar.update(self._now() - self.bar.n)
+
+    def close(self) -> None:
+        self.bar.refresh()
+        self.bar.close()
+
+
+class _Board:
+    """TensorBoard scalars and pictures (gray, predicted, true), where TensorBoard is installed."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.writer: Any = None
+        with contextlib.suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(trainer.run / "log"))
+
+    def write(self, loss: float, x: Tensor, ab: Tensor) -> None:
+        t = self.trainer
+        if self.writer is None:
+            return
+        if t.step % 10 == 0:
+            self.writer.add_scalar("loss", loss, t.step)
+            self.writer.add_scalar("learning_rate", t.learning_rate(), t.step)
+            self.writer.add_scalar("photos_per_minute", 60 * t.step / max(t.seconds, 1e-9), t.step)
+        every = t.config.sample_every
+        if every and t.step % every == 0:
+            self.writer.add_image("gray, predicted, true", _picture(t, x[:8], ab[:8]), t.step)
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+@torch.no_grad()
+def _picture(trainer: Trainer, x: Tensor, ab: Tensor) -> np.ndarray[Any, Any]:
+    """uint8 (3, 3h, Nw): one column a sample."""
+    from photochrom.color import fit_gamut, from_unit
+
+    network = trainer.averaged()
+    output = network(x)
+    regression = trainer.config.objective == "regression"
+    predicted = output * AB_SCALE if regression else annealed_mean(output)
+    scale = float(trainer.network.L_scale)
+    L = torch.nn.functional.avg_pool2d(x[:, :1] * scale + 50, 4)[:, 0].cpu().numpy()
+    rows = []
+    for colors in (torch.zeros_like(ab), predicted, ab):
+        rgb = fit_gamut(L, colors.movedim(1, -1).cpu().numpy())
+        rows.append(np.concatenate(list(from_unit(rgb, np.uint8)), axis=1))
+    return np.concatenate(rows, axis=0).transpose(2, 0, 1)
+
+
+def _load_checkpoint(run: Path) -> dict[str, Any]:
+    path = run / CHECKPOINT
+    if not path.exists():
+        raise DataError(f"{path}: no checkpoint there; start without --resume")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise DataError(f"{path}: damaged ({type(error).__name__})") from error
+    return state
+
+
+def load_run(run: Path) -> tuple[TrainConfig, nn.Module, dict[str, Any]]:
+    """A run's config, its network with averaged weights (CPU, evaluation mode), its counters."""
+    config = TrainConfig.load(run / CONFIG)
+    state = _load_checkpoint(run)
+    network = build(config)
+    network.load_state_dict({**state["network"], **state["ema"]})
+    counters = {k: state[k] for k in ("step", "seconds", "data")}
+    return config, network.eval(), counters
+
+
+def train(
+    config: TrainConfig,
+    sources: list[str],
+    run: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    progress: bool = True,
+) -> bool:
+    """Train a run from start or checkpoint to the end of its budget.
+
+    Parameters
+    ----------
+    config : of the run; on resume it must equal the stored one except for the budget
+    sources : tar or tar.gz shards, or a folder (`PhotoStore`)
+    run : folder; gets config.json, prior.npy, checkpoint.pt and log/
+
+    Returns
+    -------
+    False when it was interrupted: `resume` goes on.
+
+    Raises
+    ------
+    ConfigError, DataError, ModelError
+    """
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    if several:
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        if device == "cuda":
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(device)
+    try:
+        store = PhotoStore(sources)
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        if rank == 0:
+            _open_run(config, sources, store, run, resume)
+        if dist.is_initialized():
+            dist.barrier()
+        trainer = Trainer(config, store, load_prior(run / PRIOR), run, device)
+        if resume:
+            trainer.resume()
+        else:
+            trainer.start()
+        return trainer.fit(progress=progress)
+    finally:
+        if several:
+            dist.destroy_process_group()
+
+
+def _open_run(
+    config: TrainConfig, sources: list[str], store: PhotoStore, run: Path, resume: bool
+) -> None:
+    """Make the run's folder, or check that it is the same run."""
+    if resume:
+        stored = TrainConfig.load(run / CONFIG).to_dict()
+        budget = ("steps", "minutes", "save_every", "sample_every")
+        for key, value in config.to_dict().items():
+            if key not in budget and json_equal(stored[key]) != json_equal(value):
+                raise ConfigError(f"{run}: was started with {key} = {stored[key]!r}, not {value!r}")
+        config.save(run / CONFIG)
+        return
+    if (run / CHECKPOINT).exists():
+        raise ConfigError(f"{run}: holds a run; use --resume to go on, or another folder")
+    run.mkdir(parents=True, exist_ok=True)
+    config.save(run / CONFIG)
+    (run / SOURCES).write_text(json.dumps([str(Path(s).resolve()) for s in sources]) + "\n")
+    np.save(run / PRIOR, _find_prior(config, sources, store))
+
+
+def json_equal(value: Any) -> Any:
+    """Tuples and lists alike."""
+    return [json_equal(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _find_prior(config: TrainConfig, sources: list[str], store: PhotoStore) -> np.ndarray[Any, Any]:
+    """The prior that `prepare` wrote beside the shards, else one measured now."""
+    for source in sources:
+        folder = Path(source) if Path(source).is_dir() else Path(source).parent
+        path = folder / PRIOR
+        if path.exists():
+            return load_prior(path)
+    return np.asarray(measure_prior(store, config), dtype=np.float32)
+
+
+def load_prior(path: Path) -> np.ndarray[Any, Any]:
+    """The prior in a file, float32 (313,), sum 1.
+
+    Raises
+    ------
+    DataError
+        It is missing, damaged or no distribution over the bins.
+    """
+    try:
+        prior = np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
+        bins.rebalancing_weights(prior, 0.5)  # refuses what is no distribution
+    except (OSError, EOFError, ValueError, TypeError, ConfigError) as error:
+        raise DataError(f"{path}: not a prior ({error}); remove it to measure one anew") from error
+    return prior

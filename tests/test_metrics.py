@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.metrics import peak_signal_noise_ratio
+
+from photochrom import metrics
+
+HALF_CELL = 100 / (2 * 1500) + 1e-9
+"""What the histogram's cells of 0.1 can move an AuC by: half a cell of 1500, in percent."""
+
+
+def auc_of(errors: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """AuC of pixels whose ab errors are these, in directions that differ."""
+    angle = np.linspace(0, 6, errors.size)
+    truth = np.column_stack([np.linspace(-20, 20, errors.size), np.full(errors.size, 7.0)])
+    ab = truth + errors[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    return metrics.auc(metrics.error_histogram(ab, truth, weights))
+
+
+@pytest.mark.parametrize("error", [0.04, 1, 33.3, 75, 120, 149.93])
+def test_auc_of_one_error_is_the_rest_of_the_interval(error: float) -> None:
+    # The curve is a step at t = error, so the area under it is 150 - error.
+    assert auc_of(np.full(50, error)) == pytest.approx(100 * (1 - error / 150), abs=HALF_CELL)
+
+
+def test_auc_ends() -> None:
+    assert auc_of(np.zeros(10)) == pytest.approx(100, abs=1e-9)
+    assert auc_of(np.full(10, 150.0)) == pytest.approx(0, abs=HALF_CELL)
+    assert auc_of(np.full(10, 250.0)) == pytest.approx(0, abs=HALF_CELL)
+
+
+def test_auc_of_evenly_spread_errors_is_a_triangle() -> None:
+    # The curve is t / 150: half of the square. With errors up to 75 it is full from there on: 3/4.
+    spread = (np.arange(30_000) + 0.5) / 30_000
+    assert auc_of(150 * spread) == pytest.approx(50, abs=0.01)
+    assert auc_of(75 * spread) == pytest.approx(75, abs=0.01)
+    # Errors 150 s^2: the curve is sqrt(t / 150), its area 2/3.
+    assert auc_of(150 * spread**2) == pytest.approx(200 / 3, abs=0.01)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.floats(0, 300), st.floats(0.01, 10)), min_size=1, max_size=30))
+def test_auc_is_the_weighted_mean_of_what_each_pixel_leaves(
+    pixels: list[tuple[float, float]],
+) -> None:
+    errors, weights = np.array(pixels).T
+    expected = 100 * np.average(np.maximum(0, 1 - errors / 150), weights=weights)
+    assert auc_of(errors, weights) == pytest.approx(expected, abs=HALF_CELL + 1e-4)
+
+
+def test_auc_rebalanced_by_hand() -> None:
+    # Three quarters of the weight has no error, one quarter an error of 75.
+    assert auc_of(np.array([0.0, 75.0]), np.array([3.0, 1.0])) == pytest.approx(87.5, abs=HALF_CELL)
+    assert auc_of(np.array([0.0, 75.0])) == pytest.approx(75, abs=HALF_CELL)
+
+
+def test_histograms_add_up_over_photos() -> None:
+    rng = np.random.default_rng(1)
+    ab, truth = rng.uniform(-90, 90, (2, 20, 30, 2))
+    weights = rng.uniform(0.1, 3, (20, 30))
+    whole = metrics.error_histogram(ab, truth, weights)
+    parts = [metrics.error_histogram(ab[s], truth[s], weights[s]) for s in (slice(7), slice(7, 20))]
+    assert whole.shape == (1501,)
+    assert whole.dtype == np.float64
+    np.testing.assert_allclose(sum(parts), whole, rtol=1e-12)
+    assert whole.sum() == pytest.approx(weights.sum())
+
+
+def test_cells_are_closed_above() -> None:
+    errors = np.array([0, 0.05, 0.15, 25.0, 149.95, 151, 400])
+    ab = np.column_stack([errors, np.zeros_like(errors)])
+    histogram = metrics.error_histogram(ab, np.zeros_like(ab))
+    assert np.flatnonzero(histogram).tolist() == [0, 1, 2, 250, 1500]
+    assert histogram[1500] == 3
+
+
+def test_psnr_equals_scikit_image() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(0, 256, (2, 31, 17, 3)).astype(np.uint8)
+    near = np.clip(a.astype(int) + rng.integers(-3, 4, a.shape), 0, 255).astype(np.uint8)
+    for other in (b, near):
+        assert metrics.psnr(a, other) == pytest.approx(peak_signal_noise_ratio(a, other), abs=1e-9)
+    assert metrics.psnr(a, a) == float("inf")
+    # Black on white is an error as large as the peak.
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert metrics.psnr(black, black + np.uint8(255)) == pytest.approx(0, abs=1e-12)
+
+
+def test_chroma_share() -> None:
+    truth = np.random.default_rng(3).normal(0, 30, (8, 9, 2))
+    assert metrics.chroma_share(0.6 * truth, truth) == pytest.approx(0.6, rel=1e-6)
+    assert metrics.chroma_share(-truth, truth) == pytest.approx(1, rel=1e-6)
+    assert metrics.chroma_share(np.zeros_like(truth), truth) == 0
+    # A ratio of means, not a mean of ratios: chroma 5 and 0 against 10 and 30.
+    assert metrics.chroma_share([[3, 4], [0, 0]], [[6, 8], [0, 30]]) == pytest.approx(0.125)
+
+
+def test_colorfulness_by_hand() -> None:
+    # Half red, half blue: rg = 255, 0 has mean 127.5 and deviation 127.5; yb = 127.5, -255 has mean
+    # -63.75 and deviation 191.25. With absolute values the figure would be 211.5.
+    photo = np.zeros((2, 4, 3), np.uint8)
+    photo[:, :2, 0] = photo[:, 2:, 2] = 255
+    # sqrt(127.5^2 + 191.25^2) + 0.3 sqrt(127.5^2 + 63.75^2) = 229.8539 + 0.3 * 142.5493
+    assert metrics.colorfulness(photo) == pytest.approx(272.6187, abs=1e-3)
+
+
+def test_colorfulness_of_plain_images() -> None:
+    gray = np.random.default_rng(4).integers(0, 256, (5, 6, 1)).astype(np.uint8).repeat(3, axis=2)
+    assert metrics.colorfulness(gray) == 0
+    # One color all over has no deviation: 0.3 sqrt(100^2 + 50^2) for (100, 0, 0).
+    red = np.broadcast_to(np.array([100, 0, 0], np.uint8), (3, 3, 3))
+    assert metrics.colorfulness(red) == pytest.approx(0.3 * np.sqrt(12500), rel=1e-12)

@@ -1,0 +1,129 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from photochrom import bins
+from photochrom.errors import ModelError
+from photochrom.models import DEFAULT, METADATA_KEY, MODELS, WEIGHTS, Model, ModelInfo, load_model
+
+BUNDLED = WEIGHTS / MODELS[0].file
+
+
+def test_every_bundled_model_is_the_released_file_and_small_enough() -> None:
+    assert DEFAULT in {row.name for row in MODELS}
+    for row in MODELS:
+        data = (WEIGHTS / row.file).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == row.sha256
+        assert len(data) <= 16 * 2**20
+        assert load_model(row.name).info.name == row.name
+
+
+def test_bundled_model_card_lies_beside_it() -> None:
+    for row in MODELS:
+        card = (WEIGHTS / row.file).with_suffix(".md")
+        assert row.name in card.read_text()
+
+
+def test_metadata_round_trip() -> None:
+    info = load_model().info
+    again = ModelInfo.from_json(info.to_json())
+    assert again.to_json() == info.to_json()
+    np.testing.assert_allclose(info.bins, bins.BINS)
+    assert info.log_weights.shape == (313,)
+    assert info.channels == 4 and not info.regression
+
+
+def test_runs_any_multiple_and_gives_a_quarter() -> None:
+    model = load_model(threads=1)
+    m = model.info.multiple
+    for height, width in ((m, m), (m, 3 * m), (4 * m, 2 * m)):
+        x = np.zeros((4, height, width), dtype=np.float32)
+        logits = model(x)
+        assert logits.shape == (313, height // 4, width // 4)
+        assert logits.dtype == np.float32
+
+
+def test_missing_file_names_the_bundled_ones(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"nowhere.onnx.*{DEFAULT}"):
+        load_model(tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, 100_000])
+def test_truncated_file(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(BUNDLED.read_bytes()[:keep])
+    with pytest.raises(ModelError, match=r"cut\.onnx"):
+        load_model(path)
+
+
+def test_foreign_onnx_file(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.onnx"
+    _identity(path, None)
+    with pytest.raises(ModelError, match="not a photochrom model"):
+        Model(path)
+
+
+def test_altered_bundled_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(BUNDLED, tmp_path / BUNDLED.name)
+    data = bytearray(BUNDLED.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / BUNDLED.name).write_bytes(data)
+    monkeypatch.setattr("photochrom.models.WEIGHTS", tmp_path)
+    with pytest.raises(ModelError, match="not the file that was released"):
+        load_model()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 99},
+        {"channels": 3},
+        {"multiple": 0},
+        {"L_scale": 0.0},
+        {"L_scale": float("nan")},
+        {"working_size": 10**9},
+        {"bins": [[0.0, float("inf")]] * 313},
+        {"log_weights": [0.0] * 312},
+        {"surprise": 1},
+    ],
+)
+def test_damaged_metadata(tmp_path: Path, change: dict[str, object]) -> None:
+    values = json.loads(load_model().info.to_json()) | change
+    path = tmp_path / "odd.onnx"
+    _identity(path, json.dumps(values))
+    with pytest.raises(ModelError, match=r"odd\.onnx: cannot be used"):
+        Model(path)
+
+
+def test_output_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "echo.onnx"
+    _identity(path, load_model().info.to_json())
+    with pytest.raises(ModelError, match=r"echo\.onnx"):
+        Model(path)(np.zeros((4, 32, 32), dtype=np.float32))
+
+
+def test_unknown_device() -> None:
+    with pytest.raises(ModelError, match="must be cpu or cuda"):
+        load_model(device="abacus")
+
+
+def _identity(path: Path, metadata: str | None) -> None:
+    """A valid ONNX file that gives back its input."""
+    kind = TensorProto.FLOAT
+    shape = ["b", 4, "h", "w"]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["input"], ["logits"])],
+        "echo",
+        [helper.make_tensor_value_info("input", kind, shape)],
+        [helper.make_tensor_value_info("logits", kind, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    if metadata is not None:
+        model.metadata_props.add(key=METADATA_KEY, value=metadata)
+    onnx.save(model, path)
