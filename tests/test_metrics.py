@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.color import deltaE_ciede2000
 from skimage.metrics import peak_signal_noise_ratio
 
 from photochrom import metrics
 
+DATA = Path(__file__).parent / "data"
 HALF_CELL = 100 / (2 * 1500) + 1e-9
 """What the histogram's cells of 0.1 can move an AuC by: half a cell of 1500, in percent."""
 
@@ -113,3 +117,54 @@ def test_colorfulness_of_plain_images() -> None:
     # One color all over has no deviation: 0.3 sqrt(100^2 + 50^2) for (100, 0, 0).
     red = np.broadcast_to(np.array([100, 0, 0], np.uint8), (3, 3, 3))
     assert metrics.colorfulness(red) == pytest.approx(0.3 * np.sqrt(12500), rel=1e-12)
+
+
+def test_ciede2000_gives_the_34_published_values() -> None:
+    table = np.genfromtxt(DATA / "ciede2000.csv", delimiter=",", skip_header=2)
+    assert table.shape == (34, 7)
+    for one, other in ((slice(0, 3), slice(3, 6)), (slice(3, 6), slice(0, 3))):
+        got = metrics.delta_e_2000(table[:, one], table[:, other])
+        np.testing.assert_allclose(got, table[:, 6], atol=1e-4)
+
+
+def test_ciede2000_equals_scikit_image_over_the_space() -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.uniform([0, -110, -110], [100, 110, 110], (2, 20, 50, 3))
+    b[:5] = a[:5] + rng.normal(0, 1, (5, 50, 3))
+    a[5, :, 1:] = b[6, :, 1:] = 0
+    np.testing.assert_allclose(metrics.delta_e_2000(a, b), deltaE_ciede2000(a, b), atol=1e-9)
+    assert metrics.delta_e_2000(a, a).max() == 0
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    return np.asarray(sums[:, 0] / sums[:, 1])
+
+
+def test_bootstrap_interval_of_a_mean_is_that_of_the_normal_law() -> None:
+    values = np.random.default_rng(6).normal(10, 3, 400)
+    low, high = metrics.bootstrap_interval(ratio, np.column_stack([values, np.ones(400)]))
+    half = 1.96 * values.std() / np.sqrt(400)
+    assert low == pytest.approx(values.mean() - half, abs=0.05)
+    assert high == pytest.approx(values.mean() + half, abs=0.05)
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(7)
+    hits = 0
+    for seed in range(300):
+        # A ratio of sums whose units differ in size, as photos do in their pixels.
+        size = rng.uniform(1, 5, 60)
+        units = np.column_stack([rng.binomial(20, 0.3, 60) / 20 * size, size])
+        low, high = metrics.bootstrap_interval(ratio, units, resamples=400, seed=seed, level=0.9)
+        hits += low <= 0.3 <= high
+    assert 0.83 < hits / 300 < 0.95
+
+
+def test_bootstrap_interval_is_the_same_for_a_seed_and_nan_without_a_figure() -> None:
+    units = np.column_stack([np.arange(9.0), np.ones(9)])
+    assert metrics.bootstrap_interval(ratio, units) == metrics.bootstrap_interval(ratio, units)
+    assert metrics.bootstrap_interval(ratio, units) != metrics.bootstrap_interval(
+        ratio, units, seed=1
+    )
+    assert np.isnan(metrics.bootstrap_interval(ratio, np.zeros((4, 2)))).all()
+    assert metrics.bootstrap_interval(ratio, np.ones((5, 2))) == (1, 1)
