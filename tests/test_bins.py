@@ -108,6 +108,22 @@ def test_nearest_beyond_the_table() -> None:
     assert bins.nearest_bin([110, -110]) == index(90, -110)
 
 
+def test_nearest_equals_a_search_of_all_bins() -> None:
+    rng = np.random.default_rng(2)
+    whole = np.stack(np.meshgrid(*[np.arange(-130, 131, 5.0)] * 2, indexing="ij"), -1)
+    for ab in (rng.uniform(-140, 140, (3000, 2)).astype(np.float32), whole.astype(np.float32)):
+        distance = ((ab[..., None, :] - bins.BINS) ** 2).sum(axis=-1)
+        np.testing.assert_array_equal(bins.nearest_bin(ab), distance.argmin(axis=-1))
+    assert bins.nearest_bin(np.empty((0, 4, 2))).shape == (0, 4)
+
+
+def test_colors_are_counted_at_whole_numbers() -> None:
+    counts = bins.count_colors([[[0.4, -0.4], [-110, 110]], [[5.6, 3], [-200, 300]]])
+    assert counts.shape == (221, 221) and counts.sum() == 4
+    assert counts[110, 110] == 1 and counts[116, 113] == 1
+    assert counts[0, 220] == 2, "beyond the border counts at the border"
+
+
 # --- soft encoding --------------------------------------------------------------------------------
 
 

@@ -31,7 +31,9 @@ def test_version_help_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
 
 
-@pytest.mark.parametrize("command", ["colorize", "models", "prepare", "train", "export", "import"])
+@pytest.mark.parametrize(
+    "command", ["colorize", "evaluate", "models", "prepare", "train", "export", "import"]
+)
 def test_every_command_explains_itself_with_examples(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -367,3 +367,17 @@ def test_bad_model() -> None:
 def test_photo_objects_are_taken_as_they_are(colorizer: Colorizer, gray: np.ndarray) -> None:
     photo = open_photo(gray[:64, :64])
     assert colorizer.predict(photo).photo is photo
+
+
+def test_log_probabilities_are_honest_and_sum_to_one(prediction: Prediction) -> None:
+    log_p = prediction.log_probabilities()
+    assert log_p.shape == prediction.logits.shape and log_p.dtype == np.float32
+    np.testing.assert_allclose(np.exp(log_p).sum(axis=0), 1, rtol=1e-4)
+    # Entropy by another road.
+    p = np.exp(log_p.astype(np.float64))
+    np.testing.assert_allclose(
+        -(p * log_p).sum(axis=0) / np.log(2), prediction.uncertainty(), atol=1e-3
+    )
+    # Rebalancing raised rare colors; it is taken off, up to a constant for each pixel.
+    raised = prediction.logits - log_p - prediction.info.log_weights[:, None, None]
+    np.testing.assert_allclose(raised - raised[:1], 0, atol=1e-3)

@@ -1,154 +1,501 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from skimage.color import rgb2lab
-from torch import Tensor, nn
+from PIL import Image
+from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.metrics import peak_signal_noise_ratio
 
-from photochrom import bins, color
-from photochrom.train.evaluate import validate
-from photochrom.train.shards import PhotoStore, write_shard
+from photochrom import ConfigError, DataError, ModelError, Prediction, bins, color, metrics
+from photochrom.cli import main
+from photochrom.evaluate import (
+    _AT,
+    COLUMNS,
+    FIGURES,
+    Evaluation,
+    Part,
+    Result,
+    Sums,
+    _judge_distribution,
+    evaluate,
+    figures_of,
+    forget,
+    grayed,
+    label_of,
+)
+from photochrom.image import open_photo
+from photochrom.models import load_model
 
 Picture = NDArray[np.uint8]
-FLAT = np.array([[200, 60, 60], [40, 140, 60], [60, 80, 190], [220, 200, 90]], dtype=np.uint8)
-"""Four colors of different lightness."""
-
-
-def prior() -> NDArray[np.float32]:
-    p = np.exp(-np.linalg.norm(bins.BINS, axis=1) / 20)
-    shares: NDArray[np.float32] = (p / p.sum()).astype(np.float32)
-    return shares
 
 
 @pytest.fixture
-def flat_photos(tmp_path: Path, encode_picture: Callable[[Picture], bytes]) -> PhotoStore:
-    """Photos of one color each."""
-    photos = [np.broadcast_to(c, (40, 48, 3)) for c in FLAT]
-    path = tmp_path / "flat.tar"
-    write_shard(path, [(f"{i}.webp", encode_picture(p)) for i, p in enumerate(photos)])
-    return PhotoStore([path])
+def photos(tmp_path: Path, pictures: list[Picture]) -> Path:
+    """A folder of seven pictures in two folders, without loss."""
+    folder = tmp_path / "photos"
+    for n, picture in enumerate(pictures[:7]):
+        path = folder / ("cats" if n % 2 else "dogs") / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+    return folder
 
 
-class Oracle(nn.Module):
-    """Knows the true color of each lightness in FLAT."""
-
-    in_channels, L_scale = 4, 50.0
-
-    def __init__(self, as_logits: bool) -> None:
-        super().__init__()
-        self.as_logits = as_logits
-        lab = color.rgb_to_lab(FLAT)
-        self.L, self.ab = torch.from_numpy(lab[:, 0]), torch.from_numpy(lab[:, 1:])
-
-    def forward(self, x: Tensor) -> Tensor:
-        assert not self.training
-        L = 50 + 50 * x[:, 0, ::4, ::4]
-        ab = self.ab[(L[..., None] - self.L).abs().argmin(dim=-1)]
-        if not self.as_logits:
-            regressed: Tensor = ab.movedim(-1, 1) / 110
-            return regressed
-        distance = (ab[..., None, :] - torch.tensor(bins.BINS)).norm(dim=-1)
-        logits: Tensor = -50 * distance.movedim(-1, 1)
-        return logits
+@pytest.fixture
+def prior(tmp_path: Path) -> Path:
+    p = np.exp(-np.linalg.norm(bins.BINS, axis=1) / 25).astype(np.float32)
+    path = tmp_path / "p.npy"
+    np.save(path, p / p.sum())
+    return path
 
 
-def area(error: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """AuC by its definition: the share of errors up to t, for t from 0 to 150."""
-    thresholds = np.linspace(0, 150, 1501)
-    curve = [weights[error <= t].sum() / weights.sum() for t in thresholds]
-    return float(100 * np.trapezoid(curve, thresholds) / 150)
+def measured(asked: Evaluation, work: Path, workers: int = 1) -> Result:
+    return evaluate(asked, work, workers=workers, progress=False)
 
 
-def centers(pictures: list[Picture]) -> NDArray[np.uint8]:
-    """The middle 64 x 64 of pictures whose short side is 64."""
-    out = []
-    for p in pictures:
-        top, left = (p.shape[0] - 64) // 2, (p.shape[1] - 64) // 2
-        out.append(p[top : top + 64, left : left + 64])
-    return np.stack(out)
+def row_of(result: Result, name: str) -> int:
+    return [row.name for row in result.rows].index(name)
 
 
-def test_the_gray_row_equals_a_calculation_by_hand(
-    tmp_path: Path,
-    draw_picture: Callable[..., Picture],
-    encode_picture: Callable[[Picture], bytes],
+def figures(result: Result, name: str) -> dict[str, float]:
+    totals = result.totals()
+    return figures_of(totals[row_of(result, name)], totals[0])
+
+
+# --- figures against outsiders and by hand ---
+
+
+def test_figures_of_a_folder_equal_other_libraries(
+    photos: Path, prior: Path, tmp_path: Path, pictures: list[Picture]
 ) -> None:
-    pictures = [
-        draw_picture(seed, *size) for seed, size in enumerate([(64, 64), (64, 80), (90, 64)])
-    ]
-    path = tmp_path / "photos.tar"
-    write_shard(path, [(f"{i}.webp", encode_picture(p)) for i, p in enumerate(pictures)])
-    network = Oracle(as_logits=False)
-    rows = validate(network, PhotoStore([path]), prior(), size=64, photos=9, batch=2)
-
-    ab = rgb2lab(centers(pictures))[..., 1:].reshape(-1, 2)
-    error = np.linalg.norm(ab, axis=1)
-    distance = np.linalg.norm(ab[:, None] - bins.BINS[None], axis=-1)
-    p = prior().astype(np.float64)[distance.argmin(axis=1)]
-    gray = rows[0]
-    assert gray["auc_raw"] == pytest.approx(area(error, np.ones_like(error)), abs=0.02)
-    assert gray["auc_rebalanced_0"] == pytest.approx(area(error, 1 / p), abs=0.05)
-    half = 1 / (0.5 * p + 0.5 / 313)
-    assert gray["auc_rebalanced_0.5"] == pytest.approx(area(error, half), abs=0.05)
-    assert gray["chroma_share"] == 0
-    assert 40 < gray["auc_raw"] < 95 and gray["auc_rebalanced_0"] < gray["auc_raw"] - 1
-
-
-def test_a_perfect_network_has_all_of_the_area(flat_photos: PhotoStore) -> None:
-    gray, perfect = validate(Oracle(as_logits=False), flat_photos, prior(), size=32)
-    for name in ("auc_raw", "auc_rebalanced_0", "auc_rebalanced_0.5"):
-        # Rounding puts an error of 1e-5 into the second of 1501 cells.
-        assert perfect[name] == pytest.approx(100, abs=0.05)
-        assert gray[name] < 80
-    assert perfect["chroma_share"] == pytest.approx(1, abs=1e-4)
-    assert "nll" not in perfect
-
-
-def test_logits_are_read_at_each_temperature_and_shift(flat_photos: PhotoStore) -> None:
-    shift = np.zeros(313)
-    shift[bins.nearest_bin([0.0, 0.0])] = 1e6  # whatever the network says, gray
-    rows = validate(
-        Oracle(as_logits=True),
-        flat_photos,
-        prior(),
-        size=32,
-        temperatures=(0.38, 1.0),
-        shifts=(None, shift),
+    rng = np.random.default_rng(1)
+    results = {}
+    for n, picture in enumerate(pictures[:7]):
+        result = np.clip(picture + rng.integers(-25, 26, (1, 1, 3)), 0, 255).astype(np.uint8)
+        results[n] = result
+        path = tmp_path / "theirs" / ("cats" if n % 2 else "dogs") / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(result).save(path)
+    asked = Evaluation(
+        (str(photos),), against=(("theirs", str(tmp_path / "theirs")),), prior=str(prior)
     )
-    assert len(rows) == 5
-    gray, sharp, soft, shifted, _ = rows
-    for row in (sharp, soft):  # only the nearest bin's center: at most 7.1 away, of 150
-        assert row["auc_raw"] > 95
-    assert shifted["auc_raw"] == pytest.approx(gray["auc_raw"], abs=1e-3)
-    assert shifted["nll"] > 1e5
+    got = figures(measured(asked, tmp_path / "work"), "theirs")
+
+    p = np.load(prior).astype(np.float64)
+    above, below, psnr, delta_e = np.zeros(3), np.zeros(3), [], []
+    chroma = np.zeros(2)
+    for n, result in results.items():
+        ours, truth = rgb2lab(result), rgb2lab(pictures[n])
+        error = np.linalg.norm(ours[..., 1:] - truth[..., 1:], axis=-1)
+        distance = np.linalg.norm(truth[..., None, 1:] - bins.BINS, axis=-1)
+        share = p[distance.argmin(axis=-1)]
+        for k, w in enumerate((np.ones_like(share), 1 / share, 1 / (share / 2 + 0.5 / 313))):
+            above[k] += (w * error).sum()
+            below[k] += w.sum()
+        psnr.append(peak_signal_noise_ratio(pictures[n], result))
+        delta_e.append(deltaE_ciede2000(ours, truth).mean())
+        chroma += [np.hypot(x[..., 1], x[..., 2]).sum() for x in (ours, truth)]
+    assert got["auc_raw"] == pytest.approx(100 - above[0] / below[0] / 1.5, abs=0.01)
+    # A pixel between two bins may fall to the other one in another library's last digit.
+    assert got["auc_rebalanced_0"] == pytest.approx(100 - above[1] / below[1] / 1.5, abs=0.05)
+    assert got["auc_rebalanced_0.5"] == pytest.approx(100 - above[2] / below[2] / 1.5, abs=0.02)
+    assert got["psnr"] == pytest.approx(np.mean(psnr), abs=1e-6)
+    assert got["delta_e_2000"] == pytest.approx(np.mean(delta_e), abs=0.01)
+    assert got["chroma_share"] == pytest.approx(chroma[0] / chroma[1], abs=1e-3)
+    cf = [np.mean([metrics.colorfulness(x) for x in xs]) for xs in (results.values(), pictures[:7])]
+    assert got["colorfulness"] == pytest.approx(cf[0])
+    assert got["delta_colorfulness"] == pytest.approx(abs(cf[0] - cf[1]))
 
 
-def test_nll_is_in_bits_and_counts_every_photo_alike(flat_photos: PhotoStore) -> None:
-    class Same(nn.Module):
-        in_channels, L_scale = 1, 100.0
+def test_auc_from_sums_is_the_area_under_the_error_curve() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.normal(0, 30, (40, 50, 2))
+    ab = truth + rng.normal(0, 25, truth.shape)
+    weights = rng.uniform(0.1, 5, truth.shape[:2])
+    error = np.minimum(np.linalg.norm(ab - truth, axis=-1), 150) / 150
+    sums = np.zeros(len(COLUMNS))
+    for name, value in (
+        ("error", error.sum()),
+        ("pixels", error.size),
+        ("error_0", (weights * error).sum()),
+        ("weight_0", weights.sum()),
+    ):
+        sums[_AT[name]] = value
+    got = figures_of(sums, sums)
+    half_cell = 100 / 1500 / 2
+    for key, w in (("auc_raw", None), ("auc_rebalanced_0", weights)):
+        curve = metrics.auc(metrics.error_histogram(ab, truth, w))
+        assert got[key] == pytest.approx(curve, abs=half_cell)
 
-        def forward(self, x: Tensor) -> Tensor:
-            z = torch.zeros(len(x), 313, x.shape[2] // 4, x.shape[3] // 4)
-            z[:, 7] = 3.0
-            return z
 
-    z = np.zeros(313)
-    z[7] = 3.0
-    log_p = (z - np.log(np.exp(z).sum())) / np.log(2)
-    indices, weights = bins.soft_encode(color.rgb_to_lab(FLAT)[:, 1:].round())
-    expected = -(weights * log_p[indices]).sum(axis=1).mean()
-    for batch in (1, 3, 4):  # 3: batches of three photos and of one
-        rows = validate(Same(), flat_photos, prior(), size=32, batch=batch)
-        assert rows[1]["nll"] == pytest.approx(expected, rel=1e-5)
+def test_the_baselines(photos: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(photos),), prior=str(prior))
+    result = measured(asked, tmp_path / "work")
+    assert [row.name for row in result.rows] == ["original", "gray", "random"]
+    original, gray, random = (figures(result, row.name) for row in result.rows)
+    for key in ("auc_raw", "auc_rebalanced_0", "auc_rebalanced_0.5"):
+        assert original[key] == 100
+        assert gray[key] < 95
+    assert original["delta_e_2000"] == original["delta_colorfulness"] == 0
+    assert np.isnan(original["psnr"]), "infinite: no photo counts"
+    assert gray["chroma_share"] == gray["colorfulness"] == 0
+    assert gray["delta_colorfulness"] == pytest.approx(original["colorfulness"])
+    assert 0.3 < random["chroma_share"] < 2
+    assert random["auc_raw"] < 100
+    assert "nll" in gray and np.isnan(gray["nll"])
 
 
-def test_only_the_first_photos_are_taken(flat_photos: PhotoStore, tmp_path: Path) -> None:
-    one = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, photos=1)
-    ab = color.rgb_to_lab(FLAT[:1])[:, 1:].astype(np.float64)
-    expected = area(np.linalg.norm(ab, axis=1), np.ones(1))
-    assert one[0]["auc_raw"] == pytest.approx(expected, abs=0.05)
+def test_random_has_the_colors_of_another_photo_and_the_lightness_of_this(
+    photos: Path, prior: Path, tmp_path: Path
+) -> None:
+    scorer = measured(Evaluation((str(photos),), prior=str(prior)), tmp_path / "work").scorer
+    for i in range(3):
+        truth = scorer.original(i)
+        rgb = scorer._recolored(i, truth)
+        wrong = np.abs(color.rgb_to_L(rgb) - color.rgb_to_L(truth))
+        assert wrong.max() <= 0.3
+        assert np.linalg.norm((color.rgb_to_lab(rgb) - color.rgb_to_lab(truth))[..., 1:]) > 100
+        np.testing.assert_array_equal(rgb, scorer._recolored(i, truth))
+
+
+def test_gray_keeps_the_lightness() -> None:
+    rgb = np.random.default_rng(3).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    assert np.abs(color.gray_to_L(grayed(rgb)) - color.rgb_to_L(rgb)).max() < 0.3
+
+
+# --- the distribution ---
+
+
+def drawn(sharpness: float, told: float, seed: int = 1) -> Sums:
+    """Truth drawn from a distribution; the model states its logits times `told`."""
+    rng = np.random.default_rng(seed)
+    h, w = 48, 64
+    peaks = rng.uniform(-30, 30, (h * w, 1, 2))
+    distance = np.linalg.norm(bins.BINS - peaks, axis=-1)
+    z = -sharpness * distance
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    true = (p.cumsum(axis=1) < rng.uniform(size=(h * w, 1))).sum(axis=1).clip(0, 312)
+    lab = np.concatenate([np.full((h * w, 1), 50.0), bins.BINS[true]], axis=1)
+    logits = (told * z).T.reshape(313, h, w).astype(np.float32)
+    info = replace(load_model(threads=1).info, log_weights=np.zeros(313, np.float32))
+    photo = open_photo(np.zeros((h, w), np.uint8))
+    s = np.zeros(len(COLUMNS))
+    _judge_distribution(
+        Prediction(photo, np.full((h, w), 50, np.float32), logits, info),
+        lab.reshape(h, w, 3).astype(np.float32),
+        s,
+    )
+    return Sums(s)
+
+
+def calibration(s: Sums) -> float:
+    figure = next(f for f in FIGURES if f.key == "calibration")
+    return float(figure.of(s, s))
+
+
+def test_a_model_calibrated_by_construction_is_found_calibrated() -> None:
+    assert calibration(drawn(0.15, told=1)) < 0.4
+    assert calibration(drawn(0.15, told=2)) > 4, "too sure"
+    assert calibration(drawn(0.15, told=0.4)) > 1.5, "too modest"
+
+
+def test_the_likelihood_of_an_honest_model_is_its_entropy() -> None:
+    honest = drawn(0.15, told=1)
+    assert honest["nll"] == pytest.approx(float(honest["entropy"]), abs=0.06)
+    for told in (0.4, 2.0):
+        assert drawn(0.15, told)["nll"] > honest["nll"] + 0.2
+    # 313 bins alike: log2(313) bits whatever the truth is.
+    assert drawn(0.15, told=0)["nll"] == pytest.approx(np.log2(313), abs=1e-3)
+
+
+def test_cells_count_every_bin_of_every_pixel_once() -> None:
+    s = drawn(0.3, told=1)
+    assert s.cells("count").sum() == pytest.approx(313)
+    assert s.cells("stated").sum() == pytest.approx(1, abs=1e-4)
+    assert s.cells("hit").sum() == pytest.approx(1)
+
+
+# --- models ---
+
+
+def test_a_model_has_its_columns_and_rows(photos: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation(
+        (str(photos),),
+        models=(("ours", "photochrom-1"),),
+        temperatures=(0.0, 0.38),
+        rebalance=(0.5, 1.0),
+        prior=str(prior),
+        sweep=3,
+    )
+    result = measured(asked, tmp_path / "work")
+    names = [row.name for row in result.rows[3:]]
+    assert names == [
+        f"ours, T {t:g}, rebalance {r:g}" for r in (0.5, 1.0) for t in (0.0, 0.38)
+    ]  # fmt: skip
+    vivid, calm = (figures(result, names[k]) for k in (2, 1))
+    assert vivid["colorfulness"] > calm["colorfulness"]
+    assert 0 < vivid["nll"] < 20
+    assert vivid["nll"] == calm["nll"], "one distribution behind all of them"
+    assert 0 < vivid["ms"] < 60_000
+    assert result.sweep.shape[:2] == (2, 9)
+    cf = [figures_of(s, s)["colorfulness"] for s in result.sweep[0]]
+    assert cf[0] > cf[-1], "colder is more vivid"
+    assert Sums(result.sweep[0, 0])["photos"] == 3
+    # The sweep's T = 0.38 and the row at T = 0.38 are one thing, on the same photos.
+    first = result.sums[:3, row_of(result, "ours, T 0.38, rebalance 1")].sum(axis=0)
+    assert cf[4] == pytest.approx(first[_AT["colorfulness"]] / 3, rel=1e-6)
+
+
+def test_the_same_model_twice_does_not_differ(photos: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation(
+        (str(photos),),
+        models=(("a", "photochrom-1"), ("b", "photochrom-1")),
+        prior=str(prior),
+        sweep=0,
+    )
+    result = measured(asked, tmp_path / "work")
+    for key, (low, high) in result.differences(row_of(result, "b")).items():
+        if key not in ("ms", "top_1"):
+            assert low == high == 0, key
+    low, high = result.differences(row_of(result, "gray"))["chroma_share"]
+    assert low <= high < 0
+
+
+def test_one_row_for_a_regression() -> None:
+    asked = Evaluation(("x",), models=(("r", "r.onnx"), ("c", "c.onnx")), temperatures=(0.38, 1))
+    names = [row.name for row in asked.rows([True, False])]
+    assert names == ["original", "gray", "random", "r", "c, T 0.38", "c, T 1"]
+
+
+# --- folders of others ---
+
+
+def test_perfect_results_score_as_the_originals(photos: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(photos),), against=(("copy", str(photos)),), prior=str(prior))
+    result = measured(asked, tmp_path / "work")
+    assert figures(result, "copy")["auc_raw"] == pytest.approx(100, abs=1e-4)
+    assert figures(result, "copy")["chroma_share"] == pytest.approx(1)
+
+
+def test_photos_without_a_result_are_left_out_of_all_rows(
+    photos: Path, prior: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    for path in photos.rglob("*.png"):
+        target = theirs / path.relative_to(photos).with_suffix(".jpg")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            if path.stem == "3":
+                image = image.resize((20, 20))
+            if path.stem != "5":
+                image.save(target, quality=95)
+    asked = Evaluation((str(photos),), against=(("theirs", str(theirs)),), prior=str(prior))
+    result = measured(asked, tmp_path / "work")
+    assert len(result.keys) == 5
+    reasons = dict(result.skipped)
+    assert set(reasons) == {"cats/3", "cats/5"}
+    assert "size" in reasons["cats/3"] and "theirs has no result" in reasons["cats/5"]
+
+
+def test_an_unreadable_photo_is_named_and_left_out(
+    photos: Path, prior: Path, tmp_path: Path
+) -> None:
+    (photos / "dogs" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0nothing")
+    result = measured(Evaluation((str(photos),), prior=str(prior)), tmp_path / "work")
+    assert len(result.keys) == 7
+    assert [name for name, _ in result.skipped] == ["dogs/broken"]
+
+
+def test_larger_photos_are_reduced(tmp_path: Path, prior: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for n in range(2):
+        pixels = np.random.default_rng(n).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{n}.png")
+    asked = Evaluation((str(folder),), prior=str(prior), short_side=45)
+    assert measured(asked, tmp_path / "a").sums[0, 0, _AT["pixels"]] == 45 * 60
+    asked = replace(asked, short_side=0)
+    assert measured(asked, tmp_path / "b").sums[0, 0, _AT["pixels"]] == 90 * 120
+
+
+def test_subjects_and_classes_come_from_names(shard: Path, photos: Path, prior: Path) -> None:
+    assert label_of("000123-objects-n01440764", True) == "n01440764"
+    assert label_of("val/n01440764/x", False) == "n01440764"
+    assert label_of("cats/1", False) == "cats"
+    result = measured(Evaluation((str(photos),), prior=str(prior)), photos.parent / "work")
+    assert sorted(set(result.subjects)) == ["cats", "dogs"]
+
+
+# --- parts: resume, several processes ---
+
+
+@pytest.fixture
+def many(tmp_path: Path, pictures: list[Picture]) -> Path:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for n in range(40):
+        Image.fromarray(np.roll(pictures[n % 12], n, axis=1)[:40, :40]).save(folder / f"{n:02}.png")
+    return folder
+
+
+def test_several_processes_give_what_one_gives(many: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(many),), models=(("m", "photochrom-1"),), prior=str(prior), sweep=20)
+    one = measured(asked, tmp_path / "one")
+    two = measured(asked, tmp_path / "two", workers=2)
+    timeless = [i for i, name in enumerate(COLUMNS) if name != "ms"]
+    np.testing.assert_allclose(
+        one.sums[..., timeless], two.sums[..., timeless], rtol=1e-4, atol=1e-4
+    )
+    assert one.keys == two.keys
+    assert not (tmp_path / "two" / "prior.npy").exists()
+
+
+def test_goes_on_where_it_stopped(many: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(many),), prior=str(prior))
+    work = tmp_path / "work"
+    first = measured(asked, work)
+    parts = sorted(work.glob("part-*.npz"))
+    assert len(parts) == 3
+    parts[1].unlink()
+    parts[2].write_bytes(parts[2].read_bytes()[:100])
+    untouched = parts[0].stat().st_mtime_ns
+    again = measured(asked, work)
+    np.testing.assert_array_equal(first.sums, again.sums)
+    np.testing.assert_array_equal(first.errors, again.errors)
+    assert parts[0].stat().st_mtime_ns == untouched
+
+
+def test_parts_of_another_evaluation_are_refused(many: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(many),), prior=str(prior), limit=4)
+    work = tmp_path / "report" / ".work"
+    measured(asked, work)
+    for other in (replace(asked, limit=5), replace(asked, short_side=32)):
+        with pytest.raises(ConfigError, match="other settings"):
+            measured(other, work)
+    (many / "00.png").unlink()
+    with pytest.raises(ConfigError, match="other settings"):
+        measured(asked, work)
+    forget(work)
+    assert measured(asked, work).keys[0] == "01"
+    stranger = tmp_path / "precious"
+    stranger.mkdir()
+    forget(stranger)
+    assert stranger.exists()
+
+
+def test_a_part_survives_its_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    part = Part(
+        rng.random((2, 3, 4)),
+        rng.random((3, 3, 5)),
+        rng.random((2, 3, 4)),
+        np.array([4, 7]),
+        (("a\nb", "größer"),),
+        rng.random((2, 3, 0)).astype(np.float32),
+    )
+    part.save(tmp_path / "p.npz")
+    again = Part.load(tmp_path / "p.npz")
+    assert again is not None and again.skipped == part.skipped
+    np.testing.assert_array_equal(again.sums, part.sums)
+    assert [p.name for p in tmp_path.iterdir()] == ["p.npz"]
+    assert Part.load(tmp_path / "none.npz") is None
+
+
+def test_a_killed_process_goes_on(many: Path, prior: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    command = [
+        sys.executable, "-m", "photochrom", "evaluate", str(many), "-o", str(report),
+        "--prior", str(prior), "--sweep", "40", "--workers", "2",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(report.glob(".work/part-*.npz")):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (report / "report.json").exists()
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((report / "report.json").read_text())["photos"] == 40
+    assert not [p for p in report.iterdir() if p.name.startswith(".") and p.name != ".work"]
+
+
+# --- what is refused ---
+
+
+def test_senseless_settings_are_refused() -> None:
+    for values in (
+        {"models": (("a", "x"), ("a", "y"))},
+        {"models": (("gray", "x"),)},
+        {"models": (("a", "x"),), "against": (("a", "y"),)},
+        {"baselines": False},
+        {"temperatures": (-1.0,)},
+        {"temperatures": ()},
+        {"rebalance": (1.5,)},
+        {"short_side": 8},
+        {"limit": -1},
+    ):
+        with pytest.raises(ConfigError):
+            Evaluation(("photos",), **values)  # type: ignore[arg-type]
+
+
+def test_missing_things_are_named(photos: Path, prior: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with pytest.raises(DataError, match="nowhere"):
+        measured(Evaluation((str(tmp_path / "nowhere"),)), work)
+    with pytest.raises(ModelError, match=r"no\.onnx"):
+        measured(Evaluation((str(photos),), models=(("m", "no.onnx"),)), work)
+    with pytest.raises(DataError, match="prepare"):
+        bad = tmp_path / "bad.npy"
+        np.save(bad, np.ones(5))
+        measured(Evaluation((str(photos),), prior=str(bad)), work)
+    with pytest.raises(ConfigError, match="skip"):
+        measured(Evaluation((str(photos),), skip=99), work)
+    assert not work.exists()
+
+
+def test_the_prior_beside_the_photos_is_taken_and_named(photos: Path, tmp_path: Path) -> None:
+    p = np.full(313, 1 / 313, np.float32)
+    np.save(photos / "prior.npy", p)
+    result = measured(Evaluation((str(photos),)), tmp_path / "a")
+    assert "prior.npy" in result.prior
+    gray = figures(result, "gray")
+    assert gray["auc_rebalanced_0"] == pytest.approx(gray["auc_raw"], abs=1e-6)
+    (photos / "prior.npy").unlink()
+    assert "photos measured" in measured(Evaluation((str(photos),)), tmp_path / "b").prior
+
+
+def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report"
+    command = ["evaluate", str(photos), "-o", str(report), "--sweep", "2", "--workers", "1"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    for word in ("original", "gray", "random", "photochrom-1", "AuC raw", "ΔE00", "report.html"):
+        assert word in out
+    assert {p.name for p in report.iterdir()} == {
+        "report.html", "report.json", "photos.csv", ".work",
+    }  # fmt: skip
+    assert main(command) == 0, "once more: nothing left to do"
+    assert main([*command, "--limit", "3"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main([*command, "--limit", "3", "--force"]) == 0
+    assert json.loads((report / "report.json").read_text())["photos"] == 3
+    assert main([*command[:3], str(photos / "dogs" / "0.png")]) == 2
+    assert main(["evaluate", str(photos), "-o", str(report), "-m", "=x"]) == 2
+
+
+def test_a_strangers_file_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "report.html").write_text("precious")
+    assert main(["evaluate", str(photos), "-o", str(report)]) == 2
+    assert (report / "report.html").read_text() == "precious"

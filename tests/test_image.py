@@ -36,8 +36,12 @@ from photochrom.image import (
     Photo,
     _requantize,
     _say_synthetic,
+    decode_photo,
     open_photo,
     read_photo,
+    resized,
+    to_jpeg,
+    to_uint8,
     write_photo,
 )
 
@@ -548,6 +552,37 @@ def test_lossy_files_are_read_as_pillow_reads_them(
     assert np.abs(photo.pixels.astype(int) - expected).max() <= (1 if extension == ".jpg" else 6)
     if extension == ".jpg":
         assert photo.pixels.shape[2] == channels
+
+
+@pytest.mark.parametrize("extension", LOSSY + LOSSLESS)
+def test_bytes_are_decoded_as_their_file_is(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"photo{extension}"
+    to_pil(smooth(48, 64, 3), "RGB").save(path)
+    photo = decode_photo(path.read_bytes(), "a.tar: photo")
+    np.testing.assert_array_equal(photo.pixels, read_photo(path).pixels)
+    assert photo.name == "a.tar: photo" and photo.source is None
+    for broken in (b"", b"nothing", path.read_bytes()[:-20], path.read_bytes()[:100]):
+        with pytest.raises(PhotoError, match=r"a\.tar: photo"):
+            decode_photo(broken, "a.tar: photo")
+
+
+def test_pictures_are_resized_without_aliasing() -> None:
+    lines = np.zeros((64, 96, 3), np.uint8)
+    lines[:, ::2] = 200
+    small = resized(lines, 16, 24)
+    assert small.shape == (16, 24, 3) and small.dtype == np.uint8
+    assert np.abs(small.astype(int) - 100).max() < 12
+    assert resized(lines, 64, 96) is lines
+    flat = np.full((5, 7, 3), 77, np.uint8)
+    assert (resized(flat, 31, 3) == 77).all()
+
+
+def test_a_preview_is_a_plain_jpeg_of_the_pixels() -> None:
+    rgb = smooth(40, 56, 3)
+    with PIL.Image.open(io.BytesIO(to_jpeg(rgb, 95))) as image:
+        assert image.format == "JPEG" and not image.getexif()
+        assert np.abs(np.asarray(image).astype(int) - rgb).max() < 12
+    assert to_uint8(np.array([[0, 257, 65535]], np.uint16)).tolist() == [[0, 1, 255]]
 
 
 @pytest.mark.parametrize("alpha", [False, True])

@@ -136,6 +136,16 @@ def test_ciede2000_equals_scikit_image_over_the_space() -> None:
     assert metrics.delta_e_2000(a, a).max() == 0
 
 
+def test_class_weights_by_hand() -> None:
+    p = np.full(313, 1 / 312)
+    p[7] = 0
+    w = metrics.class_weights(p, 0)
+    assert w[0] == pytest.approx(312) and w[7] == pytest.approx(1 / metrics.RAREST)
+    w = metrics.class_weights(p, 0.5)
+    assert w[7] / w[0] == pytest.approx((0.5 / 312 + 0.5 / 313) / (0.5 / 313), rel=1e-4)
+    np.testing.assert_allclose(metrics.class_weights(p, 1), 1, rtol=1e-5)
+
+
 def ratio(sums: np.ndarray) -> np.ndarray:
     return np.asarray(sums[:, 0] / sums[:, 1])
 

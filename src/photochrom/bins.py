@@ -23,6 +23,7 @@ __all__ = [
     "SIGMA",
     "TEMPERATURE",
     "annealed_mean",
+    "count_colors",
     "entropy",
     "nearest_bin",
     "prior_of",
@@ -78,6 +79,16 @@ def _in_blocks(ab: Float32, rows: int = 8192) -> Iterable[tuple[slice, Float32]]
         yield part, _distances(ab[part])
 
 
+@cache
+def _lattice() -> tuple[NDArray[np.int64], NDArray[np.int64], Int64]:
+    """The first a and b of the grid, and the bin at each of its points; -1 where none is kept."""
+    low = BINS.min(axis=0).astype(np.int64)
+    places = (BINS.astype(np.int64) - low) // GRID
+    table = np.full(places.max(axis=0) + 1, -1, dtype=np.int64)
+    table[places[:, 0], places[:, 1]] = np.arange(Q)
+    return low, np.array(table.shape), table
+
+
 def nearest_bin(ab: ArrayLike) -> Int64:
     """Index of the bin nearest to each color.
 
@@ -87,13 +98,20 @@ def nearest_bin(ab: ArrayLike) -> Int64:
 
     Returns
     -------
-    int64 (...), 0..312
+    int64 (...), 0..312; of two at one distance the first
     """
     array = np.asarray(ab, dtype=np.float32)
     flat = array.reshape(-1, 2)
-    out = np.empty(len(flat), dtype=np.int64)
-    for part, d in _in_blocks(flat):
-        out[part] = d.argmin(axis=1)
+    low, size, table = _lattice()
+    # The bins lie on a grid: where the nearest of its points is one of them, nothing is nearer.
+    place = np.ceil((flat - low) / np.float32(GRID) - np.float32(0.5))
+    inside = ((place >= 0) & (place < size)).all(axis=1)
+    out = np.full(len(flat), -1, dtype=np.int64)
+    row, column = place[inside].astype(np.int64).T
+    out[inside] = table[row, column]
+    (rest,) = np.nonzero(out < 0)
+    for part, d in _in_blocks(flat[rest]):
+        out[rest[part]] = d.argmin(axis=1)
     return out.reshape(array.shape[:-1])
 
 
@@ -172,6 +190,25 @@ def prior_of(ab: Iterable[ArrayLike], k: int = NEIGHBORS, sigma: float = SIGMA) 
     if not pixels:
         raise ConfigError("a prior needs at least one pixel")
     return (total / pixels).astype(np.float32)
+
+
+def count_colors(ab: ArrayLike) -> Int64:
+    """Histogram over whole-numbered ab, to be added up over photos and given to `smooth_prior`.
+
+    Parameters
+    ----------
+    ab : (..., 2); what lies beyond -110..110 counts at the border
+
+    Returns
+    -------
+    int64 (221, 221): pixels at a = row - 110, b = column - 110
+    """
+    top = int(AB_MAX)
+    side = 2 * top + 1
+    whole = np.clip(np.rint(np.asarray(ab)), -top, top).astype(np.int64) + top
+    cells = (whole[..., 0] * side + whole[..., 1]).ravel()
+    counts: Int64 = np.bincount(cells, minlength=side * side)
+    return counts.reshape(side, side)
 
 
 def smooth_prior(counts: ArrayLike, k: int = NEIGHBORS, sigma: float = SIGMA) -> Float32:

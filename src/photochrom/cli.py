@@ -285,6 +285,83 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
+# --- evaluate -------------------------------------------------------------------------------------
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from photochrom.evaluate import Evaluation, evaluate, forget
+    from photochrom.models import DEFAULT
+    from photochrom.report import check_target, summary, table, write_report
+
+    models = [_named(text) for text in options.model]
+    against = [_named(text, folder=True) for text in options.against]
+    missing = _missing_judges(options)
+    asked = Evaluation(
+        photos=tuple(options.photos),
+        models=tuple(models or ([] if against else [(DEFAULT, DEFAULT)])),
+        against=tuple(against),
+        baselines=options.baselines,
+        temperatures=tuple(options.temperature),
+        rebalance=tuple(options.rebalance),
+        working_size=options.size,
+        short_side=options.short_side,
+        skip=options.skip,
+        limit=options.limit,
+        sweep=options.sweep,
+        prior=options.prior,
+        classifier=options.classifier,
+        features=options.fid,
+        seed=options.seed,
+    )
+    folder = Path(options.output)
+    work = folder / ".work"
+    check_target(folder, work, options.force)
+    if options.force:
+        forget(work)
+    try:
+        result = evaluate(asked, work, workers=options.workers)
+    except KeyboardInterrupt:
+        print("\nphotochrom: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    write_report(result, folder)
+    print(table(summary(result)))
+    print(f"\n{len(result.used)} photos; prior: {result.prior}; ± half of the 95 % interval")
+    print(f"{folder / 'report.html'}: curves, subjects, pictures")
+    for name, reason in result.skipped[:10]:
+        print(f"photochrom: left out: {name}: {reason}", file=sys.stderr)
+    if len(result.skipped) > 10:
+        print(
+            f"photochrom: {len(result.skipped)} photos left out in all, see report.json",
+            file=sys.stderr,
+        )
+    return 1 if result.skipped or missing else 0
+
+
+def _missing_judges(options: argparse.Namespace) -> int:
+    """Say which columns are left out, and why; returns how many that were asked for."""
+    missing = 0
+    for name, column in (("classifier", "top-1"), ("fid", "FID")):
+        path = getattr(options, name)
+        if path is not None and not Path(path).is_file():
+            print(
+                f"photochrom: {path}: no such file; the column {column} is left out",
+                file=sys.stderr,
+            )
+            setattr(options, name, None)
+            missing += 1
+    return missing
+
+
+def _named(text: str, folder: bool = False) -> tuple[str, str]:
+    """NAME=PLACE, or PLACE alone, which then is named after its last part."""
+    name, equals, place = text.partition("=")
+    if not equals or "/" in name or os.sep in name:
+        name, place = Path(text).name if folder else Path(text).stem, text
+    if not name or not place:
+        raise ConfigError(f"{text!r}: give NAME={'DIR' if folder else 'MODEL'}")
+    return name, place
+
+
 # --- arguments ------------------------------------------------------------------------------------
 
 
@@ -345,6 +422,18 @@ def _parser() -> argparse.ArgumentParser:
             "  photochrom train shards/ -o runs/first --minutes 90\n"
             "  photochrom train shards/ -o runs/first --resume\n"
             "  torchrun --nproc-per-node 2 -m photochrom train shards/ -o runs/two --steps 20000",
+        )
+    )
+    _evaluate_arguments(
+        command(
+            "evaluate",
+            _evaluate,
+            "measure how good the colors are, as the paper does and more",
+            "  photochrom evaluate photos/ -o report/                       the bundled model\n"
+            "  photochrom evaluate val.tar -m mine.onnx -m photochrom-1 -o report/\n"
+            "  photochrom evaluate photos/ --against dahl=dahl_results/ -o report/\n"
+            "  photochrom evaluate val.tar --temperature 0 0.38 1 -o report/\n"
+            "An interrupted evaluation goes on when the same command is given again.",
         )
     )
     _export_arguments(
@@ -438,6 +527,99 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         p.add_argument(
             f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=None
         )
+
+
+def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "photos",
+        nargs="+",
+        metavar="PHOTOS",
+        help="folders of color photos, or tar shards; the models see them in gray",
+    )
+    p.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="REPORT",
+        help="folder for report.html, report.json and photos.csv",
+    )
+    p.add_argument(
+        "-m",
+        "--model",
+        action="append",
+        default=[],
+        metavar="[NAME=]MODEL",
+        help="bundled name or .onnx file; may be repeated (default: the bundled one)",
+    )
+    p.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="results of another colorizer, same file names; may be repeated",
+    )
+    p.add_argument(
+        "--baselines",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the row with the colors of other photos (default: yes)",
+    )
+    p.add_argument(
+        "-t",
+        "--temperature",
+        type=float,
+        nargs="+",
+        default=[TEMPERATURE],
+        metavar="T",
+        help="a row for each (default: %(default)s)",
+    )
+    p.add_argument(
+        "--rebalance",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="X",
+        help="how much of a model's rebalancing to keep, a row for each (default: 1)",
+    )
+    p.add_argument("--size", type=int, metavar="N", help="short side that the networks see")
+    p.add_argument(
+        "--short-side",
+        type=int,
+        default=256,
+        metavar="N",
+        help="larger photos are reduced to it; 0: none is (default: %(default)s)",
+    )
+    p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N photos")
+    p.add_argument("--limit", type=int, default=0, metavar="N", help="only N photos (default: all)")
+    p.add_argument(
+        "--sweep",
+        type=int,
+        default=500,
+        metavar="N",
+        help="photos for the temperature sweep; 0: none (default: %(default)s)",
+    )
+    p.add_argument(
+        "--prior",
+        metavar="FILE",
+        help="prior.npy of the rebalanced columns (default: the one beside PHOTOS, else "
+        "measured on PHOTOS)",
+    )
+    p.add_argument(
+        "--classifier",
+        metavar="FILE",
+        help="image classifier (.onnx) for the semantic test; a photo's folder, or its "
+        "key's end, is its class",
+    )
+    p.add_argument(
+        "--fid",
+        metavar="FILE",
+        help="feature network (.onnx) for the Fréchet distance; needs photochrom[fid]",
+    )
+    p.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes (default: all cores)"
+    )
+    p.add_argument("--seed", type=int, default=0, help="of resampling and grids (default: 0)")
+    p.add_argument("-f", "--force", action="store_true", help="replace what REPORT holds")
 
 
 def _export_arguments(p: argparse.ArgumentParser) -> None:

@@ -362,6 +362,15 @@ class Prediction:
             colors.append(((r, g, b), share))
         return colors
 
+    def log_probabilities(self) -> Float32:
+        """The distribution itself: ln p of each bin, float32 (Q, h, w), sum of p over Q is 1.
+
+        The rebalancing of rare colors is taken off, so these are honest probabilities.
+        """
+        self._needs_distribution("probabilities")
+        z = self._honest - self._honest.max(axis=0)
+        return np.asarray(z - np.log(np.exp(z).sum(axis=0)), dtype=np.float32)
+
     # --- inside ---
 
     def _needs_distribution(self, what: str) -> None:

@@ -46,8 +46,12 @@ __all__ = [
     "EXTENSIONS",
     "MAX_PIXELS",
     "Photo",
+    "decode_photo",
     "open_photo",
     "read_photo",
+    "resized",
+    "to_jpeg",
+    "to_uint8",
     "write_photo",
 ]
 
@@ -273,6 +277,24 @@ def _requantize(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
     else:
         result = values / np.float32(np.iinfo(values.dtype).max)
     return result
+
+
+def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Pixels of a :class:`Photo` in 8 bits, rounded to nearest."""
+    return _requantize(pixels, np.uint8)
+
+
+def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """A picture (H, W, C) brought to (height, width) by Lanczos filtering, without aliasing."""
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    small = _to_vips(rgb).thumbnail_image(width, height=height, size="force", no_rotate=True)
+    return np.ascontiguousarray(_to_numpy(small))
+
+
+def to_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
+    """A picture (H, W, 3) as a JPEG without metadata, for pages and previews."""
+    return bytes(_to_vips(rgb).jpegsave_buffer(Q=quality, keep="none"))
 
 
 # --- PIL images ---------------------------------------------------------------------------------
@@ -515,6 +537,31 @@ def _text(path: str | os.PathLike[str]) -> str:
     return name
 
 
+def decode_photo(data: bytes, name: str = "photo") -> Photo:
+    """Decode the bytes of a photo file; see :func:`read_photo`.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        What to call it in an error.
+
+    Raises
+    ------
+    PhotoError
+        As for a file.
+    """
+    if not data:
+        raise PhotoError(f"{name}: is empty; restore it from a copy")
+    loader = _find_loader(data[:64], name)
+    try:
+        return _decode(pyvips.Source.new_from_memory(data), loader, name, None)
+    except pyvips.Error as error:
+        raise PhotoError(
+            f"{name}: cannot be read: {_reason(error)}; {_REMEDY_DAMAGED}"
+        ) from error.with_traceback(None)
+
+
 def _read_descriptor(descriptor: int, name: str) -> Photo:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -523,9 +570,13 @@ def _read_descriptor(descriptor: int, name: str) -> Photo:
         raise PhotoError(f"{name}: the file is empty; restore it from a copy")
     loader = _find_loader(os.read(descriptor, 64), name)
     os.lseek(descriptor, 0, os.SEEK_SET)
-
     # By descriptor, for libvips would read options out of a name such as "scan[1].jpg".
     source = pyvips.Source.new_from_descriptor(descriptor)
+    place = (os.path.abspath(name), status.st_dev, status.st_ino)
+    return _decode(source, loader, name, place)
+
+
+def _decode(source: Any, loader: str, name: str, place: tuple[str, int, int] | None) -> Photo:
     image = getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error")
     _check_size(name, image.width, image.height)
     if image.format not in _DTYPES:
@@ -567,7 +618,7 @@ def _read_descriptor(descriptor: int, name: str) -> Photo:
         profiled=profile is not None,
         metadata=metadata,
         resolution=resolution,
-        source=(os.path.abspath(name), status.st_dev, status.st_ino),
+        source=place,
     )
 
 

@@ -5,16 +5,20 @@ Each takes arrays of one photo, or sums over photos; nothing here knows a model 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from photochrom import bins
 
 __all__ = [
     "THRESHOLDS",
     "auc",
     "bootstrap_interval",
+    "bootstrap_intervals",
     "chroma_share",
+    "class_weights",
     "colorfulness",
     "delta_e_2000",
     "error_histogram",
@@ -45,6 +49,26 @@ def error_histogram(
     cell = np.minimum(np.ceil(error.ravel() * _STEPS), THRESHOLDS * _STEPS).astype(np.int64)
     w = None if weights is None else np.asarray(weights, np.float64).ravel()
     return np.bincount(cell, weights=w, minlength=THRESHOLDS * _STEPS + 1).astype(np.float64)
+
+
+RAREST = 1e-7
+"""Floor of the prior where lambda is 0: a bin that hardly occurs would rule the whole figure."""
+
+
+def class_weights(prior: ArrayLike, strength: float) -> NDArray[np.float64]:
+    """Weight of each bin in AuC rebalanced, up to a constant factor.
+
+    Parameters
+    ----------
+    prior : (313,), sum 1
+    strength : lambda; 0 weighs by 1 / p (all bins count alike), 1 not at all
+
+    Source: the paper, sections 2.2 and 3.1.
+    """
+    p = np.asarray(prior, np.float64)
+    if strength == 0:
+        return 1 / np.maximum(p, RAREST)
+    return bins.rebalancing_weights(p.astype(np.float32), strength).astype(np.float64)
 
 
 def auc(histogram: ArrayLike) -> float:
@@ -134,27 +158,27 @@ def delta_e_2000(lab: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.maximum(square, 0)), np.float64)
 
 
-def bootstrap_interval(
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+def bootstrap_intervals(
+    statistics: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]],
     sums: ArrayLike,
     *,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a figure that is a function of sums over units (photos).
+) -> dict[str, tuple[float, float]]:
+    """Percentile bootstrap intervals of figures that are functions of sums over units (photos).
 
     Parameters
     ----------
-    statistic : takes sums (R, k), gives (R,)
+    statistics : each takes sums (R, k) and gives (R,)
     sums : (n, k), one row a unit; a mean needs the columns value and 1, a ratio both its parts
     level : share of the resamples between the limits
     resamples : how often n units are drawn with replacement
-    seed : equal seeds draw the same units, so that figures of the same photos go together
+    seed : equal seeds draw the same units
 
     Returns
     -------
-    (low, high); (nan, nan) where no resample gives a finite value
+    (low, high) for each; (nan, nan) where no resample gives a finite value
 
     Source: B. Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
@@ -168,10 +192,26 @@ def bootstrap_interval(
         size = min(block, resamples - start)
         counts = rng.multinomial(n, np.full(n, 1 / n), size=size)
         totals[start : start + size] = counts @ rows
-    with np.errstate(all="ignore"):
-        values = statistic(totals)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    intervals = {}
+    for name, statistic in statistics.items():
+        with np.errstate(all="ignore"):
+            values = np.asarray(statistic(totals), np.float64)
+        values = values[np.isfinite(values)]
+        ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]) if len(values) else None
+        intervals[name] = (
+            (float("nan"), float("nan")) if ends is None else (float(ends[0]), float(ends[1]))
+        )
+    return intervals
+
+
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    sums: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The interval of a single figure; see `bootstrap_intervals`."""
+    alone = {"": statistic}
+    return bootstrap_intervals(alone, sums, level=level, resamples=resamples, seed=seed)[""]

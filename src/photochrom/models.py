@@ -7,6 +7,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,11 @@ class Model:
         except ValueError as error:
             raise ModelError(f"{path}: cannot be used: {error}") from error
         self._input = self.session.get_inputs()[0].name
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (Q, H/4, W/4) of a normalized input (channels, H, W); sides as `multiple` asks.

@@ -222,12 +222,9 @@ def measure_prior(store: PhotoStore, config: TrainConfig, photos: int = 4000) ->
 
     For shards that come without the `prior.npy` that `photochrom prepare` writes.
     """
-    top = 110
-    counts = np.zeros((2 * top + 1) ** 2, dtype=np.int64)
+    counts = np.zeros((221, 221), dtype=np.int64)
     for i in np.unique(np.linspace(0, len(store) - 1, min(photos, len(store))).astype(int)):
         rgb = torch.from_numpy(decode(store.read(int(i)), store.name(int(i))))
-        rgb = rgb.permute(2, 0, 1)[None]
-        ab = F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], STRIDE).round().long().clamp(-top, top) + top
-        row = ab[0, 0] * (2 * top + 1) + ab[0, 1]
-        counts += np.bincount(row.flatten().numpy(), minlength=len(counts))
-    return bins.smooth_prior(counts.reshape(2 * top + 1, -1), config.neighbors, config.sigma)
+        ab = F.avg_pool2d(rgb_to_lab(rgb.permute(2, 0, 1)[None])[:, 1:], STRIDE)[0]
+        counts += bins.count_colors(ab.movedim(0, -1).numpy())
+    return bins.smooth_prior(counts, config.neighbors, config.sigma)

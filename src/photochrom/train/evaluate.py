@@ -23,12 +23,7 @@ class Tally:
     """Sums over photos that end in one row of figures."""
 
     def __init__(self, prior: ArrayLike) -> None:
-        p = np.asarray(prior, np.float64)
-        # lambda = 0 counts every bin alike; a floor keeps a bin that hardly occurs from ruling all.
-        self.weights = {
-            "0": 1 / np.maximum(p, 1e-7),
-            "0.5": bins.rebalancing_weights(p.astype(np.float32), 0.5).astype(np.float64),
-        }
+        self.weights = {f"{x:g}": metrics.class_weights(prior, x) for x in (0, 0.5)}
         cells = metrics.THRESHOLDS * 10 + 1
         self.raw = np.zeros(cells)
         self.rebalanced = {name: np.zeros(cells) for name in self.weights}

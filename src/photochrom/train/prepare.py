@@ -22,7 +22,7 @@ import unicodedata
 import warnings
 import zlib
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -402,11 +402,7 @@ def _outcomes(
             data = _load(store, index)
             yield data if isinstance(data, Outcome) else examine(data, settings)
         return
-    # Spawned, not forked: a fork copies the locks of threads (torch's, a progress bar's) that it
-    # does not copy.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
+    pool = start_workers(workers)
     # Bounded: the bytes of at most this many photos are in memory.
     ahead: deque[tuple[int, Future[Outcome] | Outcome]] = deque()
     try:
@@ -436,11 +432,27 @@ def _result(store: PhotoStore, ahead: deque[tuple[int, Future[Outcome] | Outcome
     return result
 
 
-def _start_worker() -> None:
+def start_workers(
+    workers: int, initializer: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+) -> ProcessPoolExecutor:
+    """A pool of processes that leaves Ctrl-C to its parent and ends with it."""
+    # Spawned, not forked: a fork copies the locks of threads (torch's, a progress bar's) that it
+    # does not copy.
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(initializer, arguments),
+    )
+
+
+def _start_worker(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     # Ctrl-C reaches the whole process group; the parent ends the work in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool's workers would outlive a killed parent: they hold the other end of their own queue.
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    if initializer is not None:
+        initializer(*arguments)
 
 
 def _die_with_parent() -> None:
