@@ -134,3 +134,14 @@ def test_what_is_no_config_file_is_refused_by_name(tmp_path: Path, text: str | N
         path.write_text(text)
     with pytest.raises(ConfigError, match=r"config\.json: not a run's config"):
         TrainConfig.load(path)
+
+
+def test_of_several_sizes_each_step_draws_one() -> None:
+    config = TrainConfig(steps=10, sizes=((0.0, 64), (0.5, 96), (0.5, 128), (0.5, 160)))
+    assert {config.size_at(0.2, step) for step in range(50)} == {64}
+    drawn = [config.size_at(0.7, step) for step in range(300)]
+    assert {size: round(drawn.count(size) / 300, 1) for size in (96, 128, 160)} == {
+        96: 0.3, 128: 0.3, 160: 0.3,
+    }  # fmt: skip
+    assert drawn == [config.size_at(0.9, step) for step in range(300)]
+    assert config.size_at(1.0) == 160

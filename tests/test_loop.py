@@ -19,10 +19,11 @@ from torch import Tensor
 from photochrom import bins
 from photochrom.cli import main
 from photochrom.errors import ConfigError, DataError, PhotoError
+from photochrom.train import loop
 from photochrom.train.color import soft_encode
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import make_batch
-from photochrom.train.loop import Trainer, load_prior, load_run, train
+from photochrom.train.loop import Trainer, load_prior, load_run, save_weights, train
 from photochrom.train.networks import output_layer
 from photochrom.train.shards import PhotoStore, write_shard
 
@@ -479,3 +480,74 @@ def test_two_processes_learn_what_one_learns_on_the_joint_batch(shard: Path, run
         # moves its weight all the same. So a few weights differ, and the way they went does not.
         assert float((x - y).norm()) < 0.02 * float((y - z).norm())
         assert float(((x - y).abs() > 1e-5).float().mean()) < 0.01
+
+
+# --- starting from another run, and weights alone ---
+
+
+def test_a_run_starts_from_the_averaged_weights_of_another(shard: Path, run: Path) -> None:
+    config = TrainConfig(**PLAIN | {"steps": 3})
+    first, second = run / "first", run / "second"
+    assert train(config, [str(shard)], first, progress=False)
+    trainer = trainer_of(config, shard, second)
+    trainer.start(first)
+    expected = load_run(first)[1].state_dict()
+    same_bits(trainer.network.state_dict(), expected)
+    assert trainer.step == 0
+    assert train(config, [str(shard)], run / "third", init=first, progress=False)
+    with pytest.raises(AssertionError):
+        same_bits(load_run(run / "third")[1].state_dict(), expected)
+
+
+def test_another_network_is_no_start(shard: Path, run: Path) -> None:
+    config = TrainConfig(**PLAIN | {"steps": 1})
+    assert train(config, [str(shard)], run / "a", progress=False)
+    for values in ({"objective": "regression"}, {"encoder": "lite1"}):
+        other = TrainConfig(**PLAIN | {"steps": 1} | values)
+        with pytest.raises(ConfigError, match="was trained with"):
+            train(other, [str(shard)], run / "b", init=run / "a", progress=False)
+    with pytest.raises(ConfigError, match="give one of them"):
+        train(config, [str(shard)], run / "a", init=run / "a", resume=True, progress=False)
+
+
+def test_weights_alone_are_half_as_large_and_can_be_exported_and_started_from(
+    shard: Path, run: Path
+) -> None:
+    config = TrainConfig(**PLAIN | {"steps": 2})
+    assert train(config, [str(shard)], run / "a", progress=False)
+    save_weights(run / "a", run / "small")
+    whole, small = (load_run(run / name)[1].state_dict() for name in ("a", "small"))
+    for name, value in whole.items():
+        torch.testing.assert_close(small[name], value, rtol=1e-3, atol=1e-4)
+    sizes = [(run / name / "checkpoint.pt").stat().st_size for name in ("a", "small")]
+    assert sizes[1] < sizes[0] / 6, "no optimizer, no second copy, 16 bits"
+    assert train(config, [str(shard)], run / "b", init=run / "small", progress=False)
+    with pytest.raises(DataError, match="weights alone"):
+        train(config, [str(shard)], run / "small", resume=True, progress=False)
+
+
+def test_a_resident_run_goes_on_in_the_very_same_bits(shard: Path, run: Path) -> None:
+    config = TrainConfig(**PLAIN | {"steps": 5, "resident": True, "tone": 0.5, "hints": 0.5})
+    straight, broken = run / "straight", run / "broken"
+    trainer = trainer_of(config, shard, straight)
+    trainer.start()
+    assert trainer.fit(progress=False)
+    trainer = trainer_of(config, shard, broken)
+    trainer.__class__ = Interrupted
+    trainer.start()
+    assert not trainer.fit(progress=False)
+    assert train(config, [str(shard)], broken, resume=True, progress=False)
+    same_bits(checkpoint(broken)["network"], checkpoint(straight)["network"])
+
+
+def test_without_tqdm_progress_is_told_in_lines(
+    shard: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    trainer = trainer_of(TrainConfig(**PLAIN | {"steps": 2}), shard, run)
+    trainer.start()
+    bar = loop._Bar(trainer, True)
+    bar.said -= 60
+    bar.update(1.25)
+    bar.close()
+    assert "step 0, loss 1.2500" in capfd.readouterr().err

@@ -232,7 +232,10 @@ def _train(options: argparse.Namespace) -> int:
         values["steps"] = 0
     values |= given
     config = TrainConfig.from_dict(values)
-    done = train(config, options.shards, run, resume=options.resume, device=options.device)
+    init = None if options.init is None else Path(options.init)
+    done = train(
+        config, options.shards, run, resume=options.resume, init=init, device=options.device
+    )
     if not done:
         print(
             f"photochrom: stopped; go on with: photochrom train ... -o {run} --resume",
@@ -246,12 +249,12 @@ def _sizes(text: str) -> tuple[tuple[float, int], ...]:
     try:
         pairs = []
         for part in text.split(","):
-            share, size = part.split(":") if ":" in part else ("0", part)
-            pairs.append((float(share), int(size)))
+            share, sizes = part.split(":") if ":" in part else ("0", part)
+            pairs += [(float(share), int(size)) for size in sizes.split("/")]
         return tuple(pairs)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            "give SIZE, or SHARE:SIZE,... such as 0:96,0.6:128"
+            "give SIZE, or SHARE:SIZE,... such as 0:96,0.6:96/128/160"
         ) from None
 
 
@@ -504,6 +507,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("shards", nargs="+", metavar="SHARDS", help="tar, tar.gz, or a folder")
     p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
     p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
+    p.add_argument("--init", metavar="RUN", help="start from another run's averaged weights")
     p.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
     p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     budget = p.add_mutually_exclusive_group()
@@ -515,7 +519,8 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--objective", choices=OBJECTIVES)
     p.add_argument(
         "--size", dest="sizes", type=_sizes, metavar="SIZES",
-        help="crop side, or SHARE:SIZE,... over the budget (default: 0:96,0.6:128)",
+        help="crop side, or SHARE:SIZE[/SIZE...],... over the budget; of several each step draws "
+        "one (default: 0:96,0.6:128)",
     )  # fmt: skip
     p.add_argument("--batch", type=int, help="photos a step, over all processes")
     for name in ("lr", "encoder_lr", "weight_decay", "clip", "ema", "sigma", "rebalance", "crop",
@@ -523,7 +528,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
     for name in ("warmup", "neighbors", "seed", "sample_every"):
         p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
-    for name in ("amp", "channels_last"):
+    for name in ("amp", "channels_last", "resident"):
         p.add_argument(
             f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=None
         )

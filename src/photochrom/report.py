@@ -41,7 +41,7 @@ __all__ = ["check_target", "table", "write_report"]
 FILES = ("report.html", "report.json", "photos.csv")
 GRID_PHOTOS = 6
 """Photos in each grid of the page."""
-GRID_SIDE = 112
+GRID_SIDE = 128
 """Short side of its pictures, pixels."""
 FEW = 20
 """Subjects with fewer photos are not shown alone: their figures would be noise."""
@@ -639,13 +639,13 @@ _HTML = """<!doctype html>
  --pale: light-dark(#6b6b70, #a0a0a6); --rule: light-dark(#dcdce0, #3a3a3f);
  --paper: light-dark(#fff, #17171a); }}
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
- max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }}
+ max-width: 1440px; margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.7rem; }} h2 {{ margin-top: 2.5rem; font-size: 1.3rem; }}
 p, li, dd {{ max-width: 46rem; }}
 .facts {{ color: var(--pale); padding-left: 1.1rem; }}
 .wide {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--rule);
+th, td {{ padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--rule);
  white-space: nowrap; }}
 th[scope=row] {{ text-align: left; position: sticky; left: 0; background: var(--paper); }}
 thead th {{ vertical-align: bottom; }} th[scope=colgroup] {{ text-align: center; }}

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from photochrom import bins
 from photochrom.errors import ConfigError
 
@@ -42,7 +44,8 @@ class TrainConfig:
     batch: int = 32
     """Photos a step, over all processes together."""
     sizes: tuple[tuple[float, int], ...] = ((0.0, 96), (0.6, 128))
-    """Side of the training crop in pixels, from which share of the budget on."""
+    """Side of the training crop in pixels, from which share of the budget on. Several pairs with
+    one share: each step draws one of their sides, so that the network learns several scales."""
 
     lr: float = 1e-3
     """Peak learning rate (AdamW, linear warm-up, cosine decay to zero)."""
@@ -75,6 +78,8 @@ class TrainConfig:
     channels_last: bool = True
     amp: bool = False
     """bf16 autocast; pays on a GPU, does not on most CPUs."""
+    resident: bool = False
+    """Decode all photos once into the device's memory and make the batches there; for a GPU."""
     save_every: float = 45.0
     """Seconds between checkpoints."""
     sample_every: int = 500
@@ -109,9 +114,17 @@ class TrainConfig:
             if size < 32 or size % 32:
                 raise ConfigError(f"size {size}: must be a multiple of 32")
 
-    def size_at(self, progress: float) -> int:
-        """Side of the crop at a share of the budget in [0, 1]."""
-        return next(size for start, size in reversed(self.sizes) if progress >= start)
+    def size_at(self, progress: float, step: int | None = None) -> int:
+        """Side of the crop at a share of the budget in [0, 1].
+
+        Where several are drawn from: that of a step, or the last one of them for None.
+        """
+        start = max(share for share, _ in self.sizes if progress >= share)
+        sizes = [size for share, size in self.sizes if share == start]
+        if step is None or len(sizes) == 1:
+            return sizes[-1]
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, 3, step))))
+        return sizes[int(rng.integers(len(sizes)))]
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -6,6 +6,7 @@ sample at which it stopped, and a batch is the same whether one process makes it
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Generator, Iterator
@@ -24,7 +25,16 @@ from photochrom.train.config import TrainConfig
 from photochrom.train.networks import AB_SCALE
 from photochrom.train.shards import PhotoStore, decode
 
-__all__ = ["Batch", "Loader", "Sample", "draw_hints", "make_batch", "make_sample", "measure_prior"]
+__all__ = [
+    "Batch",
+    "Loader",
+    "Sample",
+    "age",
+    "draw_hints",
+    "make_batch",
+    "make_sample",
+    "measure_prior",
+]
 
 STRIDE = 4
 """The networks' output has a quarter of the input's side."""
@@ -127,18 +137,22 @@ def make_batch(samples: list[Sample], channels: int, device: torch.device | str 
 
 
 def _age(L: Tensor, samples: list[Sample]) -> Tensor:
-    gamma, black, white, blur = torch.tensor([s.tone for s in samples], device=L.device).T.reshape(
-        4, -1, 1, 1, 1
-    )
-    kernel = _BLUR.to(L.device)
-    padded = F.pad(L, (2, 2, 2, 2), mode="reflect")
-    soft = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 5, 1)), kernel.view(1, 1, 1, 5))
-    L = L + blur * (soft - L)
-    L = black + (white - black) * (L / 100).clamp(0, 1) ** gamma
+    L = age(L, *torch.tensor([s.tone for s in samples], device=L.device).T)
     for i, sample in enumerate(samples):
         if sample.noise is not None:
             L[i, 0] += torch.from_numpy(sample.noise).to(L.device)
     return L.clamp(0, 100)
+
+
+def age(L: Tensor, gamma: Tensor, black: Tensor, white: Tensor, blur: Tensor) -> Tensor:
+    """L (B, 1, H, W) softened and faded; the changes are (B,) each. Noise is for the caller."""
+    gamma, black, white, blur = (v.view(-1, 1, 1, 1) for v in (gamma, black, white, blur))
+    kernel = _BLUR.to(L.device)
+    padded = F.pad(L, (2, 2, 2, 2), mode="reflect")
+    soft = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 5, 1)), kernel.view(1, 1, 1, 5))
+    L = L + blur * (soft - L)
+    aged: Tensor = black + (white - black) * (L / 100).clamp(0, 1) ** gamma
+    return aged
 
 
 class Loader:
@@ -178,6 +192,14 @@ class Loader:
     def _sample(self, n: int, size: int) -> Sample:
         i, rng = self.index(n), _rng(self.config.seed, 2, n)
         return make_sample(self.store.read(i), size, self.config, rng, self.store.name(i))
+
+    def batches(
+        self, requests: Iterator[tuple[int, int]], channels: int, device: torch.device | str
+    ) -> Generator[Batch, None, None]:
+        """The batch of each (step, size) asked for, on the device."""
+        with contextlib.closing(self.prefetch(requests)) as ready:
+            for samples in ready:
+                yield make_batch(samples, channels, device)
 
     def prefetch(self, requests: Iterator[tuple[int, int]]) -> Generator[list[Sample], None, None]:
         """Samples for each (step, size) asked for, prepared ahead in order.

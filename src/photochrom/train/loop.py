@@ -7,8 +7,9 @@ import json
 import math
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +24,7 @@ from photochrom import bins
 from photochrom.errors import ConfigError, DataError
 from photochrom.train.color import annealed_mean
 from photochrom.train.config import TrainConfig
-from photochrom.train.data import Loader, make_batch, measure_prior
+from photochrom.train.data import Batch, Loader, make_batch, measure_prior
 from photochrom.train.losses import Criterion
 from photochrom.train.networks import (
     AB_SCALE,
@@ -33,9 +34,10 @@ from photochrom.train.networks import (
     encoder_weights,
     output_layer,
 )
+from photochrom.train.resident import ResidentLoader
 from photochrom.train.shards import PhotoStore
 
-__all__ = ["Trainer", "load_prior", "load_run", "train"]
+__all__ = ["Trainer", "load_prior", "load_run", "save_weights", "train"]
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
@@ -79,9 +81,30 @@ class Trainer:
         self.criterion = Criterion(config, torch.from_numpy(prior).float().to(self.device))
         self.step, self.seconds = 0, 0.0
 
-    def start(self) -> None:
-        """Initialize: pretrained encoder fitted to gray photos, output bias at the prior."""
+    def start(self, init: Path | None = None) -> None:
+        """Initialize: pretrained encoder fitted to gray photos, output bias at the prior.
+
+        Parameters
+        ----------
+        init : a run whose averaged weights are taken instead
+
+        Raises
+        ------
+        ConfigError
+            The other run is of another network.
+        """
         network = self.network
+        if init is not None:
+            theirs, other, _ = load_run(init)
+            for key in ("arch", "encoder", "objective"):
+                if getattr(theirs, key) != getattr(self.config, key):
+                    raise ConfigError(
+                        f"{init}: was trained with {key} {getattr(theirs, key)}, not "
+                        f"{getattr(self.config, key)}"
+                    )
+            network.load_state_dict(other.state_dict())
+            self._prepare()
+            return
         if isinstance(network, Photochrom) and self.config.pretrained:
             network.encoder.load_imagenet(encoder_weights(self.config.encoder))
             network.to(self.device)
@@ -116,7 +139,9 @@ class Trainer:
             for name, value in self.network.state_dict().items()
             if value.is_floating_point()
         }
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=self.config.lr, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.AdamW(
+            self._groups(), lr=self.config.lr, betas=(0.9, 0.99), fused=self.device.type == "cuda"
+        )
         self.model: nn.Module = self.network
         if self.world > 1:
             self.model = DistributedDataParallel(
@@ -157,7 +182,7 @@ class Trainer:
         step = self.step
         while self.config.steps == 0 or step < self.config.steps:
             share = step / self.config.steps if self.config.steps else self.progress
-            yield step, self.config.size_at(share)
+            yield step, self.config.size_at(share, step)
             step += 1
 
     # --- one step ---
@@ -236,6 +261,8 @@ class Trainer:
         state = _load_checkpoint(self.run)
         if state["data"] != self.store.fingerprint():
             raise DataError(f"{self.run}: was trained on other photos; give the same shards")
+        if "optimizer" not in state:
+            raise DataError(f"{self.run}: holds weights alone; start another run with --init")
         self.network.load_state_dict(state["network"])
         self._prepare()
         for name, value in state["ema"].items():
@@ -260,13 +287,10 @@ class Trainer:
             board = None
             if self.rank == 0:
                 board = stack.enter_context(contextlib.closing(_Board(self)))
-            batches = stack.enter_context(
-                contextlib.closing(self.loader.prefetch(self._requests()))
-            )
+            batches = stack.enter_context(contextlib.closing(self._batches(channels)))
             clock = saved = time.monotonic()
             loss_mean = math.nan
-            for samples in batches:
-                batch = make_batch(samples, channels, self.device)
+            for batch in batches:
                 loss = self.train_step(batch.x, batch.ab)
                 loss_mean = loss if math.isnan(loss_mean) else 0.98 * loss_mean + 0.02 * loss
                 now = time.monotonic()
@@ -280,6 +304,14 @@ class Trainer:
                     saved = time.monotonic()
                 if self._done(interrupt):
                     break
+
+    def _batches(self, channels: int) -> Generator[Batch, None, None]:
+        if self.config.resident:
+            if self.world > 1:
+                raise ConfigError("resident photos are for one process; leave out --resident")
+            loader = ResidentLoader(self.store, self.config, self.device)
+            return loader.batches(self._requests(), channels)
+        return self.loader.batches(self._requests(), channels, self.device)
 
     def _done(self, interrupt: _Interrupt) -> bool:
         """Whether to stop here; all processes must agree, or the others would wait for this one."""
@@ -331,14 +363,20 @@ class _Bar:
     """Progress: loss, photos a second, time left."""
 
     def __init__(self, trainer: Trainer, show: bool) -> None:
-        from tqdm import tqdm
-
         self.trainer = trainer
         self.began, self.first = time.monotonic(), trainer.step
-        form = "{desc} {percentage:5.1f}%|{bar}| {postfix}"
-        self.bar = tqdm(
-            total=1000, desc="train", disable=not show, bar_format=form, initial=self._now()
-        )
+        self.bar: Any = None
+        self.said = self.began
+        self.lines = show
+        # A machine lent for its GPU may have PyTorch and little else: lines instead of a bar.
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+
+            form = "{desc} {percentage:5.1f}%|{bar}| {postfix}"
+            self.bar = tqdm(
+                total=1000, desc="train", disable=not show, bar_format=form, initial=self._now()
+            )
+            self.lines = False
 
     def _now(self) -> int:
         return int(1000 * self.trainer.progress)
@@ -351,16 +389,20 @@ class _Bar:
             left = (t.config.steps - t.step) * t.config.batch / max(rate, 1e-9)
         else:
             left = 60 * t.config.minutes - t.seconds
-        self.bar.set_postfix_str(
-            f"step {t.step}, loss {loss:.4f}, {rate:.1f} photos/s, "
-            f"{max(0, left) / 60:.1f} min left",
-            refresh=False,
+        text = (
+            f"step {t.step}, loss {loss:.4f}, {rate:.1f} photos/s, {max(0, left) / 60:.1f} min left"
         )
-        self.bar.update(self._now() - self.bar.n)
+        if self.bar is not None:
+            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.update(self._now() - self.bar.n)
+        elif self.lines and time.monotonic() - self.said > 15:
+            print(f"train {t.progress:6.1%}, {text}", file=sys.stderr, flush=True)
+            self.said = time.monotonic()
 
     def close(self) -> None:
-        self.bar.refresh()
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.refresh()
+            self.bar.close()
 
 
 class _Board:
@@ -430,12 +472,32 @@ def load_run(run: Path) -> tuple[TrainConfig, nn.Module, dict[str, Any]]:
     return config, network.eval(), counters
 
 
+def save_weights(run: Path, target: Path) -> None:
+    """Write a run's averaged weights alone, in 16 bits, as the checkpoint of a smaller run.
+
+    `target` is a folder that `train --init` and `export` take; it cannot be resumed. The network of
+    the default settings takes 13 MiB so.
+    """
+    config, network, counters = load_run(run)
+    state = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    beside = target / f"{CHECKPOINT}.tmp"
+    torch.save({"network": state, "ema": {}, **counters}, beside)
+    beside.replace(target / CHECKPOINT)
+    config.save(target / CONFIG)
+    np.save(target / PRIOR, load_prior(run / PRIOR))
+
+
 def train(
     config: TrainConfig,
     sources: list[str],
     run: Path,
     *,
     resume: bool = False,
+    init: Path | None = None,
     device: str = "cpu",
     progress: bool = True,
 ) -> bool:
@@ -446,6 +508,7 @@ def train(
     config : of the run; on resume it must equal the stored one except for the budget
     sources : tar or tar.gz shards, or a folder (`PhotoStore`)
     run : folder; gets config.json, prior.npy, checkpoint.pt and log/
+    init : another run, whose averaged weights this one starts from; not for `resume`
 
     Returns
     -------
@@ -455,6 +518,8 @@ def train(
     ------
     ConfigError, DataError, ModelError
     """
+    if resume and init is not None:
+        raise ConfigError("--init starts a run and --resume goes on with one: give one of them")
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
     if several:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -472,7 +537,7 @@ def train(
         if resume:
             trainer.resume()
         else:
-            trainer.start()
+            trainer.start(init)
         return trainer.fit(progress=progress)
     finally:
         if several:
