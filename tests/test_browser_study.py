@@ -223,6 +223,10 @@ def test_a_pair_that_is_hidden_while_it_is_shown_is_replaced(begin, visit, tmp_p
 
 def test_every_screen_fits_and_is_legible(begin, visit, tmp_path: Path) -> None:
     url = begin().url
+    page = visit(url)
+    page.route("**/api/join", lambda route: route.fulfill(json={}))  # as if cookies were refused
+    page.locator("#begin").click()
+    expect(page.get_by_role("heading", name="needs a cookie")).to_be_visible()
     for width, height, scheme in (
         (320, 568, "light"),
         (780, 360, "dark"),

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import sqlite3
 from collections import Counter
@@ -499,6 +500,24 @@ def test_the_report_reads_a_study_that_is_still_running(study: Study) -> None:
     found = report(study.path)
     assert (found.participants, found.finished) == (1, 1)
     assert study.answer(who, trial.token, "left", 1, 1) is not None
+    study.close()
+    assert report(study.path).participants == 1  # closed, and with a practice answer more
+
+
+def test_a_photo_whose_name_is_no_text_is_left_out_or_shown(
+    study_folders: Path, tmp_path: Path
+) -> None:
+    for folder, suffix in (("real", "jpg"), ("ours", "png")):
+        (tmp_path / folder).mkdir()
+        for name, data in ((b"good\xff", None), (b"bad\xff", b"x")):
+            path = tmp_path / folder / os.fsdecode(name + b"." + suffix.encode())
+            path.write_bytes(data or (study_folders / folder / f"01.{suffix}").read_bytes())
+    settings = StudySettings(trials=1, practice=0, catch=0)
+    with Study.create(tmp_path / "s.db", pairs_of(tmp_path, "ours"), settings) as study:
+        assert len(study.photos) == 1
+        (problem,) = study.problems()
+        assert "real/bad?.jpg" in problem
+        study.check_same(pairs_of(tmp_path, "ours"))
 
 
 def test_exports_hold_every_answer_and_replace_nothing(study: Study, tmp_path: Path) -> None:

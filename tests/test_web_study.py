@@ -357,12 +357,15 @@ def test_killed_at_once_it_has_lost_nothing(
         assert [c.get("/api/session").json()["answered"] for c in (one, two)] == [4, 3]
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_it_cleanly_and_says_how_to_go_on(
-    serve_study, study_folders: Path, tmp_path: Path
+    serve_study, study_folders: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
     path = tmp_path / "my study.db"
     server = serve_study(*arguments(study_folders, path))
-    assert server.end(signal.SIGINT) == 0
+    with browser(server.url.rstrip("/")) as client:
+        join(client)
+    assert server.end(sign) == 0
     assert f"photochrom study serve -o '{path}'" in server.said
     assert f"photochrom study report '{path}'" in server.said
     assert "Traceback" not in server.said and "14 photos, methods ours" in server.said

@@ -832,7 +832,8 @@ def _pictures(paths: Sequence[Path], side: int) -> tuple[Sequence[bytes | None],
     try:
         pictures = _shown(paths, side)
     except PhotoError as error:
-        return [None] * len(paths), str(error)
+        # A name that is no text cannot be stored as one.
+        return [None] * len(paths), str(error).encode(errors="replace").decode()
     if _mean_chroma(color.rgb_to_lab(_decode(pictures[0]))) < GRAY_CHROMA:
         return [None] * len(paths), f"{paths[0]}: has no color of its own"
     return pictures, None

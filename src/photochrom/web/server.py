@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -22,7 +23,6 @@ from urllib.parse import parse_qs
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -35,7 +35,7 @@ __all__ = ["Guard", "address", "is_local", "listen", "make_app", "make_server", 
 STATIC = Path(__file__).parent / "static"
 
 KEY = "key"
-"""Name of the query parameter and of the cookie that hold the secret of an open network page."""
+"""Name of the query parameter that holds the secret of a page on an open network."""
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -62,11 +62,13 @@ def make_app(page: str) -> FastAPI:
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    @app.get("/", include_in_schema=False)
-    def index() -> FileResponse:
-        return FileResponse(STATIC / page / "index.html")
+    def offer(address: str, file: Path) -> None:
+        app.add_api_route(address, lambda: FileResponse(file), response_class=FileResponse)
 
-    app.mount("/static", StaticFiles(directory=STATIC / page))
+    # One route a file: no name that a client sends is ever looked up on the disk.
+    offer("/", STATIC / page / "index.html")
+    for file in (STATIC / page).iterdir():
+        offer(f"/static/{file.name}", file)
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:
@@ -108,6 +110,8 @@ class Guard:
         self.port = port
         self.key = key
         self.max_body = max_body
+        # Cookies do not tell ports apart.
+        self.cookie = f"photochrom-key-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -122,7 +126,9 @@ class Guard:
                 for name, value in _HEADERS.items():
                     out.setdefault(name, value)
                 if self.key is not None and compare_digest(given.encode(), self.key.encode()):
-                    out.append("Set-Cookie", f"{KEY}={self.key}; Path=/; HttpOnly; SameSite=Strict")
+                    out.append(
+                        "Set-Cookie", f"{self.cookie}={self.key}; Path=/; HttpOnly; SameSite=Strict"
+                    )
             await send(message)
 
         refusal = self._refusal(scope["method"], headers, given)
@@ -139,10 +145,10 @@ class Guard:
             if "transfer-encoding" in headers:
                 return _error(411, "the request does not say how long it is")
             length = headers.get("content-length", "0")
-            if not length.isdecimal() or int(length) > self.max_body:
+            if not length.isdecimal() or len(length) > 15 or int(length) > self.max_body:
                 return _error(413, f"more than {self.max_body} bytes are not taken")
         if self.key is not None:
-            shown = given or _cookie(headers, KEY)
+            shown = given or _cookie(headers, self.cookie)
             if not compare_digest(shown.encode(), self.key.encode()):
                 return _error(403, "the address lacks its key; use the one that you were given")
         return None
@@ -160,7 +166,8 @@ class Guard:
         name = name.removeprefix("[").removesuffix("]").lower()
         if is_local(self.host):
             return name in ("localhost", "127.0.0.1", "::1")
-        return name in (self.host.lower(), socket.gethostname().lower()) or _is_address(name)
+        here = socket.gethostname().lower()
+        return name in (self.host.lower(), here, f"{here}.local") or _is_address(name)
 
 
 def _cookie(headers: Headers, name: str) -> str:
@@ -240,7 +247,7 @@ def make_server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=128,
+        limit_concurrency=1024,
         timeout_graceful_shutdown=3,
     )
     return uvicorn.Server(config)
@@ -254,7 +261,7 @@ def serve(
     max_body: int = 4096,
     browser: bool = False,
 ) -> None:
-    """Print the address and serve until Ctrl-C, which ends it cleanly.
+    """Print the address and serve until Ctrl-C or SIGTERM, which end it cleanly.
 
     Parameters
     ----------
@@ -269,7 +276,8 @@ def serve(
     screen = sys.platform in ("darwin", "win32") or any(
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-    # Once it has shut down, uvicorn passes Ctrl-C on.
+    # Once it has shut down, uvicorn passes the signal on to whom it would have gone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         print(f"{url}  (Ctrl-C stops)", flush=True)
         if browser and screen:

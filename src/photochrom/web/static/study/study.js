@@ -12,8 +12,6 @@ let exposure = 1; // seconds
 
 const LONGEST_WAIT = 8000; // ms between two tries
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** Resolves after ms, or when somebody cannot wait. */
 function pause(ms) {
   return new Promise((resolve) => {
@@ -29,9 +27,9 @@ function pause(ms) {
   });
 }
 
-/** The reply as {ok, status, data}. While the server is away, says so and tries again. */
+/** The reply as {ok, data}; not ok is what is not there (any more). While the server is away, says so and tries again. */
 async function call(path, body) {
-  const request = { signal: null };
+  const request = {};
   if (body !== undefined) {
     request.method = "POST";
     request.headers = { "Content-Type": "application/json" };
@@ -42,9 +40,9 @@ async function call(path, body) {
       request.signal = AbortSignal.timeout(15000);
       const reply = await fetch(path, request);
       const data = reply.status === 204 ? {} : await reply.json();
-      if (reply.status < 500) {
+      if (reply.ok || reply.status === 404) {
         $("lost").hidden = true;
-        return { ok: reply.ok, status: reply.status, data };
+        return { ok: reply.ok, data };
       }
     } catch {
       // No connection, no reply in time, or half a reply: the same to us.
@@ -205,7 +203,7 @@ async function run(trial, note) {
     await load(trial);
   } catch {
     unload();
-    await sleep(500);
+    await pause(500);
     return ""; // the server is asked again, which also waits for it
   }
   setState("ready", note || "Ready?");
@@ -268,7 +266,7 @@ async function trials() {
   let practiced = false;
   for (;;) {
     const { ok, data } = await call("/api/next", {});
-    if (!ok) return begin(false); // this browser's participant is unknown, in another database
+    if (!ok) return begin(false); // the cookie is gone
     if (data.trial === null) return finish(data.session.score);
     if (practiced && !data.trial.practice) await ask("break");
     practiced = data.trial.practice;
@@ -291,6 +289,7 @@ async function begin(anew) {
     }
   }
   await call("/api/join", { anew });
+  if (!(await call("/api/session")).data.joined) return screen("no-cookie");
   return trials();
 }
 
