@@ -13,11 +13,12 @@ HAVE_BASE := $(VENV)/.have-base
 HAVE_DEV := $(VENV)/.have-dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test browser lint format bench clean
 
 help:
 	@echo "make demo    color the photos in examples/ into demo/ (installs the package into .venv)"
 	@echo "make test    install everything and run the style checks, the type checker and all tests"
+	@echo "make browser install Chromium for the tests, if it is missing (test does it as well)"
 	@echo "make lint    the style checks and the type checker alone"
 	@echo "make format  put all code into the house style"
 	@echo "make bench   measure speed: inference, then one training step"
@@ -26,8 +27,20 @@ help:
 demo: $(HAVE_BASE)
 	@$(BIN)/python examples/demo.py
 
-test: lint
+test: lint browser
 	$(BIN)/python -m pytest
+
+# Playwright drives the Chromium of the system: nothing is downloaded beside the package manager.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Chromium for the tests of the pages (once) ..."; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	      apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	  else \
+	    echo "The tests of the pages need Chromium: apt-get install chromium (as root), or as your" >&2; \
+	    echo "system has it; the command chromium or chromium-browser must be there." >&2; exit 1; \
+	  fi; }
 
 lint: $(HAVE_DEV)
 	$(BIN)/ruff check .

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -79,3 +82,84 @@ def run(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "run"
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+# --- a study of what people see -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def study_folders(
+    draw_picture: Callable[..., Picture], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Folders real, ours and calm with 14 photos each, some of them in a subfolder."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("study")
+    for seed in range(14):
+        picture = draw_picture(seed, 60, 80 if seed % 2 else 50)
+        name = f"trip/{seed:02}" if seed % 3 == 0 else f"{seed:02}"
+        gray = picture.mean(axis=2, keepdims=True)
+        for folder, suffix, saturation in (
+            ("real", "jpg", 1.0),
+            ("ours", "png", 0.6),
+            ("calm", "webp", 0.3),
+        ):
+            path = root / folder / f"{name}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((gray + saturation * (picture - gray)).astype(np.uint8)).save(path)
+    return root
+
+
+@pytest.fixture(scope="session")
+def new_study(study_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of ours and calm with 1 + 4 + 1 trials and no participant yet, to be copied."""
+    from photochrom.study import Study, StudySettings, find_pairs
+
+    path = tmp_path_factory.mktemp("new") / "s.db"
+    fakes = [(name, study_folders / name) for name in ("ours", "calm")]
+    settings = StudySettings(trials=4, practice=1, catch=1)
+    Study.create(path, find_pairs(study_folders / "real", fakes), settings).close()
+    return path
+
+
+class StudyServer:
+    """`photochrom study serve` as a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "photochrom", "study", "serve", "--no-browser", *arguments]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.said = ""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said += line
+            if line.startswith("http://"):
+                self.url = line.split()[0]
+                return
+        raise AssertionError(f"no address in: {self.said}")
+
+    @property
+    def port(self) -> int:
+        return int(self.url.split(":")[2].split("/")[0])
+
+    def end(self, sign: int) -> int:
+        """Send a signal, wait, and keep what the process still had to say."""
+        self.process.send_signal(sign)
+        self.said += self.process.communicate()[0]
+        return self.process.returncode
+
+
+@pytest.fixture
+def serve_study() -> Iterator[Callable[..., StudyServer]]:
+    """Starts servers, which do not outlive the test."""
+    servers = []
+
+    def start(*arguments: str) -> StudyServer:
+        servers.append(StudyServer(*arguments))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)

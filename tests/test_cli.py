@@ -31,14 +31,15 @@ def test_version_help_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
 
 
-@pytest.mark.parametrize(
-    "command", ["colorize", "evaluate", "models", "prepare", "train", "export", "import"]
-)
+@pytest.mark.parametrize("command", [
+    "colorize", "evaluate", "models", "prepare", "train", "export", "import",
+    "study", "study serve", "study report",
+])  # fmt: skip
 def test_every_command_explains_itself_with_examples(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert f"photochrom {command}" in text.split("examples:")[1]

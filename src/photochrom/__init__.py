@@ -19,6 +19,7 @@ from photochrom.errors import (
     ModelError,
     PhotochromError,
     PhotoError,
+    StudyError,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "PhotoError",
     "PhotochromError",
     "Prediction",
+    "StudyError",
     "__version__",
 ]
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from photochrom._version import __version__
 from photochrom.bins import TEMPERATURE
@@ -23,6 +25,9 @@ from photochrom.errors import (
     PhotochromError,
     PhotoError,
 )
+
+if TYPE_CHECKING:
+    from photochrom.study import Pairs, Study
 
 __all__ = ["main"]
 
@@ -296,8 +301,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from photochrom.models import DEFAULT
     from photochrom.report import check_target, summary, table, write_report
 
-    models = [_named(text) for text in options.model]
-    against = [_named(text, folder=True) for text in options.against]
+    models = [_named_model(text) for text in options.model]
+    against = [(n, str(d)) for n, d in (_named_folder("--against", t) for t in options.against)]
     missing = _missing_judges(options)
     asked = Evaluation(
         photos=tuple(options.photos),
@@ -355,14 +360,108 @@ def _missing_judges(options: argparse.Namespace) -> int:
     return missing
 
 
-def _named(text: str, folder: bool = False) -> tuple[str, str]:
-    """NAME=PLACE, or PLACE alone, which then is named after its last part."""
-    name, equals, place = text.partition("=")
+def _named_model(text: str) -> tuple[str, str]:
+    """NAME=MODEL, or MODEL alone, which then is named after its file."""
+    name, equals, model = text.partition("=")
     if not equals or "/" in name or os.sep in name:
-        name, place = Path(text).name if folder else Path(text).stem, text
-    if not name or not place:
-        raise ConfigError(f"{text!r}: give NAME={'DIR' if folder else 'MODEL'}")
-    return name, place
+        name, model = Path(text).stem, text
+    if not name or not model:
+        raise ConfigError(f"--model {text}: give MODEL or NAME=MODEL, such as mine=mine.onnx")
+    return name, model
+
+
+def _named_folder(flag: str, text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise ConfigError(f"{flag} {text}: give NAME=DIR, such as ours=color/")
+    return name, Path(folder)
+
+
+# --- study ----------------------------------------------------------------------------------------
+
+
+def _study_serve(options: argparse.Namespace) -> int:
+    from photochrom.study import find_pairs
+
+    try:
+        from photochrom.web.server import is_local, listen, serve
+        from photochrom.web.study import study_app
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("fastapi", "uvicorn"):
+            raise
+        raise DependencyError(
+            "this command needs FastAPI and uvicorn: pip install 'photochrom[web]'"
+        ) from None
+    if bool(options.real) != bool(options.fake):
+        raise ConfigError("--real and --fake go together: --real DIR --fake NAME=DIR")
+    pairs = None
+    if options.real:
+        pairs = find_pairs(
+            Path(options.real), [_named_folder("--fake", text) for text in options.fake]
+        )
+        for folder, photos in pairs.unpaired.items():
+            if photos:
+                print(
+                    f"photochrom: left out: {len(photos)} of {folder} not in every folder, "
+                    f"such as {photos[0]}",
+                    file=sys.stderr,
+                )
+    # Before the photos are read, which takes its time.
+    with listen(options.host, options.port, allow_network=options.allow_network) as sock:
+        with _study(Path(options.output), pairs, options) as study:
+            for problem in study.problems():
+                print(f"photochrom: left out: {problem}", file=sys.stderr)
+            print(
+                f"{study.path}: {len(study.photos)} photos, methods "
+                f"{', '.join(study.methods.values())}"
+            )
+            key = None if is_local(options.host) else study.key
+            serve(study_app(study), sock, key=key, browser=options.browser)
+        print(
+            "\nStopped; every answer is stored.\n"
+            f"  go on:   photochrom study serve -o {shlex.quote(options.output)}\n"
+            f"  report:  photochrom study report {shlex.quote(options.output)}"
+        )
+    return 0
+
+
+def _study(path: Path, pairs: Pairs | None, options: argparse.Namespace) -> Study:
+    """The study of that file, begun where there is none yet."""
+    from tqdm import tqdm
+
+    from photochrom.study import Study, StudySettings
+
+    names = [field.name for field in dataclasses.fields(StudySettings)]
+    given = {name: getattr(options, name) for name in names}
+    if path.exists():
+        study = Study.open(path)
+        try:
+            study.check_settings(given)
+            if pairs is not None:
+                study.check_same(pairs)
+        except PhotochromError:
+            study.close()
+            raise
+        return study
+    if pairs is None:
+        raise ConfigError(f"{path}: no such study; begin it with --real DIR --fake NAME=DIR")
+    return Study.create(
+        path, pairs, StudySettings.of(given), lambda names: tqdm(names, unit="photo", disable=None)
+    )
+
+
+def _study_report(options: argparse.Namespace) -> int:
+    from photochrom.study_report import answers_csv, report, write_export
+
+    limit = options.catch_limit
+    found = report(options.study, everyone=options.all, catch_limit=limit)
+    print(found.text())
+    if options.json:
+        text = json.dumps(found.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        write_export(options.json, text, force=options.force)
+    if options.csv:
+        write_export(options.csv, answers_csv(options.study, limit), force=options.force)
+    return 0
 
 
 # --- arguments ------------------------------------------------------------------------------------
@@ -384,9 +483,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     def command(
-        name: str, run: Callable[[argparse.Namespace], int], help: str, examples: str
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        help: str,
+        examples: str,
+        group: Any = commands,
     ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
+        sub: argparse.ArgumentParser = group.add_parser(
             name,
             help=help,
             description=help[0].upper() + help[1:] + ".",
@@ -454,6 +557,34 @@ def _parser() -> argparse.ArgumentParser:
             _import,
             "turn the published eccv16 checkpoint into a model file",
             "  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx",
+        )
+    )
+    study: Any = command(
+        "study",
+        _study_serve,
+        "ask people which photo was recolored",
+        "  photochrom study serve --real photos/ --fake ours=color/ -o study.db\n"
+        "  photochrom study report study.db",
+    ).add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _study_serve_arguments(
+        command(
+            "serve",
+            _study_serve,
+            "open the page on which people take part",
+            "  photochrom study serve --real photos/ --fake ours=color/ -o study.db\n"
+            "  photochrom study serve --real photos/ --fake a=a/ --fake b=b/ -o study.db\n"
+            "  photochrom study serve -o study.db            go on with a study",
+            study,
+        )
+    )
+    _study_report_arguments(
+        command(
+            "report",
+            _study_report,
+            "print how often each method fooled people",
+            "  photochrom study report study.db\n"
+            "  photochrom study report study.db --csv answers.csv",
+            study,
         )
     )
     return parser
@@ -645,3 +776,67 @@ def _import_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
     p.add_argument("--photos", nargs="+", help="to compare on (default: generated images)")
     p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
+
+
+def _study_serve_arguments(p: argparse.ArgumentParser) -> None:
+    from photochrom.study import StudySettings as Default
+
+    p.add_argument("--real", metavar="DIR", help="the original color photos")
+    p.add_argument(
+        "--fake", action="append", default=[], metavar="NAME=DIR",
+        help="their recolored versions by the method NAME, same names; may be repeated",
+    )  # fmt: skip
+    p.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="the study, begun or gone on with"
+    )
+    p.add_argument(
+        "--trials",
+        type=int,
+        metavar="N",
+        help=f"counted pairs for each participant (default: {Default.trials})",
+    )
+    p.add_argument(
+        "--practice",
+        type=int,
+        metavar="N",
+        help=f"pairs before them, with feedback (default: {Default.practice})",
+    )
+    p.add_argument(
+        "--catch", type=int, metavar="N",
+        help="pairs among them with obviously wrong colors (default: a tenth of --trials)",
+    )  # fmt: skip
+    p.add_argument(
+        "--exposure",
+        type=float,
+        metavar="S",
+        help=f"seconds that a pair is shown (default: {Default.exposure:g})",
+    )
+    p.add_argument(
+        "--side", type=int, metavar="N",
+        help=f"pixels of the longest side shown (default: {Default.side}; the paper: 256)",
+    )  # fmt: skip
+    p.add_argument(
+        "--port", type=int, default=8016, metavar="N", help="0 for a free one (default: 8016)"
+    )
+    p.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+    p.add_argument(
+        "--allow-network", action="store_true",
+        help="let --host be one that other machines reach; not encrypted",
+    )  # fmt: skip
+    p.add_argument(
+        "--no-browser", dest="browser", action="store_false", help="do not open the page"
+    )
+
+
+def _study_report_arguments(p: argparse.ArgumentParser) -> None:
+    from photochrom.study_report import CATCH_LIMIT
+
+    p.add_argument("study", metavar="FILE", help="from `photochrom study serve`")
+    p.add_argument("--all", action="store_true", help="keep participants who failed catch trials")
+    p.add_argument(
+        "--catch-limit", type=float, default=CATCH_LIMIT, metavar="X",
+        help="share of catch trials that may be failed (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument("--json", metavar="FILE", help="write the report as JSON as well")
+    p.add_argument("--csv", metavar="FILE", help="write every single answer")
+    p.add_argument("-f", "--force", action="store_true", help="replace existing files")

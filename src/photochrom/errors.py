@@ -8,6 +8,7 @@
     ├── ModelError        a model file is missing, damaged or not ours
     ├── ConfigError       a setting is unknown or out of range
     ├── DataError         a training shard or run folder cannot be used
+    ├── StudyError        a study, its database or its photos cannot be used
     └── DependencyError   an optional extra is not installed
 
 The message is for the user: it names the file and says what to do.
@@ -23,6 +24,7 @@ __all__ = [
     "ModelError",
     "PhotoError",
     "PhotochromError",
+    "StudyError",
 ]
 
 
@@ -48,6 +50,10 @@ class ConfigError(PhotochromError):
 
 class DataError(PhotochromError):
     """A training shard, its prior or a run folder cannot be used."""
+
+
+class StudyError(PhotochromError):
+    """A study, its database or its photos cannot be used."""
 
 
 class DependencyError(PhotochromError):

@@ -48,6 +48,7 @@ __all__ = [
     "Photo",
     "decode_photo",
     "open_photo",
+    "publish",
     "read_photo",
     "resized",
     "to_jpeg",
@@ -784,7 +785,7 @@ def write_photo(
     temporary = os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
     try:
         _save(temporary, rgb, photo, saver, model)
-        _publish(temporary, name, force)
+        publish(temporary, name, force)
     except FileExistsError:
         raise PhotoError(_exists(name)) from None
     except FileNotFoundError:
@@ -851,8 +852,24 @@ def _save(temporary: str, rgb: NDArray[Any], photo: Photo, saver: _Saver, model:
         os.close(descriptor)
 
 
-def _publish(temporary: str, name: str, force: bool) -> None:
-    """Give the finished file its name in one step; without force, only if the name is free."""
+def publish(temporary: str, name: str, force: bool) -> None:
+    """Give the finished file its name in one step; without force, only if the name is free.
+
+    Parameters
+    ----------
+    temporary : str
+        The finished file, in the same folder; with ``force`` it is gone afterwards.
+    name : str
+    force : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    FileExistsError
+        The name is taken.
+    OSError
+        For any other reason.
+    """
     if force:
         os.replace(temporary, name)
         return

@@ -1,0 +1,1 @@
+"""Pages served on this machine; needs photochrom[web]."""

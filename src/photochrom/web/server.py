@@ -1,0 +1,285 @@
+"""What every page of photochrom shares: where it listens, whom it answers, what it may load.
+
+A page on 127.0.0.1 is not private by itself: any site that is open in the same browser can send
+requests to it, or have its own name resolve to it. So every request must name us as its host, every
+change must come from our own page, and a page may load nothing from elsewhere. Whoever lets other
+machines in (`allow_network`) gets an address with a secret key in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import sys
+import webbrowser
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from secrets import compare_digest
+from urllib.parse import parse_qs
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from photochrom.errors import ConfigError, PhotochromError
+
+__all__ = ["Guard", "address", "is_local", "listen", "make_app", "make_server", "serve"]
+
+STATIC = Path(__file__).parent / "static"
+
+KEY = "key"
+"""Name of the query parameter that holds the secret of a page on an open network."""
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+# --- the application ------------------------------------------------------------------------------
+
+
+def make_app(page: str) -> FastAPI:
+    """An application with one page, static/PAGE/index.html, and its files; without an API browser.
+
+    Errors reach the client as ``{"error": text}`` and never with a traceback: 503 for a
+    PhotochromError, which may pass, such as a full disk.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    def offer(address: str, file: Path) -> None:
+        app.add_api_route(address, lambda: FileResponse(file), response_class=FileResponse)
+
+    # One route a file: no name that a client sends is ever looked up on the disk.
+    offer("/", STATIC / page / "index.html")
+    for file in (STATIC / page).iterdir():
+        offer(f"/static/{file.name}", file)
+
+    @app.exception_handler(HTTPException)
+    def refused(_: Request, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> Response:
+        return _error(422, "the request is not understood; reload the page")
+
+    @app.exception_handler(PhotochromError)
+    def failed(_: Request, error: PhotochromError) -> Response:
+        print(f"photochrom: {error}", file=sys.stderr)  # for whoever runs the server
+        return _error(503, "the server cannot do this now; see its terminal")
+
+    return app
+
+
+def _error(status: int, text: str) -> JSONResponse:
+    return JSONResponse({"error": text}, status)
+
+
+class Guard:
+    """Refuses what does not come from our own page, and says what a browser may do with a reply.
+
+    Parameters
+    ----------
+    app : the application behind it
+    host, port : where it listens
+    key : secret that a request must carry, as ``?key=`` in the address or as the cookie that the
+        first such request gets; None where only this machine can reach us
+    max_body : bytes that a request may carry
+    """
+
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, key: str | None = None, max_body: int = 4096
+    ) -> None:
+        self.app = app
+        self.host = host
+        self.port = port
+        self.key = key
+        self.max_body = max_body
+        # Cookies do not tell ports apart.
+        self.cookie = f"photochrom-key-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":  # a WebSocket: there are none here
+            raise RuntimeError(f"a connection of type {scope['type']} is not served")
+        headers = Headers(scope=scope)
+        given = parse_qs(scope["query_string"].decode("latin-1")).get(KEY, [""])[-1]
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                out = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    out.setdefault(name, value)
+                if self.key is not None and compare_digest(given.encode(), self.key.encode()):
+                    out.append(
+                        "Set-Cookie", f"{self.cookie}={self.key}; Path=/; HttpOnly; SameSite=Strict"
+                    )
+            await send(message)
+
+        refusal = self._refusal(scope["method"], headers, given)
+        await (refusal or self.app)(scope, receive, send_guarded)
+
+    def _refusal(self, method: str, headers: Headers, given: str) -> Response | None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            return _error(421, "this server does not go by that name")
+        if method not in ("GET", "HEAD"):
+            # Browsers say where a change comes from; what does not say so is none of our pages.
+            if headers.get("origin") != f"http://{host}":
+                return _error(403, "only this server's own page may do this")
+            if "transfer-encoding" in headers:
+                return _error(411, "the request does not say how long it is")
+            length = headers.get("content-length", "0")
+            if not length.isdecimal() or len(length) > 15 or int(length) > self.max_body:
+                return _error(413, f"more than {self.max_body} bytes are not taken")
+        if self.key is not None:
+            shown = given or _cookie(headers, self.cookie)
+            if not compare_digest(shown.encode(), self.key.encode()):
+                return _error(403, "the address lacks its key; use the one that you were given")
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header is one that we can be reached by.
+
+        On an open network that is any address in digits: only names can be made to lead here.
+        """
+        name, _, port = host.rpartition(":")
+        if port != str(self.port):
+            name, port = host, "80"
+        if port != str(self.port):
+            return False
+        name = name.removeprefix("[").removesuffix("]").lower()
+        if is_local(self.host):
+            return name in ("localhost", "127.0.0.1", "::1")
+        here = socket.gethostname().lower()
+        return name in (self.host.lower(), here, f"{here}.local") or _is_address(name)
+
+
+def _cookie(headers: Headers, name: str) -> str:
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[name].value if name in cookies else ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+# --- listening ------------------------------------------------------------------------------------
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def listen(host: str, port: int, *, allow_network: bool = False) -> socket.socket:
+    """A listening socket.
+
+    Parameters
+    ----------
+    host : address to bind
+    port : 0 for any that is free
+    allow_network : take an address that other machines can reach
+
+    Raises
+    ------
+    ConfigError
+        The address is taken, not there, or open to others without `allow_network`.
+    """
+    if not is_local(host) and not allow_network:
+        raise ConfigError(
+            f"--host {host}: other machines could reach that; add --allow-network if they shall"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{host}:{port}: cannot be listened on: {reason}; "
+            "try another --port, or 0 for a free one"
+        ) from None
+
+
+def address(sock: socket.socket, key: str | None = None) -> str:
+    """The address of a server for a browser."""
+    host, port = sock.getsockname()[:2]
+    if _is_address(host) and ipaddress.ip_address(host).is_unspecified:
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
+        "" if key is None else f"?{KEY}={key}"
+    )
+
+
+def make_server(
+    app: ASGIApp, sock: socket.socket, *, key: str | None = None, max_body: int = 4096
+) -> uvicorn.Server:
+    """A server for an application behind a `Guard`; ``run(sockets=[sock])`` runs it."""
+    host, port = sock.getsockname()[:2]
+    guarded = Guard(app, host, port, key=key, max_body=max_body)
+    config = uvicorn.Config(
+        guarded,
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=1024,
+        timeout_graceful_shutdown=3,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(
+    app: ASGIApp,
+    sock: socket.socket,
+    *,
+    key: str | None = None,
+    max_body: int = 4096,
+    browser: bool = False,
+) -> None:
+    """Print the address and serve until Ctrl-C or SIGTERM, which end it cleanly.
+
+    Parameters
+    ----------
+    app : the application
+    sock : from `listen`
+    key, max_body : see `Guard`
+    browser : open the page, where there is a screen
+    """
+    server = make_server(app, sock, key=key, max_body=max_body)
+    url = address(sock, key)
+    # Without a screen Python would start a text browser in this terminal.
+    screen = sys.platform in ("darwin", "win32") or any(
+        name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    # Once it has shut down, uvicorn passes the signal on to whom it would have gone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        print(f"{url}  (Ctrl-C stops)", flush=True)
+        if browser and screen:
+            webbrowser.open(url)  # the socket listens already: the page will wait for us
+        server.run(sockets=[sock])
