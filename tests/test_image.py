@@ -581,6 +581,7 @@ def test_a_preview_is_a_plain_jpeg_of_the_pixels() -> None:
     rgb = smooth(40, 56, 3)
     with PIL.Image.open(io.BytesIO(to_jpeg(rgb, 95))) as image:
         assert image.format == "JPEG" and not image.getexif()
+        assert image.layer[0][1:3] == (1, 1), "chroma is not subsampled"
         assert np.abs(np.asarray(image).astype(int) - rgb).max() < 12
     assert to_uint8(np.array([[0, 257, 65535]], np.uint16)).tolist() == [[0, 1, 255]]
 

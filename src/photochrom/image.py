@@ -294,7 +294,7 @@ def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
 
 
 def to_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
-    """A picture (H, W, 3) as a JPEG without metadata, for pages and previews."""
+    """A picture (H, W, 3) as a JPEG without metadata; from quality 90 on with full chroma."""
     return bytes(_to_vips(rgb).jpegsave_buffer(Q=quality, keep="none"))
 
 

@@ -242,7 +242,7 @@ def _shown(files: Sequence[Path], side: int) -> list[bytes]:
 
     The smallest of them sets the size: a method with small results must not be given away by blur.
     """
-    from photochrom.image import read_photo
+    from photochrom.image import read_photo, resized
 
     pixels = []
     for path in files:
@@ -257,24 +257,14 @@ def _shown(files: Sequence[Path], side: int) -> list[bytes]:
     longest = min(side, *(max(p.shape[:2]) for p in pixels))
     scale = longest / max(height, width)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return [_encode(_resize(p, size)) for p in pixels]
-
-
-def _resize(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    import pyvips
-
-    image = pyvips.Image.new_from_array(np.ascontiguousarray(rgb))
-    small = image.thumbnail_image(size[1], height=size[0], size="force")
-    pixels: NDArray[np.uint8] = small.numpy()
-    return pixels
+    return [_encode(resized(p, *size)) for p in pixels]
 
 
 def _encode(rgb: NDArray[np.uint8]) -> bytes:
-    """JPEG without any metadata, chroma at full resolution: only the color is judged."""
-    import pyvips
+    """At this quality the chroma keeps its full resolution: only the color is judged."""
+    from photochrom.image import to_jpeg
 
-    image = pyvips.Image.new_from_array(rgb, interpretation="srgb")
-    return bytes(image.jpegsave_buffer(Q=95, subsample_mode="off", keep="none"))
+    return to_jpeg(rgb, 95)
 
 
 def _decode(jpeg: bytes) -> NDArray[np.uint8]:
