@@ -119,6 +119,15 @@ def test_equal_calls_give_equal_pixels(colorizer: Colorizer, gray: np.ndarray) -
     np.testing.assert_array_equal(first, second)
 
 
+def test_the_result_does_not_depend_on_the_strips(
+    prediction: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, strips = prediction.render(), module._strips
+    for pixels in (1, 5000, 10**9):
+        monkeypatch.setattr(module, "_strips", lambda shape, work, n=pixels: strips(shape, work, n))
+        np.testing.assert_array_equal(prediction.render(), whole)
+
+
 # --- settings ---
 
 

@@ -403,7 +403,7 @@ class Prediction:
         out = np.empty((*self.L.shape, 3), dtype=dtype)
 
         def rejoin(rows: slice) -> None:
-            ab = np.stack(upsampler.rows(fitted, rows.start, rows.stop), axis=-1)
+            ab = np.stack(upsampler.rows(fitted, self.L[rows], rows.start), axis=-1)
             out[rows] = color.fit_gamut(self.L[rows], ab, dtype)
 
         _strips(self.L.shape, rejoin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,32 +11,83 @@ __all__ = ["Upsampler", "area_shrink", "box_mean"]
 
 Float32 = NDArray[np.float32]
 
-EPSILON = 64.0
-"""Regularizes the regression of ab on L: below this variance (L units squared) L hardly guides."""
+CELL = 8
+"""The fit sees at most this many pixels of L along a side of a small pixel: it finds nothing more
+in finer ones, and a huge photo costs it no more than a small one."""
+FLAT = 6.0
+"""L units, added in quadrature to the local spread of L: what varies less than this hardly guides,
+as grain and the blocks of a JPEG must not."""
+SMOOTH = 0.03
+"""Weight of the squared difference between the curves of neighboring small pixels."""
+LEVEL = 0.008
+"""Weight of the squared difference along a curve: where nothing speaks for it L does not guide.
+Less restores true ab as well, but prints folds of cloth into predicted ab."""
+STEPS = 10
+"""Conjugate gradient steps of the fit, from bilinear; five fall short, twenty gain nothing."""
+CORRECTIONS = 4
+"""Back-projections after the fit; what is wrong after four lies beyond the margin."""
+MARGIN = 0.1
+"""A color may leave the range of the 3 x 3 small pixels around it by this share of that range. A
+small pixel on an edge is a mixture, so purer colors than it must be in reach; but at a quarter dark
+grain in gray beside red turned blue."""
 
 
-@lru_cache(maxsize=8)
-def _area_matrix(size: int, target: int) -> Float32:
-    """(target, size): row i averages the part of the line that output pixel i covers."""
-    edges = np.arange(target + 1) * (size / target)
-    left, right = edges[:-1, None], edges[1:, None]
-    pixel = np.arange(size)[None, :]
-    overlap = np.minimum(right, pixel + 1) - np.maximum(left, pixel)
-    return np.asarray(np.maximum(overlap, 0) * (target / size), dtype=np.float32)
-
-
-@lru_cache(maxsize=8)
-def _linear_matrix(size: int, target: int) -> Float32:
-    """(target, size): linear interpolation between pixel centers, constant beyond the outer."""
+def _between(size: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Float32]:
+    """For each of target pixels: the two of `size` around it, and the share of the second."""
     place = np.clip((np.arange(target) + 0.5) * (size / target) - 0.5, 0, size - 1)
-    first = np.minimum(place.astype(int), max(size - 2, 0))
-    share = (place - first).astype(np.float32)
-    matrix = np.zeros((target, size), dtype=np.float32)
-    rows = np.arange(target)
-    matrix[rows, first] = 1 - share
-    if size > 1:
-        matrix[rows, first + 1] = share
-    return matrix
+    first = place.astype(np.intp)
+    return first, np.minimum(first + 1, size - 1), (place - first).astype(np.float32)
+
+
+def _grow(image: Float32, target: int) -> Float32:
+    """The last axis enlarged: linear between pixel centers, constant beyond the outer.
+
+    As first + share (second - first), which leaves equal neighbors exactly as they are.
+    """
+    first, second, share = _between(image.shape[-1], target)
+    left = image[..., first]
+    right = image[..., second]
+    right -= left
+    right *= share
+    right += left
+    return right
+
+
+def _grow_both(image: Float32, size: tuple[int, int]) -> Float32:
+    """Float32 (..., h, w) enlarged to (..., height, width)."""
+    return _grow(_grow(image, size[1]).swapaxes(-1, -2), size[0]).swapaxes(-1, -2)
+
+
+def _cuts(size: int, target: int) -> tuple[NDArray[np.intp], Float32]:
+    """Where the target + 1 borders of the areas fall: the pixel, and the share of it before."""
+    place = np.arange(target + 1) * (size / target)
+    place[-1] = size  # where rounding would leave a sliver
+    pixel = place.astype(np.intp)
+    return pixel, (place - pixel).astype(np.float32)
+
+
+def _mean_rows(image: Float32, target: int) -> Float32:
+    """(H, W) to (target, W): the mean of the area that each row covers."""
+    pixel, share = _cuts(len(image), target)
+    out = np.empty((target, image.shape[1]), dtype=np.float32)
+    for i, (start, stop) in enumerate(pairwise(pixel)):
+        image[start:stop].sum(axis=0, out=out[i])
+        if share[i] > 0:
+            out[i] -= share[i] * image[start]
+        if share[i + 1] > 0:
+            out[i] += share[i + 1] * image[stop]
+    out *= np.float32(target / len(image))
+    return out
+
+
+def _mean_columns(image: Float32, target: int) -> Float32:
+    """(H, W) to (H, target): the mean of the area that each column covers."""
+    pixel, share = _cuts(image.shape[1], target)
+    out = np.add.reduceat(image, pixel[:-1], axis=1)
+    out -= share[:-1] * image[:, pixel[:-1]]
+    out += share[1:] * image[:, np.minimum(pixel[1:], image.shape[1] - 1)]
+    out *= np.float32(target / image.shape[1])
+    return out
 
 
 def area_shrink(image: ArrayLike, size: tuple[int, int]) -> Float32:
@@ -52,14 +103,21 @@ def area_shrink(image: ArrayLike, size: tuple[int, int]) -> Float32:
     float32 (height, width)
     """
     array = np.asarray(image, dtype=np.float32)
-    rows, columns = (
-        (_area_matrix if target <= side else _linear_matrix)(side, target)
-        for side, target in zip(array.shape, size, strict=True)
-    )
-    # The cheaper axis first: the larger reduction leaves less to do.
-    if array.shape[1] * size[0] < array.shape[0] * size[1]:
-        return np.asarray((rows @ array) @ columns.T, dtype=np.float32)
-    return np.asarray(rows @ (array @ columns.T), dtype=np.float32)
+    height, width = size
+    # Shrinking rows first: they lie in memory one after the other, and less is left to do.
+    if height <= array.shape[0]:
+        array = _mean_rows(array, height)
+    array = _mean_columns(array, width) if width <= array.shape[1] else _grow(array, width)
+    if height > array.shape[0]:
+        array = np.ascontiguousarray(_grow(array.T, height).T)
+    return array
+
+
+def _neighbors(planes: Float32) -> list[Float32]:
+    """Nine views of (..., h, w): the planes moved by -1, 0, 1 rows and columns, edges repeated."""
+    h, w = planes.shape[-2:]
+    p = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
+    return [p[..., y : y + h, x : x + w] for y in range(3) for x in range(3)]
 
 
 def box_mean(image: Float32) -> Float32:
@@ -72,50 +130,214 @@ def box_mean(image: Float32) -> Float32:
     )
 
 
-class Upsampler:
-    """Enlarges ab of (h, w) to the size of L, stopping at the edges that L shows.
+def _difference(planes: Float32, axis: int) -> Float32:
+    """The transposed product with the matrix of differences, of the differences along an axis.
 
-    Around each small pixel ab is regressed on L over 3 x 3 pixels. The large ab is the bilinear one
-    plus that slope times the detail of L, which is what L has beyond its own bilinear enlargement:
-    where L is smooth nothing is added, where an edge of L separates two colors the transition
-    follows it.
+    Of the sum of their squares it is half the gradient.
+    """
+    steps = np.diff(planes, axis=axis)
+    pad = [(0, 0)] * planes.ndim
+    pad[axis] = (1, 1)
+    return -np.diff(np.pad(steps, pad), axis=axis)
+
+
+class Upsampler:
+    """Enlarges ab of (h, w) to the size of a photo, stopping at the edges that L shows.
+
+    Every small pixel gets a curve, ab as a function of L: a color for the dark, one for the middle
+    and one for the bright of its neighborhood, straight between them and constant beyond. A pixel
+    of the photo takes the curves of the four small pixels around it, mixed bilinearly, at its own
+    L. Where the colors of a curve are equal, no texture of L can get into ab; where an edge of L
+    parts two colors, each side has its own.
+
+    The curves are fitted to the whole of ab at once: reduced by area again the large ab shall equal
+    the small one (back-projection), with curves that differ little along themselves and from their
+    neighbors. For that the large ab is never needed: it is linear in the curves, so its area means
+    are too, with factors that depend on L alone and are computed once. At last each color of a
+    curve is kept within the range of the small pixels around it. Everything after is a mixture of
+    such colors, so that there are no halos.
+
+    At the photo's size it needs L and the result, both by strips. Eight planes (h, W), of the
+    photo's width but the small ab's height, are all it keeps between strips.
 
     Parameters
     ----------
-    L : float32 (H, W), 0..100
+    L : float32 (H, W), 0..100; used here only, not kept
     size : (h, w) of the ab to come
+    shape : (height, width) of the photo, where L is a reduced copy of it; None for that of L
 
-    Source: after He, Sun, Tang, "Guided Image Filtering", ECCV 2010, equations 5 and 6.
+    Sources: Chen, Adams, Wadhwa, Hasinoff, "Bilateral Guided Upsampling", SIGGRAPH Asia 2016
+    (curves in L on a coarse grid, fitted by least squares and applied at full size); Irani and
+    Peleg, "Improving Resolution by Image Registration", CVGIP 1991 (back-projection); Hestenes and
+    Stiefel, 1952 (conjugate gradients).
     """
 
-    def __init__(self, L: Float32, size: tuple[int, int]) -> None:
-        self.L = L
-        self.small = area_shrink(L, size)
-        self._rows = _linear_matrix(size[0], L.shape[0])
-        self._columns = np.ascontiguousarray(_linear_matrix(size[1], L.shape[1]).T)
-        mean = box_mean(self.small)
-        self._mean, self._variance = mean, box_mean(self.small * self.small) - mean * mean
+    def __init__(
+        self, L: Float32, size: tuple[int, int], shape: tuple[int, int] | None = None
+    ) -> None:
+        self.shape: tuple[int, int] = (L.shape[0], L.shape[1]) if shape is None else shape
+        # A photo smaller than the network's output asks for less than that.
+        h, w = self.size = min(size[0], self.shape[0]), min(size[1], self.shape[1])
+        cells = _cell(self.shape[0] / h), _cell(self.shape[1] / w)
+        guide = area_shrink(L, (h * cells[0], w * cells[1]))
+        # Twice 3 x 3 pixels: an edge that ab shows a pixel away still belongs to it.
+        middle = box_mean(box_mean(area_shrink(guide, self.size)))
+        square = box_mean(box_mean(area_shrink(guide * guide, self.size)))
+        spread = np.sqrt(np.maximum(square - middle * middle, 0) + np.float32(FLAT**2))
+        place = np.stack([middle, 1 / spread]).astype(np.float32)
+        self._place = _grow(place, self.shape[1])
+        self._above, _, self._share = _between(h, self.shape[0])
+        grown, scale = _grow_both(place, (guide.shape[0], guide.shape[1]))
+        t = guide - grown
+        _position(t, scale)
+        dark, bright = np.maximum(-t, 0), np.maximum(t, 0)
+        parts = np.stack([dark, 1 - dark - bright, bright])
+        self._moments = _moments(parts.reshape(3, h, cells[0], w, cells[1]), cells)
+        zero = np.pad(self._moments, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        self._transposed = np.stack(
+            [zero[8 - n, :, n // 3 :, n % 3 :][:, :h, :w] for n in range(9)]
+        )
 
     def fit(self, ab: ArrayLike) -> Float32:
-        """What `rows` needs of ab (h, w, 2): (5, h, w), ab, its slopes on L, and L."""
-        planes = np.moveaxis(np.asarray(ab, dtype=np.float32), -1, 0)
-        covariance = box_mean(planes * self.small) - box_mean(planes) * self._mean
-        slope = box_mean(
-            np.asarray(covariance / (self._variance + np.float32(EPSILON)), np.float32)
-        )
-        return np.concatenate([planes, slope, self.small[None]])
+        """What `rows` needs of ab (h, w, 2): its curves, float32 (2, 3, h, W).
 
-    def rows(self, fitted: Float32, first: int, last: int) -> tuple[Float32, Float32]:
-        """Large a and b, float32 (last - first, W) each, of rows first..last."""
-        tall = np.matmul(self._rows[first:last], fitted)
-        a, b, slope_a, slope_b, L = np.matmul(tall, self._columns)
-        detail = self.L[first:last] - L
-        slope_a *= detail
-        slope_b *= detail
-        a += slope_a
-        b += slope_b
+        Of each of a and b: the color in the middle, half the way from dark to bright, and how far
+        the middle of dark and bright is from the color in the middle.
+        """
+        planes = np.moveaxis(np.asarray(ab, dtype=np.float32), -1, 0)
+        small = np.stack([area_shrink(plane, self.size) for plane in planes])
+        # Differences from one color: where all are the same there is nothing left to round.
+        base = small[:, :1, :1]
+        curves = self._curves(small - base) + base[:, None]
+        dark, middle, bright = np.moveaxis(curves, 1, 0)
+        half = np.float32(0.5)
+        return _grow(
+            np.stack([middle, half * (bright - dark), half * (dark + bright) - middle], axis=1),
+            self.shape[1],
+        )
+
+    def rows(self, fitted: Float32, L: Float32, first: int = 0) -> tuple[Float32, Float32]:
+        """Large a and b of a strip, float32 (n, W) each, bit for bit the same for any strips.
+
+        Parameters
+        ----------
+        fitted : what `fit` gave
+        L : float32 (n, W), 0..100, rows first..first + n of the photo
+        first : the strip's first row
+        """
+        out = np.empty((2, *L.shape), dtype=np.float32)
+        above = self._above[first : first + len(L)]
+        stops = [0, *(np.flatnonzero(np.diff(above)) + 1), len(L)]
+        # Written over and over: fresh memory for every step would take longer than the steps.
+        tallest = max(bottom - top for top, bottom in pairwise(stops))
+        room = np.empty((3, tallest, L.shape[1]), dtype=np.float32)
+        # All rows between the same two rows of small pixels at once.
+        for top, bottom in pairwise(stops):
+            y = first + top
+            share = self._share[y : first + bottom, None]
+            pair = slice(self._above[y], self._above[y] + 2)
+            t, bend, part = room[:, : bottom - top]
+            middle, scale = self._place[:, pair]
+            _mix(middle, share, part)
+            np.subtract(L[top:bottom], part, out=t)
+            _mix(scale, share, part)
+            _position(t, part)
+            np.abs(t, out=bend)
+            for channel, (middle, slope, curve) in zip(out[:, top:bottom], fitted, strict=True):
+                _mix(middle[pair], share, channel)
+                for plane, factor in ((slope, t), (curve, bend)):
+                    _mix(plane[pair], share, part)
+                    part *= factor
+                    channel += part
+        a, b = out
         return a, b
 
-    def __call__(self, ab: ArrayLike) -> Float32:
-        """ab (h, w, 2) enlarged to float32 (H, W, 2)."""
-        return np.stack(self.rows(self.fit(ab), 0, len(self.L)), axis=-1)
+    def __call__(self, ab: ArrayLike, L: Float32) -> Float32:
+        """ab (h, w, 2) enlarged to float32 (H, W, 2); L is that of the whole photo."""
+        return np.stack(self.rows(self.fit(ab), L), axis=-1)
+
+    # --- the fit, at the size of ab ---
+
+    def _curves(self, wanted: Float32) -> Float32:
+        """Colors for dark, middle and bright (2, 3, h, w) that give wanted (2, h, w)."""
+        curves = np.repeat(wanted[:, None], 3, axis=1)
+        residual = self._returned(wanted - self._reduced(curves)) - _roughness(curves)
+        direction = residual
+        size = float((residual * residual).sum())
+        for _ in range(STEPS):
+            if size < 1e-12:  # nothing left, or nothing that any step of color could show
+                break
+            image = self._returned(self._reduced(direction)) + _roughness(direction)
+            step = np.float32(size / float((direction * image).sum()))
+            curves += step * direction
+            residual = residual - step * image
+            before, size = size, float((residual * residual).sum())
+            direction = residual + np.float32(size / before) * direction
+        near = _neighbors(wanted)
+        low, high = np.minimum.reduce(near)[:, None], np.maximum.reduce(near)[:, None]
+        margin = np.float32(MARGIN) * (high - low)
+        for _ in range(CORRECTIONS):
+            curves += (wanted - self._reduced(curves))[:, None]
+            np.clip(curves, low - margin, high + margin, out=curves)
+        return curves
+
+    def _reduced(self, curves: Float32) -> Float32:
+        """The area means (2, h, w) of the large ab that curves (2, 3, h, w) make."""
+        total = np.zeros((2, *self.size), dtype=np.float32)
+        for factor, near in zip(self._moments, _neighbors(curves), strict=True):
+            total += (factor * near).sum(axis=1)
+        return total
+
+    def _returned(self, small: Float32) -> Float32:
+        """The transposed of `_reduced`: (2, h, w) to (2, 3, h, w)."""
+        total = np.zeros((2, 3, *self.size), dtype=np.float32)
+        for factor, near in zip(self._transposed, _neighbors(small), strict=True):
+            total += factor * near[:, None]
+        return total
+
+
+def _cell(ratio: float) -> int:
+    """Pixels of L that the fit sees along a side of a small pixel."""
+    return min(CELL, max(1, round(ratio)))
+
+
+def _mix(pair: Float32, share: Float32, out: Float32) -> None:
+    """Rows between two: (2, W) and the share of the second (n, 1) into (n, W); one row stays."""
+    np.multiply(share, pair[-1] - pair[0], out=out)
+    out += pair[0]
+
+
+def _position(t: Float32, scale: Float32) -> None:
+    """Make of L less its middle where it stands: -1 dark, 0 middle, 1 bright, none beyond."""
+    t *= scale
+    np.maximum(t, np.float32(-1), out=t)
+    np.minimum(t, np.float32(1), out=t)
+
+
+def _roughness(curves: Float32) -> Float32:
+    """Half the gradient of the penalty on curves (2, 3, h, w)."""
+    around = _difference(curves, 2) + _difference(curves, 3)
+    return np.float32(SMOOTH) * around + np.float32(LEVEL) * _difference(curves, 1)
+
+
+def _moments(parts: Float32, cells: tuple[int, int]) -> Float32:
+    """How much each of the 3 x 3 small pixels around counts in the area mean of a small pixel.
+
+    Of parts (3, h, rows, w, columns), the shares that dark, middle and bright have in the pixels
+    of every small pixel: float32 (9, 3, h, w), in the order of `_neighbors`.
+    """
+    weights = []
+    for count in cells:
+        # Bilinear, from the center of the small pixel: the one before, itself, the one after.
+        place = (np.arange(count) + 0.5) / count - 0.5
+        shares = [np.maximum(-place, 0), 1 - np.abs(place), np.maximum(place, 0)]
+        weights.append(np.stack(shares).astype(np.float32) / np.float32(count))
+    m: Float32 = np.einsum("khywx,ay,bx->abkhw", parts, *weights, optimize=True)
+    # Beyond the border there is nothing: there a small pixel stands in for its neighbor.
+    m[1, :, :, 0] += m[0, :, :, 0]
+    m[1, :, :, -1] += m[2, :, :, -1]
+    m[:, 1, ..., 0] += m[:, 0, ..., 0]
+    m[:, 1, ..., -1] += m[:, 2, ..., -1]
+    m[0, :, :, 0] = m[2, :, :, -1] = 0
+    m[:, 0, ..., 0] = m[:, 2, ..., -1] = 0
+    return m.reshape(9, *m.shape[2:])
