@@ -18,23 +18,12 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from photochrom import ConfigError, DataError, ModelError, Prediction, bins, color, metrics
 from photochrom.cli import main
-from photochrom.evaluate import (
-    _AT,
-    COLUMNS,
-    FIGURES,
-    Evaluation,
-    Part,
-    Result,
-    Sums,
-    _judge_distribution,
-    evaluate,
-    figures_of,
-    forget,
-    grayed,
-    label_of,
-)
+from photochrom.colorizer import Colorizer
+from photochrom.evaluate import Evaluation, Result, evaluate, forget
+from photochrom.figures import COLUMNS, EXACT, FIGURES, Sums, figures_of
 from photochrom.image import open_photo
 from photochrom.models import load_model
+from photochrom.scoring import Part, Row, _rendered, grayed, judge_distribution, label_of
 
 Picture = NDArray[np.uint8]
 
@@ -129,7 +118,7 @@ def test_auc_from_sums_is_the_area_under_the_error_curve() -> None:
         ("error_0", (weights * error).sum()),
         ("weight_0", weights.sum()),
     ):
-        sums[_AT[name]] = value
+        Sums(sums)[name] = value
     got = figures_of(sums, sums)
     half_cell = 100 / 1500 / 2
     for key, w in (("auc_raw", None), ("auc_rebalanced_0", weights)):
@@ -146,7 +135,7 @@ def test_the_baselines(photos: Path, prior: Path, tmp_path: Path) -> None:
         assert original[key] == 100
         assert gray[key] < 95
     assert original["delta_e_2000"] == original["delta_colorfulness"] == 0
-    assert np.isnan(original["psnr"]), "infinite: no photo counts"
+    assert original["psnr"] == pytest.approx(EXACT) and gray["psnr"] < 40
     assert gray["chroma_share"] == gray["colorfulness"] == 0
     assert gray["delta_colorfulness"] == pytest.approx(original["colorfulness"])
     assert 0.3 < random["chroma_share"] < 2
@@ -175,8 +164,11 @@ def test_gray_keeps_the_lightness() -> None:
 # --- the distribution ---
 
 
-def drawn(sharpness: float, told: float, seed: int = 1) -> Sums:
-    """Truth drawn from a distribution; the model states its logits times `told`."""
+def drawn(sharpness: float, told: float, seed: int = 1, raised: float = 0.0) -> Sums:
+    """Truth drawn from a distribution; the model states its logits times `told`.
+
+    `raised` is how strongly its training rebalanced the colors, which is to be taken off again.
+    """
     rng = np.random.default_rng(seed)
     h, w = 48, 64
     peaks = rng.uniform(-30, 30, (h * w, 1, 2))
@@ -186,16 +178,17 @@ def drawn(sharpness: float, told: float, seed: int = 1) -> Sums:
     p /= p.sum(axis=1, keepdims=True)
     true = (p.cumsum(axis=1) < rng.uniform(size=(h * w, 1))).sum(axis=1).clip(0, 312)
     lab = np.concatenate([np.full((h * w, 1), 50.0), bins.BINS[true]], axis=1)
-    logits = (told * z).T.reshape(313, h, w).astype(np.float32)
-    info = replace(load_model(threads=1).info, log_weights=np.zeros(313, np.float32))
+    weights = (raised * np.linalg.norm(bins.BINS, axis=1) / 20).astype(np.float32)
+    logits = (told * z).T.reshape(313, h, w).astype(np.float32) + weights[:, None, None]
+    info = replace(load_model(threads=1).info, log_weights=weights)
     photo = open_photo(np.zeros((h, w), np.uint8))
-    s = np.zeros(len(COLUMNS))
-    _judge_distribution(
+    s = Sums(np.zeros(len(COLUMNS)))
+    judge_distribution(
         Prediction(photo, np.full((h, w), 50, np.float32), logits, info),
         lab.reshape(h, w, 3).astype(np.float32),
         s,
     )
-    return Sums(s)
+    return s
 
 
 def calibration(s: Sums) -> float:
@@ -216,6 +209,47 @@ def test_the_likelihood_of_an_honest_model_is_its_entropy() -> None:
         assert drawn(0.15, told)["nll"] > honest["nll"] + 0.2
     # 313 bins alike: log2(313) bits whatever the truth is.
     assert drawn(0.15, told=0)["nll"] == pytest.approx(np.log2(313), abs=1e-3)
+
+
+def test_rebalancing_is_taken_off_before_a_distribution_is_judged() -> None:
+    plain, raised = drawn(0.15, told=1), drawn(0.15, told=1, raised=1.5)
+    for name in ("nll", "entropy"):
+        assert raised[name] == pytest.approx(float(plain[name]), abs=1e-3)
+    assert calibration(raised) == pytest.approx(calibration(plain), abs=1e-2)
+
+
+def test_rows_with_less_rebalancing_lean_less_towards_rare_colors() -> None:
+    h, w = 8, 8
+    weights = (np.linalg.norm(bins.BINS, axis=1) / 10).astype(np.float32)
+    distance = np.linalg.norm(bins.BINS - [10.0, 10.0], axis=1)
+    logits = (-0.1 * distance + weights).astype(np.float32)
+    prediction = Prediction(
+        open_photo(np.full((h, w), 128, np.uint8)),
+        np.full((h, w), 50, np.float32),
+        np.broadcast_to(logits[:, None, None], (313, h, w)).copy(),
+        replace(load_model(threads=1).info, log_weights=weights),
+    )
+    pictures = [_rendered(prediction, Row("m", "model", 0, 1.0, r)) for r in (1.0, 0.5, 0.0)]
+    # By the definition: the mean of the bins under p w^r.
+    for rgb, r in zip(pictures, (1.0, 0.5, 0.0), strict=True):
+        p = np.exp(-0.1 * distance + r * weights)
+        expected = (p[:, None] * bins.BINS).sum(axis=0) / p.sum()
+        fitted = color.fit_gamut(np.float32(50), expected.astype(np.float32), np.uint8)
+        assert np.abs(rgb[4, 4].astype(int) - fitted).max() <= 2
+
+
+def test_time_is_that_of_network_and_rendering(
+    photos: Path, prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Colorizer.predict
+
+    def predict(self: Colorizer, *values: object) -> Prediction:
+        time.sleep(0.2)
+        return slow(self, *values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Colorizer, "predict", predict)
+    asked = Evaluation((str(photos),), (("m", "photochrom-1"),), prior=str(prior), limit=2, sweep=0)
+    assert figures(measured(asked, tmp_path / "work"), "m")["ms"] > 200
 
 
 def test_cells_count_every_bin_of_every_pixel_once() -> None:
@@ -253,7 +287,7 @@ def test_a_model_has_its_columns_and_rows(photos: Path, prior: Path, tmp_path: P
     assert Sums(result.sweep[0, 0])["photos"] == 3
     # The sweep's T = 0.38 and the row at T = 0.38 are one thing, on the same photos.
     first = result.sums[:3, row_of(result, "ours, T 0.38, rebalance 1")].sum(axis=0)
-    assert cf[4] == pytest.approx(first[_AT["colorfulness"]] / 3, rel=1e-6)
+    assert cf[4] == pytest.approx(Sums(first)["colorfulness"] / 3, rel=1e-6)
 
 
 def test_the_same_model_twice_does_not_differ(photos: Path, prior: Path, tmp_path: Path) -> None:
@@ -264,10 +298,11 @@ def test_the_same_model_twice_does_not_differ(photos: Path, prior: Path, tmp_pat
         sweep=0,
     )
     result = measured(asked, tmp_path / "work")
-    for key, (low, high) in result.differences(row_of(result, "b")).items():
+    differences = result.differences()
+    for key, (low, high) in differences[row_of(result, "b")].items():
         if key not in ("ms", "top_1"):
             assert low == high == 0, key
-    low, high = result.differences(row_of(result, "gray"))["chroma_share"]
+    low, high = differences[row_of(result, "gray")]["chroma_share"]
     assert low <= high < 0
 
 
@@ -285,6 +320,7 @@ def test_perfect_results_score_as_the_originals(photos: Path, prior: Path, tmp_p
     result = measured(asked, tmp_path / "work")
     assert figures(result, "copy")["auc_raw"] == pytest.approx(100, abs=1e-4)
     assert figures(result, "copy")["chroma_share"] == pytest.approx(1)
+    assert figures(result, "copy")["psnr"] == pytest.approx(EXACT), "not left out of the mean"
 
 
 def test_photos_without_a_result_are_left_out_of_all_rows(
@@ -323,9 +359,9 @@ def test_larger_photos_are_reduced(tmp_path: Path, prior: Path) -> None:
         pixels = np.random.default_rng(n).integers(0, 256, (90, 120, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{n}.png")
     asked = Evaluation((str(folder),), prior=str(prior), short_side=45)
-    assert measured(asked, tmp_path / "a").sums[0, 0, _AT["pixels"]] == 45 * 60
+    assert Sums(measured(asked, tmp_path / "a").sums)["pixels"][0, 0] == 45 * 60
     asked = replace(asked, short_side=0)
-    assert measured(asked, tmp_path / "b").sums[0, 0, _AT["pixels"]] == 90 * 120
+    assert Sums(measured(asked, tmp_path / "b").sums)["pixels"][0, 0] == 90 * 120
 
 
 def test_subjects_and_classes_come_from_names(shard: Path, photos: Path, prior: Path) -> None:
@@ -334,6 +370,77 @@ def test_subjects_and_classes_come_from_names(shard: Path, photos: Path, prior: 
     assert label_of("cats/1", False) == "cats"
     result = measured(Evaluation((str(photos),), prior=str(prior)), photos.parent / "work")
     assert sorted(set(result.subjects)) == ["cats", "dogs"]
+
+
+def test_gray_photos_are_no_truth(photos: Path, prior: Path, tmp_path: Path) -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (40, 40, 1), dtype=np.uint8).repeat(3, axis=2)
+    for n in range(3):
+        Image.fromarray(gray).save(photos / f"gray{n}.png")
+    result = measured(Evaluation((str(photos),), prior=str(prior)), tmp_path / "work")
+    assert len(result.keys) == 7 and {name for name, _ in result.skipped} == {
+        "gray0", "gray1", "gray2",
+    }  # fmt: skip
+    assert "no color" in result.skipped[0][1]
+    random = result.sums[:, row_of(result, "random")]
+    assert (Sums(random)["chroma"] > 0).all(), "no photo got the colors of a gray one"
+
+
+def test_results_beside_the_photos_are_results(photos: Path, prior: Path, tmp_path: Path) -> None:
+    for path in list(photos.rglob("*.png"))[:3]:
+        Image.open(path).save(path.with_name(f"{path.stem}.color.jpg"))
+    Image.fromarray(np.full((40, 40, 3), [200, 9, 9], np.uint8)).save(photos / "my.color.png")
+    asked = Evaluation((str(photos),), prior=str(prior))
+    assert len(measured(asked, tmp_path / "a").keys) == 8, "my.color.png has no my.png: a photo"
+    # The results of another colorizer may carry that name, too.
+    against = replace(asked, against=(("ours", str(photos)),), limit=0)
+    result = measured(against, tmp_path / "b")
+    assert len(result.keys) == 8
+    assert figures(result, "ours")["psnr"] < EXACT, "the .color files were compared"
+
+
+def test_two_files_of_one_name_are_refused(photos: Path, prior: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for extension in ("png", "webp"):
+        Image.fromarray(np.full((40, 40, 3), [200, 9, 9], np.uint8)).save(other / f"a.{extension}")
+    with pytest.raises(DataError, match=r"a\.webp: has the same name as .*a\.png"):
+        measured(Evaluation((str(other),), prior=str(prior)), tmp_path / "work")
+    with pytest.raises(DataError, match="same name"):
+        asked = Evaluation((str(photos),), against=(("x", str(other)),), prior=str(prior))
+        measured(asked, tmp_path / "work")
+    with pytest.raises(DataError, match="single photo"):
+        measured(Evaluation((str(other / "a.png"),)), tmp_path / "work")
+
+
+def test_names_that_are_no_text(photos: Path, prior: Path, tmp_path: Path) -> None:
+    name = b"caf\xe9.png"
+    target = os.path.join(os.fsencode(photos), name)
+    with open(photos / "dogs" / "0.png", "rb") as source, open(target, "wb") as file:
+        file.write(source.read())
+    report = tmp_path / "report"
+    command = ["evaluate", str(photos), "-o", str(report), "--sweep", "0", "--prior", str(prior)]
+    assert main([*command, "--workers", "1", "-m", "photochrom-1"]) == 0
+    assert "caf\ufffd" in (report / "photos.csv").read_text(encoding="utf-8")
+
+
+def test_no_bin_rules_when_the_prior_is_that_of_the_photos(tmp_path: Path) -> None:
+    # Mostly dull photos with a few pixels of the most saturated colors.
+    folder = tmp_path / "dull"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for n in range(4):
+        pixels = rng.integers(100, 156, (64, 64, 3)).astype(np.uint8)
+        pixels[n, :3] = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+        Image.fromarray(pixels).save(folder / f"{n}.png")
+    result = measured(Evaluation((str(folder),)), tmp_path / "work")
+    weights = result.scorer.weights[0]
+    share = np.zeros(313)
+    for i in range(4):
+        nearest = bins.nearest_bin(color.rgb_to_lab(result.scorer.original(i))[..., 1:]).ravel()
+        share += np.bincount(nearest, weights=weights[nearest], minlength=313)
+    share /= share.sum()
+    # Smoothed, a bin's prior may be half its share; what is excluded is one that rules all.
+    assert share.max() < 4 / (share > 0).sum()
 
 
 # --- parts: resume, several processes ---
@@ -365,7 +472,7 @@ def test_goes_on_where_it_stopped(many: Path, prior: Path, tmp_path: Path) -> No
     work = tmp_path / "work"
     first = measured(asked, work)
     parts = sorted(work.glob("part-*.npz"))
-    assert len(parts) == 3
+    assert len(parts) == 5
     parts[1].unlink()
     parts[2].write_bytes(parts[2].read_bytes()[:100])
     untouched = parts[0].stat().st_mtime_ns
@@ -391,6 +498,80 @@ def test_parts_of_another_evaluation_are_refused(many: Path, prior: Path, tmp_pa
     stranger.mkdir()
     forget(stranger)
     assert stranger.exists()
+
+
+def test_another_prior_is_another_evaluation(many: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(many),), prior=str(prior), limit=9)
+    work = tmp_path / "report" / ".work"
+    measured(asked, work)
+    np.save(prior, np.full(313, 1 / 313, np.float32))
+    with pytest.raises(ConfigError, match="other settings"):
+        measured(asked, work)
+    with pytest.raises(ConfigError, match="other settings"):
+        measured(replace(asked, prior=None), work)
+
+
+def test_replaced_results_are_noticed(many: Path, prior: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for path in many.iterdir():
+        (theirs / path.name).write_bytes(path.read_bytes())
+    asked = Evaluation((str(many),), against=(("x", str(theirs)),), prior=str(prior), limit=4)
+    work = tmp_path / "report" / ".work"
+    measured(asked, work)
+    data = (theirs / "00.png").read_bytes()
+    (theirs / "00.png").write_bytes(data)
+    os.utime(theirs / "00.png", ns=(1, 1))
+    with pytest.raises(ConfigError, match="other settings"):
+        measured(asked, work)
+
+
+def test_settings_may_change_before_anything_is_scored(tmp_path: Path, prior: Path) -> None:
+    folder, work = tmp_path / "photos", tmp_path / "report" / ".work"
+    folder.mkdir()
+    Image.fromarray(np.full((40, 40, 3), 99, np.uint8)).save(folder / "a.bmp")
+    with pytest.raises(DataError, match=r"a\.bmp: not a"):
+        measured(Evaluation((str(folder),)), work)
+    (folder / "a.bmp").unlink()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    for n in range(2):
+        Image.fromarray(np.roll(pixels, n)).save(folder / f"{n}.png")
+    assert len(measured(Evaluation((str(folder),)), work).keys) == 2
+
+
+def test_few_photos_have_no_interval(photos: Path, prior: Path, tmp_path: Path) -> None:
+    few = measured(Evaluation((str(photos),), prior=str(prior), limit=3), tmp_path / "few")
+    assert all(np.isnan(limits).all() for limits in few.intervals()[1].values())
+    low, high = measured(
+        Evaluation((str(photos),), prior=str(prior)), tmp_path / "all"
+    ).intervals()[1]["auc_raw"]
+    assert low < high
+
+
+def test_ctrl_c_stops_at_once_and_keeps_what_is_done(
+    many: Path, prior: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    command = [
+        sys.executable, "-m", "photochrom", "evaluate", str(many), "-o", str(report),
+        "--prior", str(prior), "--sweep", "40", "--workers", "2",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while process.poll() is None and not list(report.glob(".work/part-*.npz")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, errors = process.communicate()
+    if process.returncode == 0:
+        pytest.fail("it was done before the signal came")
+    assert process.returncode == 130, errors
+    assert "run the same command again" in errors and "Traceback" not in errors
+    kept = list(report.glob(".work/part-*.npz"))
+    times = {path: path.stat().st_mtime_ns for path in kept}
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == times
 
 
 def test_a_part_survives_its_file(tmp_path: Path) -> None:
@@ -440,6 +621,8 @@ def test_senseless_settings_are_refused() -> None:
         {"baselines": False},
         {"temperatures": (-1.0,)},
         {"temperatures": ()},
+        {"temperatures": (0.38, 0.38)},
+        {"models": (("a\nb", "x"),)},
         {"rebalance": (1.5,)},
         {"short_side": 8},
         {"limit": -1},
@@ -489,7 +672,9 @@ def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--force" in capsys.readouterr().err
     assert main([*command, "--limit", "3", "--force"]) == 0
     assert json.loads((report / "report.json").read_text())["photos"] == 3
-    assert main([*command[:3], str(photos / "dogs" / "0.png")]) == 2
+    assert main(["evaluate", str(photos), "-o", str(photos / "dogs" / "0.png")]) == 2
+    assert main(["evaluate", str(photos), "-o", "/proc/none/report"]) == 1
+    assert "/proc/none" in capsys.readouterr().err
     assert main(["evaluate", str(photos), "-o", str(report), "-m", "=x"]) == 2
 
 

@@ -14,7 +14,7 @@ from scipy.linalg import sqrtm
 
 from photochrom import ModelError
 from photochrom.cli import main
-from photochrom.judges import KEY, Classifier, Features, frechet_distances
+from photochrom.judges import KEY, Classifier, Features, frechet_distances, judge_digest
 
 Picture = NDArray[np.uint8]
 WISHES = {"size": 8, "mean": 0.0, "std": 1.0, "classes": ["red", "green", "blue"]}
@@ -79,6 +79,11 @@ def test_wishes_may_lie_beside_the_file(tmp_path: Path) -> None:
         WISHES | {"classes": []},
         WISHES | {"mean": "x"},
         WISHES | {"mean": [1, 2]},
+        WISHES | {"mean": float("nan")},
+        WISHES | {"std": float("inf")},
+        WISHES | {"classes": "abc"},
+        WISHES | {"classes": ["a", "b", "a"]},
+        WISHES | {"classes": [1, 2, 3]},
     ],
 )
 def test_senseless_wishes_are_refused(tmp_path: Path, wishes: dict[str, Any]) -> None:
@@ -97,6 +102,33 @@ def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
     small = Classifier(mean_color(tmp_path / "e.onnx", WISHES | {"size": 9}))
     with pytest.raises(ModelError, match="failed to run"):
         small.top([plain(1, 2, 3)])
+
+
+def test_an_answer_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    tiny = Classifier(mean_color(tmp_path / "c.onnx", WISHES | {"std": 1e-36}))
+    with pytest.raises(ModelError, match="not finite"):
+        tiny.top([plain(255, 255, 255)])
+
+
+def test_the_digest_covers_what_lies_beside(tmp_path: Path) -> None:
+    path = mean_color(tmp_path / "c.onnx", None)
+    alone = judge_digest(path)
+    (tmp_path / "c.onnx.json").write_text(json.dumps(WISHES))
+    assert judge_digest(path) != alone
+
+
+def test_a_classifier_that_knows_no_photo_is_said_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pictures: list[Picture]
+) -> None:
+    folder = tmp_path / "photos" / "teal"
+    folder.mkdir(parents=True)
+    Image.fromarray(pictures[0]).save(folder / "0.png")
+    judge = str(mean_color(tmp_path / "judge.onnx"))
+    command = ["evaluate", str(tmp_path / "photos"), "-o", str(tmp_path / "r")]
+    assert main([*command, "--classifier", judge]) == 1
+    err = capsys.readouterr().err
+    assert "'teal'" in err and "'red'" in err
+    assert not (tmp_path / "r").exists()
 
 
 def test_frechet_distance_equals_its_formula() -> None:

@@ -93,15 +93,6 @@ def test_psnr_equals_scikit_image() -> None:
     assert metrics.psnr(black, black + np.uint8(255)) == pytest.approx(0, abs=1e-12)
 
 
-def test_chroma_share() -> None:
-    truth = np.random.default_rng(3).normal(0, 30, (8, 9, 2))
-    assert metrics.chroma_share(0.6 * truth, truth) == pytest.approx(0.6, rel=1e-6)
-    assert metrics.chroma_share(-truth, truth) == pytest.approx(1, rel=1e-6)
-    assert metrics.chroma_share(np.zeros_like(truth), truth) == 0
-    # A ratio of means, not a mean of ratios: chroma 5 and 0 against 10 and 30.
-    assert metrics.chroma_share([[3, 4], [0, 0]], [[6, 8], [0, 30]]) == pytest.approx(0.125)
-
-
 def test_colorfulness_by_hand() -> None:
     # Half red, half blue: rg = 255, 0 has mean 127.5 and deviation 127.5; yb = 127.5, -255 has mean
     # -63.75 and deviation 191.25. With absolute values the figure would be 211.5.

@@ -408,3 +408,22 @@ except DependencyError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "pip install 'photochrom[train]'" in done.stdout
+
+
+def test_the_stamp_notices_a_replaced_file_and_the_fingerprint_a_renamed_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(b"1234")
+    shard = tmp_path / "s.tar"
+    write_shard(shard, [("c.png", b"5678")])
+    before = PhotoStore([folder, shard])
+    assert PhotoStore([folder, shard]).stamp() == before.stamp()
+    for path in (folder / "b.png", shard):
+        stamp = PhotoStore([folder, shard]).stamp()
+        os.utime(path, ns=(1, 1))
+        after = PhotoStore([folder, shard])
+        assert after.stamp() != stamp
+        assert after.fingerprint() == before.fingerprint()

@@ -20,6 +20,7 @@ from photochrom._version import __version__
 from photochrom.bins import TEMPERATURE
 from photochrom.errors import (
     ConfigError,
+    DataError,
     DependencyError,
     HintError,
     PhotochromError,
@@ -28,6 +29,8 @@ from photochrom.errors import (
 
 if TYPE_CHECKING:
     from photochrom.study import Pairs, Study
+
+from photochrom.text import printable
 
 __all__ = ["main"]
 
@@ -43,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except PhotochromError as error:
-        print(f"photochrom: {error}", file=sys.stderr)
+        print(f"photochrom: {printable(str(error), keep=chr(10))}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         print("photochrom: interrupted", file=sys.stderr)
@@ -309,8 +312,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         models=tuple(models or ([] if against else [(DEFAULT, DEFAULT)])),
         against=tuple(against),
         baselines=options.baselines,
-        temperatures=tuple(options.temperature),
-        rebalance=tuple(options.rebalance),
+        temperatures=options.temperature,
+        rebalance=options.rebalance,
         working_size=options.size,
         short_side=options.short_side,
         skip=options.skip,
@@ -323,26 +326,42 @@ def _evaluate(options: argparse.Namespace) -> int:
     )
     folder = Path(options.output)
     work = folder / ".work"
-    check_target(folder, work, options.force)
-    if options.force:
-        forget(work)
     try:
+        check_target(folder, work, options.force)
+        if options.force:
+            forget(work)
         result = evaluate(asked, work, workers=options.workers)
+        facts = summary(result)
+        write_report(result, facts, folder)
     except KeyboardInterrupt:
         print("\nphotochrom: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
-    write_report(result, folder)
-    print(table(summary(result)))
-    print(f"\n{len(result.used)} photos; prior: {result.prior}; ± half of the 95 % interval")
+    except OSError as error:
+        place = getattr(error, "filename", None) or folder
+        raise DataError(
+            f"{place}: cannot be written: {error.strerror}; what is scored is kept: make room or "
+            "name another folder"
+        ) from error
+    print(table(facts))
+    print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets: 95 % interval")
+    if facts["labeled"]:
+        print(f"top-1 over the {facts['labeled']} photos whose class the classifier knows")
     print(f"{folder / 'report.html'}: curves, subjects, pictures")
-    for name, reason in result.skipped[:10]:
-        print(f"photochrom: left out: {name}: {reason}", file=sys.stderr)
+    for _, reason in result.skipped[:10]:
+        print(f"photochrom: left out: {printable(reason)}", file=sys.stderr)
     if len(result.skipped) > 10:
         print(
             f"photochrom: {len(result.skipped)} photos left out in all, see report.json",
             file=sys.stderr,
         )
     return 1 if result.skipped or missing else 0
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("give numbers with commas, such as 0,0.38,1") from None
 
 
 def _missing_judges(options: argparse.Namespace) -> int:
@@ -538,7 +557,7 @@ def _parser() -> argparse.ArgumentParser:
             "  photochrom evaluate photos/ -o report/                       the bundled model\n"
             "  photochrom evaluate val.tar -m mine.onnx -m photochrom-1 -o report/\n"
             "  photochrom evaluate photos/ --against dahl=dahl_results/ -o report/\n"
-            "  photochrom evaluate val.tar --temperature 0 0.38 1 -o report/\n"
+            "  photochrom evaluate val.tar --temperature 0,0.38,1 -o report/\n"
             "An interrupted evaluation goes on when the same command is given again.",
         )
     )
@@ -703,18 +722,16 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "-t",
         "--temperature",
-        type=float,
-        nargs="+",
-        default=[TEMPERATURE],
-        metavar="T",
-        help="a row for each (default: %(default)s)",
+        type=_numbers,
+        default=(TEMPERATURE,),
+        metavar="T[,T...]",
+        help=f"a row for each (default: {TEMPERATURE})",
     )
     p.add_argument(
         "--rebalance",
-        type=float,
-        nargs="+",
-        default=[1.0],
-        metavar="X",
+        type=_numbers,
+        default=(1.0,),
+        metavar="X[,X...]",
         help="how much of a model's rebalancing to keep, a row for each (default: 1)",
     )
     p.add_argument("--size", type=int, metavar="N", help="short side that the networks see")

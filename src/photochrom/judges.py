@@ -12,6 +12,7 @@ short side is brought to the size and the center cut out, without it the picture
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from photochrom.errors import DependencyError, ModelError
 from photochrom.image import resized
 
-__all__ = ["Classifier", "Features", "frechet_distances"]
+__all__ = ["Classifier", "Features", "frechet_distances", "judge_digest"]
 
 RGB = NDArray[np.uint8]
 KEY = "photochrom.judge"
@@ -61,9 +62,13 @@ class _Judge:
                 for key in ("mean", "std")
             )
             self.crop = bool(wishes.get("crop", True))
-            self.classes = [str(name) for name in wishes.get("classes", [])]
-            if not 0 < self.size <= 2048 or not (self.std > 0).all():
-                raise ValueError("size or std out of range")
+            self.classes = wishes.get("classes", [])
+            finite = np.isfinite(self.mean).all() and np.isfinite(self.std).all()
+            if not 0 < self.size <= 2048 or not finite or not (self.std > 0).all():
+                raise ValueError("size, mean or std out of range")
+            named = isinstance(self.classes, list) and all(isinstance(c, str) for c in self.classes)
+            if not named or len(set(self.classes)) < len(self.classes):
+                raise ValueError("classes must be a list of different names")
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.path}: what it says of its pictures is wrong: {error}") from (
                 error
@@ -72,7 +77,7 @@ class _Judge:
 
     def _wishes(self) -> dict[str, Any]:
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        beside = self.path.with_name(self.path.name + ".json")
+        beside = _beside(self.path)
         try:
             if text is None:
                 text = beside.read_text()
@@ -98,6 +103,8 @@ class _Judge:
                     f"{self.path}: failed to run: {' '.join(str(error).split())}"
                 ) from error
             rows.append(np.asarray(row, np.float32).ravel())
+            if not np.isfinite(rows[-1]).all():
+                raise ModelError(f"{self.path}: gave an answer that is not finite; damaged?")
         return np.stack(rows)
 
     def _framed(self, picture: RGB) -> RGB:
@@ -158,6 +165,19 @@ class Features(_Judge):
     def __call__(self, pictures: Sequence[RGB]) -> NDArray[np.float32]:
         """Features, (pictures, width)."""
         return self.outputs(pictures)
+
+
+def judge_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of such a file together with the JSON beside it."""
+    digest = hashlib.sha256()
+    for file in (Path(path), _beside(Path(path))):
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
 
 
 def frechet_distances(

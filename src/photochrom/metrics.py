@@ -1,11 +1,11 @@
-"""How good a coloring is: AuC of the ab error, PSNR, CIEDE2000, chroma share, colorfulness.
+"""How good a coloring is: AuC of the ab error, PSNR, CIEDE2000, colorfulness; how sure that is.
 
 Each takes arrays of one photo, or sums over photos; nothing here knows a model or a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,12 +16,12 @@ __all__ = [
     "THRESHOLDS",
     "auc",
     "bootstrap_interval",
-    "bootstrap_intervals",
-    "chroma_share",
+    "bootstrap_sums",
     "class_weights",
     "colorfulness",
     "delta_e_2000",
     "error_histogram",
+    "percentile_interval",
     "psnr",
 ]
 
@@ -51,8 +51,9 @@ def error_histogram(
     return np.bincount(cell, weights=w, minlength=THRESHOLDS * _STEPS + 1).astype(np.float64)
 
 
-RAREST = 1e-7
-"""Floor of the prior where lambda is 0: a bin that hardly occurs would rule the whole figure."""
+RAREST = 1e-5
+"""Floor of the prior where lambda is 0: of a bin that it hardly knows, a single pixel would weigh
+as much as all pixels of a common one."""
 
 
 def class_weights(prior: ArrayLike, strength: float) -> NDArray[np.float64]:
@@ -93,12 +94,6 @@ def psnr(rgb: ArrayLike, truth: ArrayLike) -> float:
     a, b = np.asarray(rgb, np.float64), np.asarray(truth, np.float64)
     error = float(np.mean((a - b) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-def chroma_share(ab: ArrayLike, truth: ArrayLike) -> float:
-    """Mean chroma of ab (..., 2) as a share of the mean chroma of the truth (..., 2)."""
-    chroma = np.linalg.norm(np.asarray(ab, np.float32), axis=-1).mean()
-    return float(chroma / np.linalg.norm(np.asarray(truth, np.float32), axis=-1).mean())
 
 
 def colorfulness(rgb: ArrayLike) -> float:
@@ -158,27 +153,18 @@ def delta_e_2000(lab: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.maximum(square, 0)), np.float64)
 
 
-def bootstrap_intervals(
-    statistics: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]],
-    sums: ArrayLike,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap intervals of figures that are functions of sums over units (photos).
+def bootstrap_sums(sums: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> NDArray[np.float64]:
+    """Sums over resampled sets of units (photos), each drawn with replacement.
 
     Parameters
     ----------
-    statistics : each takes sums (R, k) and gives (R,)
     sums : (n, k), one row a unit; a mean needs the columns value and 1, a ratio both its parts
-    level : share of the resamples between the limits
-    resamples : how often n units are drawn with replacement
+    resamples : how often n units are drawn
     seed : equal seeds draw the same units
 
     Returns
     -------
-    (low, high) for each; (nan, nan) where no resample gives a finite value
+    float64 (resamples, k)
 
     Source: B. Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
@@ -192,16 +178,17 @@ def bootstrap_intervals(
         size = min(block, resamples - start)
         counts = rng.multinomial(n, np.full(n, 1 / n), size=size)
         totals[start : start + size] = counts @ rows
-    intervals = {}
-    for name, statistic in statistics.items():
-        with np.errstate(all="ignore"):
-            values = np.asarray(statistic(totals), np.float64)
-        values = values[np.isfinite(values)]
-        ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]) if len(values) else None
-        intervals[name] = (
-            (float("nan"), float("nan")) if ends is None else (float(ends[0]), float(ends[1]))
-        )
-    return intervals
+    return totals
+
+
+def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Limits between which the share `level` of the values lies; (nan, nan) if none is finite."""
+    array = np.asarray(values, np.float64)
+    array = array[np.isfinite(array)]
+    if not array.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(array, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def bootstrap_interval(
@@ -212,6 +199,14 @@ def bootstrap_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """The interval of a single figure; see `bootstrap_intervals`."""
-    alone = {"": statistic}
-    return bootstrap_intervals(alone, sums, level=level, resamples=resamples, seed=seed)[""]
+    """Percentile bootstrap interval of a figure that is a function of sums over units.
+
+    Parameters
+    ----------
+    statistic : takes sums (R, k), gives (R,)
+    sums, resamples, seed : see `bootstrap_sums`
+    level : share of the resamples between the limits
+    """
+    with np.errstate(all="ignore"):
+        values = statistic(bootstrap_sums(sums, resamples=resamples, seed=seed))
+    return percentile_interval(values, level)

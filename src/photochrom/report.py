@@ -24,19 +24,13 @@ from numpy.typing import NDArray
 from photochrom import metrics
 from photochrom._version import __version__
 from photochrom.errors import ConfigError, PhotochromError
-from photochrom.evaluate import (
-    CELLS,
-    FIGURES,
-    STRENGTHS,
-    TEMPERATURES,
-    Figure,
-    Result,
-    Sums,
-    figures_of,
-)
+from photochrom.evaluate import Result
+from photochrom.figures import CELLS, FIGURES, STRENGTHS, Figure, Sums, figures_of
 from photochrom.image import resized, to_jpeg
+from photochrom.scoring import TEMPERATURES
+from photochrom.text import spreadsheet_cell
 
-__all__ = ["check_target", "table", "write_report"]
+__all__ = ["check_target", "summary", "table", "write_report"]
 
 FILES = ("report.html", "report.json", "photos.csv")
 GRID_PHOTOS = 6
@@ -63,21 +57,30 @@ def check_target(folder: Path, work: Path, force: bool) -> None:
         raise ConfigError(f"{folder / taken[0]}: exists; give another folder, or --force")
 
 
-def write_report(result: Result, folder: Path) -> None:
-    """Write report.json, photos.csv and report.html, each beside and renamed."""
+def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:
+    """Write report.json, photos.csv and report.html: all beside, then renamed.
+
+    Parameters
+    ----------
+    facts : from `summary`
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    facts = summary(result)
-    for name, text in (
-        ("report.json", json.dumps(_finite(facts), indent=1, ensure_ascii=False) + "\n"),
-        ("photos.csv", _csv(result)),
-        ("report.html", _page(result, facts)),
-    ):
-        beside = folder / f".{name}.{secrets.token_hex(4)}"
-        try:
-            beside.write_text(text, encoding="utf-8", newline="")
-            beside.replace(folder / name)
-        finally:
-            beside.unlink(missing_ok=True)
+    texts = {
+        "report.json": json.dumps(_finite(facts), indent=1, ensure_ascii=False) + "\n",
+        "photos.csv": _csv(result),
+        "report.html": _page(result, facts),
+    }
+    token = secrets.token_hex(4)
+    beside = {name: folder / f".{name}.{token}" for name in texts}
+    try:
+        for name, text in texts.items():
+            # A folder's name may hold bytes that are no text.
+            beside[name].write_bytes(text.encode("utf-8", "replace"))
+        for name, path in beside.items():
+            path.replace(folder / name)
+    finally:
+        for path in beside.values():
+            path.unlink(missing_ok=True)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -86,32 +89,27 @@ def write_report(result: Result, folder: Path) -> None:
 def summary(result: Result) -> dict[str, Any]:
     """All figures with their intervals, as plain values."""
     totals = result.totals()
+    intervals, differences = result.intervals(), result.differences()
+    reference = figures_of(totals[result.reference], totals[0])
     rows = []
     for r, row in enumerate(result.rows):
-        values, limits = figures_of(totals[r], totals[0]), result.intervals(r)
+        values = figures_of(totals[r], totals[0])
         entry: dict[str, Any] = {"name": row.name, "kind": row.kind}
         if row.kind == "model":
             entry |= {"temperature": row.temperature, "rebalance": row.rebalance}
-        entry["figures"] = {
-            key: {"value": value, "low": limits[key][0], "high": limits[key][1]}
-            for key, value in values.items()
-            if not math.isnan(value)
-        }
+        entry["figures"] = _with_limits(values, intervals[r])
         if result.fid:
             entry["figures"]["fid"] = {"value": result.fid[r]}
         if r not in (0, result.reference):
-            reference = figures_of(totals[result.reference], totals[0])
-            entry["difference"] = {
-                key: {"value": values[key] - reference[key], "low": low, "high": high}
-                for key, (low, high) in result.differences(r).items()
-                if not math.isnan(values[key] - reference[key])
-            }
+            apart = {key: values[key] - reference[key] for key in values}
+            entry["difference"] = _with_limits(apart, differences[r])
         rows.append(entry)
     names = [row.name for row in result.rows]
     return {
         "photochrom": __version__,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "photos": len(result.used),
+        "labeled": int(Sums(totals[0])["labeled"]),
         "left_out": [{"photo": name, "reason": reason} for name, reason in result.skipped],
         "prior": result.prior,
         "settings": asdict(result.asked),
@@ -122,13 +120,24 @@ def summary(result: Result) -> dict[str, Any]:
         "subjects": _subjects(result),
         "error_curves": {
             "thresholds": list(range(metrics.THRESHOLDS + 1)),
-            **{
+            "rows": {
                 name: dict(zip(_CURVES, curves.tolist(), strict=True))
                 for name, curves in zip(names, _curves(result), strict=True)
             },
         },
         "reliability": _reliability(result),
         "sweep": _sweep(result),
+    }
+
+
+def _with_limits(
+    values: dict[str, float], limits: dict[str, tuple[float, float]]
+) -> dict[str, dict[str, float]]:
+    """Value and interval of each figure that there is."""
+    return {
+        key: {"value": value, "low": limits[key][0], "high": limits[key][1]}
+        for key, value in values.items()
+        if not math.isnan(value)
     }
 
 
@@ -202,14 +211,12 @@ def _subjects(result: Result) -> dict[str, Any]:
     for name in names:
         chosen = subjects == name
         totals = result.totals(chosen)
+        intervals = result.intervals(chosen, resamples=400)
         rows = {}
         for r, row in enumerate(result.rows):
-            limits = result.intervals(r, chosen, resamples=400)
-            rows[row.name] = {
-                key: {"value": value, "low": limits[key][0], "high": limits[key][1]}
-                for key, value in figures_of(totals[r], totals[0]).items()
-                if not math.isnan(value) and key != "ms"
-            }
+            values = figures_of(totals[r], totals[0])
+            del values["ms"]
+            rows[row.name] = _with_limits(values, intervals[r])
         out[name] = {"photos": int(chosen.sum()), "rows": rows}
     return out
 
@@ -230,24 +237,29 @@ def _shown(facts: dict[str, Any]) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _cell(figure: Figure, value: dict[str, float] | None, mark: str = "±") -> str:
+def _cell(figure: Figure, value: dict[str, float] | None) -> str:
+    """The value with ± half its interval's width, or with both ends where it lies lopsided."""
     if value is None:
         return ""
     text = f"{value['value']:.{figure.digits}f}"
-    if "low" in value and not math.isnan(value["low"]):
-        text += f" {mark} {(value['high'] - value['low']) / 2:.{figure.digits}f}"
-    return text
+    below, above = value["value"] - value.get("low", math.nan), value.get("high", math.nan)
+    above -= value["value"]
+    if math.isnan(below) or math.isnan(above):
+        return text
+    if max(below, above) > 2 * min(below, above) + 10.0**-figure.digits:
+        return f"{text} [{value['low']:.{figure.digits}f}, {value['high']:.{figure.digits}f}]"
+    return f"{text} ± {(below + above) / 2:.{figure.digits}f}"
 
 
 def table(facts: dict[str, Any]) -> str:
-    """The table as aligned Markdown; ± is half the width of the 95 % interval."""
+    """The table as aligned Markdown; ± and brackets are the 95 % interval."""
     figures = _shown(facts)
     lines = [["", *(f.title for f in figures)]]
     for row in facts["rows"]:
         cells = [_cell(f, row["figures"].get(f.key)) for f in figures]
         if row["kind"] == "truth":
             cells = ["∞" if f.key == "psnr" else c for f, c in zip(figures, cells, strict=True)]
-        lines.append([row["name"], *cells])
+        lines.append([row["name"].replace("|", "\\|"), *cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = []
     for n, line in enumerate(lines):
@@ -276,7 +288,8 @@ def _csv(result: Result) -> str:
     for n, (key, subject) in enumerate(zip(result.keys, result.subjects, strict=True)):
         for row, values in zip(result.rows, columns, strict=True):
             cells = [f"{v[n]:.6g}" if np.isfinite(v[n]) else "" for v in values]
-            writer.writerow([key, subject, row.name, *cells])
+            names = (spreadsheet_cell(text) for text in (key, subject, row.name))
+            writer.writerow([*names, *cells])
     return file.getvalue()
 
 
@@ -292,6 +305,8 @@ def _page(result: Result, facts: dict[str, Any]) -> str:
         "± and the brackets: 95 % bootstrap interval over photos",
         f"photochrom {__version__}, {facts['made']}",
     ]
+    # A model has one color in all charts: that of its first row.
+    colors = {_model(result, r): r for r in _one_a_model(result)}
     parts = [
         "<h1>How good are these colors?</h1>",
         f"<ul class=facts>{''.join(f'<li>{escape(line)}</li>' for line in about)}</ul>",
@@ -302,8 +317,8 @@ def _page(result: Result, facts: dict[str, Any]) -> str:
         _difference_table(facts),
         "<h2>Error curves</h2>",
         _error_charts(result),
-        _reliability_section(facts),
-        _sweep_section(facts),
+        _reliability_section(facts, colors),
+        _sweep_section(facts, colors),
         _subject_section(result, facts),
         _grids(result),
     ]
@@ -397,7 +412,7 @@ def _error_charts(result: Result) -> str:
     charts = []
     for k, title in ((0, "raw"), (1, "rebalanced, λ = 0")):
         lines = [
-            (row.name, t, 100 * curves[r, k])
+            (row.name, r, t, 100 * curves[r, k])
             for r, row in enumerate(result.rows)
             if row.kind != "truth"
         ]
@@ -406,15 +421,15 @@ def _error_charts(result: Result) -> str:
     return f"<div class=charts>{''.join(charts)}</div>"
 
 
-def _reliability_section(facts: dict[str, Any]) -> str:
+def _reliability_section(facts: dict[str, Any], colors: dict[str, int]) -> str:
     if not facts["reliability"]:
         return ""
     low = 1e-3
     lines = []
     for name, cells in facts["reliability"].items():
         stated, hit = (np.array(cells[k], float) for k in ("stated", "frequency"))
-        there = (stated >= low) & (hit > 0)
-        lines.append((name, 100 * stated[there], 100 * np.maximum(hit[there], low)))
+        there = (stated >= low) & (hit >= low)
+        lines.append((name, colors[name], 100 * stated[there], 100 * hit[there]))
     diagram = chart(lines, "Reliability", "stated probability of a bin, %", "true so often, %",
                     x=(100 * low, 100), y=(100 * low, 100), log=True, diagonal=True,
                     dots=True)  # fmt: skip
@@ -426,7 +441,7 @@ def _reliability_section(facts: dict[str, Any]) -> str:
     )
 
 
-def _sweep_section(facts: dict[str, Any]) -> str:
+def _sweep_section(facts: dict[str, Any], colors: dict[str, int]) -> str:
     sweep = facts["sweep"]
     if not sweep.get("models"):
         return ""
@@ -438,7 +453,7 @@ def _sweep_section(facts: dict[str, Any]) -> str:
         ("colorfulness", "Colorfulness CF"),
         ("delta_colorfulness", "ΔCF"),
     ):
-        lines = [(name, t, np.array(v[key])) for name, v in sweep["models"].items()]
+        lines = [(n, colors[n], t, np.array(v[key])) for n, v in sweep["models"].items()]
         level = sweep["colorfulness_of_originals"] if key == "colorfulness" else None
         charts.append(chart(lines, title, "temperature T", title, x=(0, 1), level=level, dots=True))
     return (
@@ -531,7 +546,7 @@ def _grid_line(result: Result, n: int) -> str:
 
 # --- charts ---------------------------------------------------------------------------------------
 
-_Line = tuple[str, NDArray[Any], NDArray[Any]]
+_Line = tuple[str, int, NDArray[Any], NDArray[Any]]
 
 
 def chart(
@@ -551,14 +566,14 @@ def chart(
 
     Parameters
     ----------
-    lines : (name, x, y) of each
+    lines : (name, number of its color, x, y) of each
     x, y : ranges of the axes; y None for that of the lines
     log : both axes are logarithmic
     level : a dotted horizontal line: what the originals have
     """
     width, height, left, bottom, top, right = 440, 300, 52, 40, 10, 12
     if y is None:
-        values = np.concatenate([ys for _, _, ys in lines] + ([[level]] if level else []))
+        values = np.concatenate([ys for *_, ys in lines] + ([[level]] if level else []))
         low, high = float(values.min()), float(values.max())
         margin = 0.05 * (high - low) or 1.0
         y = (max(0.0, low - margin), high + margin)
@@ -598,15 +613,19 @@ def chart(
             'text-anchor="end">originals</text>'
         )
     legend = []
-    for n, (name, xs, ys) in enumerate(lines):
+    for name, number, xs, ys in lines:
+        style = f"c{number % 8}"
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(at_x(xs), at_y(ys), strict=True))
-        marks.append(f'<polyline class="line c{n % 8}" points="{points}"/>')
+        marks.append(f'<polyline class="line {style}" points="{points}"/>')
         if dots:
             marks += [
-                f'<circle class="dot c{n % 8}" cx="{a:.1f}" cy="{b:.1f}" r="2.5"/>'
+                f'<circle class="dot {style}" cx="{a:.1f}" cy="{b:.1f}" r="2.5"/>'
                 for a, b in zip(at_x(xs), at_y(ys), strict=True)
             ]
-        legend.append(f'<li><i class="c{n % 8}"></i>{escape(name)}</li>')
+        legend.append(
+            f'<li><svg viewBox="0 0 24 8"><line class="line {style}" x2="24" y1="4" y2="4"/></svg>'
+            f"{escape(name)}</li>"
+        )
     return (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
@@ -669,8 +688,7 @@ svg {{ width: 100%; height: auto; }} svg text {{ font-size: 11px; fill: var(--pa
 .dot {{ stroke-dasharray: none; }}
 .legend {{ list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: 0;
  font-size: .85rem; }}
-.legend i {{ display: inline-block; width: 1.4rem; height: 3px; background: currentColor;
- margin-right: .4rem; vertical-align: middle; }}
+.legend svg {{ width: 1.6rem; height: .5rem; margin-right: .4rem; vertical-align: middle; }}
 dt {{ font-weight: 600; }} summary {{ cursor: pointer; }}
 </style></head><body>
 {body}

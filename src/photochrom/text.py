@@ -6,7 +6,7 @@ __all__ = ["printable", "spreadsheet_cell"]
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with everything that is not printable written as an escape, "\\x1b" for example.
+    """The text with everything that is not printable written as an escape.
 
     A file name may hold a line break, or codes that a terminal obeys.
 
