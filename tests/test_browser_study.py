@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from photochrom.cli import main
 
@@ -219,6 +219,46 @@ def test_a_pair_that_is_hidden_while_it_is_shown_is_replaced(begin, visit, tmp_p
     expect(page.get_by_role("status")).to_contain_text("interrupted")
     wait_for(page, "ready")
     assert sorted(row for (row,) in trials(tmp_path / "s.db", "state"))[0] == "abandoned"
+
+
+def test_a_pair_whose_start_was_confirmed_in_vain_is_replaced(begin, visit, tmp_path: Path) -> None:
+    page = visit(begin().url)
+    page.get_by_role("button", name="Begin").click()
+    wait_for(page, "ready")
+
+    def lose_the_reply(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/start", lose_the_reply, times=1)
+    page.locator("#show").click()
+    expect(page.get_by_role("status")).to_have_text("That pair was replaced. Here is another one.")
+    wait_for(page, "ready")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert [state for (state,) in trials(tmp_path / "s.db", "state")][:2] == [
+        "abandoned", "planned",
+    ]  # fmt: skip
+    assert "shown" not in [entry["state"] for entry in page.evaluate("log")]
+
+    # Nor does a second page of the same person show a pair that the first has shown.
+    second = page.context.new_page()
+    second.goto(page.url)
+    second.get_by_role("button", name="Begin").click()
+    wait_for(second, "ready")
+    page.locator("#show").click()
+    wait_for(page, "question")
+    second.locator("#show").click()
+    expect(second.get_by_role("status")).to_have_text(
+        "That pair was replaced. Here is another one."
+    )
+    wait_for(second, "ready")
+    page.locator("#left").click()
+    expect(page.get_by_role("status")).to_have_text("That pair was replaced. Here is another one.")
+    wait_for(page, "ready")
+    page.locator("#show").click()
+    wait_for(page, "question")
+    page.locator("#left").click()
+    wait_for(page, "feedback")
 
 
 def test_every_screen_fits_and_is_legible(begin, visit, tmp_path: Path) -> None:

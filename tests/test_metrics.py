@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000
@@ -169,3 +171,71 @@ def test_bootstrap_interval_is_the_same_for_a_seed_and_nan_without_a_figure() ->
     )
     assert np.isnan(metrics.bootstrap_interval(ratio, np.zeros((4, 2)))).all()
     assert metrics.bootstrap_interval(ratio, np.ones((5, 2))) == (1, 1)
+
+
+def answers_of(rng: np.random.Generator, people: int, photos: int, each: int, spread: float):
+    """Yes or no of people on some of the photos, both of varied difficulty, in probits."""
+    person = np.repeat(np.arange(people), each)
+    photo = np.concatenate([rng.permutation(photos)[:each] for _ in range(people)])
+    ease = rng.normal(-0.4, 0.3, people)[person] + rng.normal(0, spread, photos)[photo]
+    return rng.normal(size=len(person)) < ease, person, photo
+
+
+def test_pigeonhole_interval_covers_the_rate_of_other_people_and_photos() -> None:
+    truth = scipy.stats.norm.cdf(-0.4 / np.sqrt(1 + 0.3**2 + 0.8**2))
+    hits, hits_over_people = 0, 0
+    for seed in range(120):
+        values, people, photos = answers_of(np.random.default_rng(seed), 25, 25, 20, 0.8)
+        low, high = metrics.pigeonhole_interval(values, people, photos, resamples=300, seed=seed)
+        hits += low <= truth <= high
+        sums = np.column_stack([np.bincount(people, values), np.bincount(people)])
+        low, high = metrics.bootstrap_interval(ratio, sums, resamples=300, seed=seed)
+        hits_over_people += low <= truth <= high
+    assert hits / 120 >= 0.9
+    assert hits_over_people / 120 < 0.8  # which takes the photos for all that there are
+
+
+def test_pigeonhole_interval_is_that_of_drawing_people_and_photos_one_by_one() -> None:
+    rng = np.random.default_rng(8)
+    values, people, photos = answers_of(rng, 6, 9, 5, 1.0)
+    answer = {(p, q): y for y, p, q in zip(values, people, photos, strict=True)}
+    means = []
+    for _ in range(4000):
+        some_people, some_photos = rng.integers(6, size=6), rng.integers(9, size=9)
+        drawn = [
+            answer[p, q] for p in some_people for q in some_photos if (p, q) in answer
+        ]  # one that is drawn twice is there twice
+        if drawn:
+            means.append(np.mean(drawn))
+    expected = np.quantile(means, [0.025, 0.975])
+    found = metrics.pigeonhole_interval(values, people, [f"photo {q}" for q in photos])
+    np.testing.assert_allclose(found, expected, atol=0.04)
+
+
+def test_pigeonhole_interval_of_one_row_is_the_bootstrap_over_columns() -> None:
+    values = np.random.default_rng(9).random(50)
+    one, many = np.zeros(50), np.arange(50)
+    expected = metrics.bootstrap_interval(ratio, np.column_stack([values, np.ones(50)]))
+    for rows, columns in ((one, many), (many, one)):
+        found = metrics.pigeonhole_interval(values, rows, columns)
+        np.testing.assert_allclose(found, expected, atol=0.01)
+    assert metrics.pigeonhole_interval(values, one, one) == pytest.approx((values.mean(),) * 2)
+
+
+def test_pigeonhole_interval_is_the_same_for_a_seed_and_drops_what_is_empty() -> None:
+    crossed = [0, 1], [0, 1], ["a", "b"]  # in a quarter of the resamples nothing is left
+    assert metrics.pigeonhole_interval(*crossed) == metrics.pigeonhole_interval(*crossed)
+    assert metrics.pigeonhole_interval(*crossed) == (0, 1)
+    data = answers_of(np.random.default_rng(1), 9, 9, 7, 1)
+    assert metrics.pigeonhole_interval(*data) != metrics.pigeonhole_interval(*data, seed=1)
+    assert np.isnan(metrics.pigeonhole_interval([], [], [])).all()
+
+
+def test_pigeonhole_interval_of_many_answers_needs_little_memory() -> None:
+    values, people, photos = answers_of(np.random.default_rng(2), 200, 3000, 40, 0.5)
+    tracemalloc.start()
+    low, high = metrics.pigeonhole_interval(values, people, photos, resamples=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert low < values.mean() < high
+    assert peak < 150e6  # all at once: 64 MB for each of several arrays

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -11,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-import scipy.stats
 
-from photochrom import ConfigError, StudyError, color
+from photochrom import ConfigError, StudyError, color, metrics
+from photochrom.cli import main
 from photochrom.study import Study, StudySettings, find_pairs, obvious_fake, plan
 from photochrom.study_report import answers_csv, report, write_export
 
@@ -41,14 +42,15 @@ def trials_of(study: Study, participant: str | None = None) -> list[sqlite3.Row]
     return [row for row in rows if participant in (None, row["who"])]
 
 
-def respond(study: Study, participant: str, fooled) -> None:
+def respond(study: Study, participant: str, fooled, exposure=lambda row: 1000) -> None:
     """Take part to the end; fooled(row) says of each trial whether the answer is wrong."""
     while trial := study.next_trial(participant):
         row = next(r for r in trials_of(study) if r["token"] == trial.token)
         assert study.start(participant, trial.token)
         wrong = bool(fooled(row))
         left = bool(row["fake_left"]) != wrong
-        answer = study.answer(participant, trial.token, "left" if left else "right", 300, 1000)
+        side = "left" if left else "right"
+        answer = study.answer(participant, trial.token, side, 300, exposure(row))
         assert answer is not None and answer.right != wrong
 
 
@@ -317,7 +319,7 @@ def test_the_first_answer_is_the_one_that_counts(study: Study) -> None:
     who = study.join()
     trial = study.next_trial(who)
     assert trial is not None
-    assert study.start(who, trial.token) and study.start(who, trial.token)
+    assert study.start(who, trial.token)
     first = study.answer(who, trial.token, "left", 300, 1000)
     assert study.answer(who, trial.token, "right", 9, 9) == first
     (row,) = [r for r in trials_of(study) if r["token"] == trial.token]
@@ -378,6 +380,19 @@ def test_a_pair_seen_but_not_answered_gives_way_to_an_unseen_one(study: Study) -
     assert study.picture(who, seen.left) is None
 
 
+def test_a_pair_starts_once_however_often_it_is_asked_for(study: Study) -> None:
+    who = study.join()
+    trial = study.next_trial(who)
+    assert trial is not None and study.next_trial(who) == trial  # on a second page
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda _: study.start(who, trial.token), range(8))) == 1
+    instead = study.next_trial(who)
+    assert instead is not None and instead.token != trial.token
+    assert not study.start(who, trial.token) and study.start(who, instead.token)
+    assert study.answer(who, trial.token, "left", 1, 1) is None
+    assert study.answer(who, instead.token, "left", 1, 1) is not None
+
+
 def test_without_a_spare_photo_an_abandoned_pair_is_lost(
     study_folders: Path, tmp_path: Path
 ) -> None:
@@ -420,24 +435,25 @@ def test_rates_are_those_counted_by_hand(study: Study) -> None:
     assert (ours.method, ours.answers, ours.fooled, ours.participants) == ("ours", 6, 3, 3)
     assert ours.rate == 0.5 and calm.rate == 0 and (calm.low, calm.high) == (0, 0)
     assert (found.participants, found.finished, found.abandoned) == (3, 3, 0)
-    # Over people, not over answers: scipy resamples the same three shares.
-    other = scipy.stats.bootstrap(
-        ([1.0, 0.5, 0.0],), np.mean, method="percentile", n_resamples=20000, rng=1
-    ).confidence_interval
-    assert ours.low == pytest.approx(other.low, abs=0.01)
-    assert ours.high == pytest.approx(other.high, abs=0.01)
+    rows = [r for r in trials_of(study) if (r["kind"], r["method"]) == ("counted", 1)]
+    assert ours.photos == len({r["photo"] for r in rows})
+    wrong = [r["answer_left"] != r["fake_left"] for r in rows]
+    people, photos = ([r[unit] for r in rows] for unit in ("participant", "photo"))
+    assert (ours.low, ours.high) == metrics.pigeonhole_interval(wrong, people, photos)
+    assert ours.resampled == "participants and photos"
     text = found.text()
-    for part in ("3 participants", "50.0%", "bootstrap over participants", "too narrow"):
+    for part in ("3 participants", "50.0%", "bootstrap over participants and photos", "too narrow"):
         assert part in text
     assert "without width" in text and "shown for 1.00 s" in text
 
 
-def test_one_participant_is_resampled_by_answers_and_the_report_says_so(study: Study) -> None:
+def test_of_one_participant_the_photos_are_resampled_and_the_report_says_so(study: Study) -> None:
     ours = iter([True, False])
     respond(study, study.join(), lambda row: row["method"] == 1 and next(ours))
     found = report(study.path)
-    assert {m.resampled for m in found.methods} == {"answers"}
-    assert "only one participant" in found.text() and "too narrow" not in found.text()
+    assert {m.resampled for m in found.methods} == {"photos"}
+    assert "the bootstrap is over photos: it says nothing about other people" in found.text()
+    assert "participants and photos, as if" not in found.text()
     assert (found.methods[0].low, found.methods[0].rate, found.methods[0].high) == (0, 0.5, 1)
 
 
@@ -457,6 +473,52 @@ def test_who_fails_catch_trials_is_named_and_left_out(study: Study) -> None:
     assert report(study.path, catch_limit=1).careless == ()
     with pytest.raises(ConfigError, match="--catch-limit 2"):
         report(study.path, catch_limit=2)
+
+
+def test_of_one_photo_the_participants_are_resampled_and_the_report_says_so(
+    study_folders: Path, tmp_path: Path
+) -> None:
+    pairs = pairs_of(study_folders, "ours")
+    pairs = dataclasses.replace(pairs, files={"01": pairs.files["01"]})
+    settings = StudySettings(trials=1, practice=0, catch=0)
+    with Study.create(tmp_path / "s.db", pairs, settings) as study:
+        for fooled in (True, False):
+            respond(study, study.join(), lambda row, fooled=fooled: fooled)
+        found = report(study.path)
+    (ours,) = found.methods
+    assert (ours.resampled, ours.low, ours.high) == ("participants", 0, 1)
+    assert "says nothing about other photos" in found.text()
+
+
+def test_answers_to_pairs_shown_too_long_or_too_short_are_left_out(study: Study) -> None:
+    times = {1: 499, 2: 500, 3: 1500, 4: 1501}
+    counted = iter(times)
+    respond(
+        study,
+        study.join(),
+        lambda row: row["kind"] == "counted",
+        lambda row: times[next(counted)] if row["kind"] == "counted" else 1000,
+    )
+    found = report(study.path)
+    assert (found.exposure, found.mistimed, found.to_dict()["mistimed"]) == (1, 2, 2)
+    assert sum(m.answers for m in found.methods) == 2
+    part = "2 answers to pairs shown for less than 0.5 s or more than 1.5 s"
+    assert f"left out: {part} (--all keeps them)" in found.text()
+    everyone = report(study.path, everyone=True)
+    assert sum(m.answers for m in everyone.methods) == 4
+    assert f"kept: {part} (kept by --all)" in everyone.text()
+    rows = csv.DictReader(io.StringIO(answers_csv(study.path)))
+    assert [r["mistimed"] for r in rows if r["kind"] == "counted"] == ["1", "0", "0", "1"]
+
+
+def test_a_catch_trial_that_was_hardly_shown_is_held_against_nobody(study: Study) -> None:
+    def catch(row) -> bool:
+        return row["kind"] == "catch"
+
+    respond(study, study.join(), catch, lambda row: 20 if catch(row) else 1000)
+    found = report(study.path)
+    assert found.careless == () and found.mistimed == 0
+    assert "shown for less" not in found.text()
 
 
 def test_photos_are_smoothed_towards_the_rate_of_their_method(
@@ -489,6 +551,10 @@ def test_a_study_without_answers_says_so(study: Study) -> None:
     respond(study, study.join(), lambda row: row["kind"] == "catch")
     with pytest.raises(StudyError, match="every participant failed"):
         report(study.path)
+    respond(study, study.join(), lambda row: False, lambda row: 10)
+    with pytest.raises(StudyError, match="no pair was shown for about the 1 s"):
+        report(study.path)
+    assert report(study.path, everyone=True).mistimed == 4
 
 
 def test_the_report_reads_a_study_that_is_still_running(study: Study) -> None:
@@ -518,6 +584,34 @@ def test_a_photo_whose_name_is_no_text_is_left_out_or_shown(
         (problem,) = study.problems()
         assert "real/bad?.jpg" in problem
         study.check_same(pairs_of(tmp_path, "ours"))
+
+
+def test_names_that_strangers_chose_do_no_harm(study_folders: Path, tmp_path: Path, capsys) -> None:
+    for folder, suffix in (("real", "jpg"), ("ours", "png")):
+        (tmp_path / folder).mkdir()
+        for name, original in (("=1+1", "01"), ("a\x1b[31mb", "02"), ("bad\x1b[2J", None)):
+            source = study_folders / folder / f"{original}.{suffix}"
+            data = source.read_bytes() if original else b"x"
+            (tmp_path / folder / f"{name}.{suffix}").write_bytes(data)
+    (tmp_path / "real/alone\x1b[0m.jpg").write_bytes(b"x")
+    pairs = find_pairs(tmp_path / "real", [("@x", tmp_path / "ours")])
+    settings = StudySettings(trials=2, practice=0, catch=0)
+    with Study.create(tmp_path / "t.db", pairs, settings) as study:
+        respond(study, study.join(), lambda row: False)
+        rows = list(csv.DictReader(io.StringIO(answers_csv(study.path))))
+        # As they are: a terminal obeys no cell.
+        assert {r["photo"] for r in rows} == {"'=1+1", "a\x1b[31mb"}
+        assert {r["method"] for r in rows} == {"'@x"}
+        text = report(study.path, min_answers=1).text()
+    assert "\x1b" not in text and "a\\x1b[31mb" in text and "=1+1" in text
+    options = ["--fake", f"@x={tmp_path / 'ours'}", "-o", str(tmp_path / "new.db"), "--port", "0"]
+    assert main(["study", "serve", "--real", str(tmp_path / "real"), *options]) == 1
+    error = capsys.readouterr().err
+    assert "\x1b" not in error
+    assert "such as alone\\x1b[0m" in error and "3 photos are there" in error
+    with pytest.raises(StudyError) as raised:
+        Study.create(tmp_path / "u.db", pairs, StudySettings(trials=3, practice=0, catch=0))
+    assert "\x1b" not in str(raised.value) and "bad\\x1b[2J" in str(raised.value)
 
 
 def test_exports_hold_every_answer_and_replace_nothing(study: Study, tmp_path: Path) -> None:

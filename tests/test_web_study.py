@@ -157,6 +157,20 @@ def test_an_answer_sent_twice_counts_once(client: httpx.Client, study: Study) ->
     assert states(study.path).count("answered") == 1
 
 
+def test_of_two_pages_of_one_person_only_one_shows_a_pair(
+    client: httpx.Client, study: Study
+) -> None:
+    join(client)
+    trial = client.post("/api/next").json()["trial"]
+    assert client.post("/api/next").json()["trial"] == trial
+    starts = [client.post(f"/api/trials/{trial['id']}/start").status_code for _ in range(2)]
+    assert starts == [204, 404]
+    other = show(client)  # as the page does that came too late
+    assert other is not None and other["id"] != trial["id"]
+    assert answer(client, trial).status_code == 404 and answer(client, other).status_code == 200
+    assert states(study.path)[:2] == ["abandoned", "answered"]
+
+
 def test_what_is_unknown_or_over_is_not_found(client: httpx.Client) -> None:
     assert client.post("/api/next").status_code == 404
     join(client)
@@ -239,6 +253,19 @@ def test_localhost_is_as_good_as_its_number(client: httpx.Client) -> None:
     assert client.get("/api/session", headers={"Host": host}).status_code == 200
     headers = {"Host": host, "Origin": f"http://{host}"}
     assert client.post("/api/join", json={}, headers=headers).status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no 127.0.0.2 by themselves")
+def test_another_address_of_this_machine_is_answered_too(serve_study, study: Study) -> None:
+    server = serve_study("-o", str(study.path), "--host", "127.0.0.2", "--port", "0")
+    assert server.url.startswith("http://127.0.0.2:")
+    with browser(server.url.rstrip("/")) as client:
+        assert client.get("/").status_code == 200
+        join(client)
+        assert show(client) is not None
+        for name in ("evil.example", "127.0.0.3", "192.168.1.5"):
+            headers = {"Host": f"{name}:{server.port}"}
+            assert client.get("/", headers=headers).status_code == 421
 
 
 def test_changes_come_from_our_own_page_alone(client: httpx.Client, study: Study) -> None:

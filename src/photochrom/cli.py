@@ -26,11 +26,11 @@ from photochrom.errors import (
     PhotochromError,
     PhotoError,
 )
+from photochrom.text import printable
 
 if TYPE_CHECKING:
     from photochrom.study import Pairs, Study
 
-from photochrom.text import printable
 
 __all__ = ["main"]
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except PhotochromError as error:
-        print(f"photochrom: {printable(str(error), keep=chr(10))}", file=sys.stderr)
+        print("photochrom: " + printable(str(error), keep="\n"), file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         print("photochrom: interrupted", file=sys.stderr)
@@ -421,18 +421,18 @@ def _study_serve(options: argparse.Namespace) -> int:
         for folder, photos in pairs.unpaired.items():
             if photos:
                 print(
-                    f"photochrom: left out: {len(photos)} of {folder} not in every folder, "
-                    f"such as {photos[0]}",
+                    f"photochrom: left out: {len(photos)} of {printable(folder)} not in every "
+                    f"folder, such as {printable(photos[0])}",
                     file=sys.stderr,
                 )
     # Before the photos are read, which takes its time.
     with listen(options.host, options.port, allow_network=options.allow_network) as sock:
         with _study(Path(options.output), pairs, options) as study:
             for problem in study.problems():
-                print(f"photochrom: left out: {problem}", file=sys.stderr)
+                print(f"photochrom: left out: {printable(problem)}", file=sys.stderr)
             print(
-                f"{study.path}: {len(study.photos)} photos, methods "
-                f"{', '.join(study.methods.values())}"
+                f"{printable(str(study.path))}: {len(study.photos)} photos, methods "
+                f"{printable(', '.join(study.methods.values()))}"
             )
             key = None if is_local(options.host) else study.key
             serve(study_app(study), sock, key=key, browser=options.browser)
@@ -849,7 +849,10 @@ def _study_report_arguments(p: argparse.ArgumentParser) -> None:
     from photochrom.study_report import CATCH_LIMIT
 
     p.add_argument("study", metavar="FILE", help="from `photochrom study serve`")
-    p.add_argument("--all", action="store_true", help="keep participants who failed catch trials")
+    p.add_argument(
+        "--all", action="store_true",
+        help="keep participants who failed catch trials, and pairs shown far too long or too short",
+    )  # fmt: skip
     p.add_argument(
         "--catch-limit", type=float, default=CATCH_LIMIT, metavar="X",
         help="share of catch trials that may be failed (default: %(default)s)",

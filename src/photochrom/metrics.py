@@ -22,6 +22,7 @@ __all__ = [
     "delta_e_2000",
     "error_histogram",
     "percentile_interval",
+    "pigeonhole_interval",
     "psnr",
 ]
 
@@ -29,6 +30,7 @@ THRESHOLDS = 150
 """AuC counts the pixels whose ab error is at most t, t from 0 to this (the paper, section 3.1)."""
 
 _STEPS = 10  # error histogram cells per unit of ab
+_BLOCK = 1 << 22  # cells that a bootstrap has in memory at once
 
 
 def error_histogram(
@@ -173,7 +175,7 @@ def bootstrap_sums(sums: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> 
     rng = np.random.default_rng(seed)
     totals = np.empty((resamples, rows.shape[1]))
     # Counts of how often each unit is drawn, in blocks: all at once would take n x resamples cells.
-    block = max(1, (1 << 22) // max(n, 1))
+    block = max(1, _BLOCK // max(n, 1))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         counts = rng.multinomial(n, np.full(n, 1 / n), size=size)
@@ -210,3 +212,52 @@ def bootstrap_interval(
     with np.errstate(all="ignore"):
         values = statistic(bootstrap_sums(sums, resamples=resamples, seed=seed))
     return percentile_interval(values, level)
+
+
+def pigeonhole_interval(
+    values: ArrayLike,
+    rows: ArrayLike,
+    columns: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of values that go together in two ways.
+
+    Answers of one person are alike, and so are answers to one photo. Both are drawn with
+    replacement, each on its own, and a value weighs how often its row was drawn times how often its
+    column was. The interval is then for other rows and other columns, and on the safe side: what
+    is the value's own, beyond row and column, counts up to three times. A factor with a single unit
+    is not resampled at all, and the interval says nothing about other units of it.
+
+    Parameters
+    ----------
+    values : (n,)
+    rows, columns : (n,), what the values belong to; any labels
+    level : share of the resamples between the limits
+    resamples : how often both are drawn; those in which no value is left are dropped
+    seed : equal seeds draw the same units
+
+    Returns
+    -------
+    (low, high); (nan, nan) without values
+
+    Source: A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2), 2007.
+    """
+    y = np.asarray(values, np.float64)
+    factors = [np.unique(np.asarray(f), return_inverse=True) for f in (rows, columns)]
+    if not len(y):
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    means = np.empty(resamples)
+    block = max(1, _BLOCK // len(y))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        weights = np.ones((size, len(y)))
+        for units, unit in factors:
+            n = len(units)
+            weights *= rng.multinomial(n, np.full(n, 1 / n), size=size)[:, unit]
+        with np.errstate(invalid="ignore"):
+            means[start : start + size] = weights @ y / weights.sum(axis=1)
+    return percentile_interval(means, level)

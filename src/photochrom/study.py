@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom.errors import ConfigError, PhotoError, StudyError
+from photochrom.text import printable
 
 __all__ = [
     "Answer",
@@ -581,12 +582,13 @@ class Study:
     def start(self, participant: str, trial: str) -> bool:
         """Note that a trial is now shown, before it is; False if it is not one to be shown.
 
-        Doing so twice does no harm: a reply may be lost on its way.
+        True once at most: with two pages open, one person could see the pair twice. Where the reply
+        is lost on its way, the pair is lost as well, and `next_trial` puts another in its place.
         """
         with self._transaction() as db:
             done = db.execute(
-                "UPDATE trial SET state = 'shown', shown_at = coalesce(shown_at, ?)"
-                " WHERE token = ? AND participant = ? AND state IN ('planned', 'shown')",
+                "UPDATE trial SET state = 'shown', shown_at = ?"
+                " WHERE token = ? AND participant = ? AND state = 'planned'",
                 (_now(), trial, _participant(db, participant)),
             )
             return done.rowcount == 1
@@ -813,7 +815,7 @@ def _fill(
             _check_enough(usable, settings)
         except StudyError as error:
             raise StudyError(
-                "\n".join([str(error), *(f"left out: {p}" for p in problems)])
+                "\n".join([str(error), *(f"left out: {printable(p)}" for p in problems)])
             ) from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import math
 import os
 import secrets
@@ -22,8 +23,9 @@ from typing import Any, Literal
 import numpy as np
 
 from photochrom.errors import ConfigError, StudyError
-from photochrom.metrics import bootstrap_interval
-from photochrom.study import OBVIOUS, open_database, publish_file
+from photochrom.metrics import pigeonhole_interval
+from photochrom.study import OBVIOUS, StudySettings, open_database, publish_file
+from photochrom.text import printable, spreadsheet_cell
 
 __all__ = [
     "LeftOut",
@@ -41,8 +43,13 @@ PRIOR_ANSWERS = 4
 """So many answers at the method's own rate are added to those of a photo, to smooth its rate."""
 CATCH_LIMIT = 0.25
 """Who fails more than this share of catch trials is left out of the report."""
-FEW_PARTICIPANTS = 10
-"""Below this, a bootstrap over participants tends to be too narrow; the report says so."""
+EXPOSURE_OFF = 0.5
+"""An answer is left out if its pair was shown longer or shorter than asked by more than this share.
+
+A page that was held up, on a busy machine say, may show a pair for far too long.
+"""
+FEW = 10
+"""With fewer participants or photos a bootstrap tends to be too narrow; the report says so."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,11 @@ class MethodRate:
     answers: int
     fooled: int
     participants: int
+    photos: int
     rate: float  # fooled / answers; 0.5 is perfect
     low: float  # limits of the 95% bootstrap interval
     high: float
-    resampled: Literal["participants", "answers"]
+    resampled: Literal["participants and photos", "participants", "photos"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,9 @@ class StudyReport:
     participants: int  # who gave at least one counted answer
     finished: int  # who saw all of their pairs
     abandoned: int  # pairs that were shown and not answered
+    exposure: float  # seconds for which a pair shall be shown
     exposure_ms: tuple[float, float, float]  # 2.5%, 50% and 97.5% quantile of what was measured
+    mistimed: int  # answers off that by more than `EXPOSURE_OFF`; in the figures only if `everyone`
     catch_limit: float
     careless: tuple[LeftOut, ...]  # in the figures only if `everyone`
     everyone: bool
@@ -103,7 +113,8 @@ class StudyReport:
     def text(self, most: int = 5) -> str:
         """The report as it is printed; of the photos the `most` at each end."""
         lines = [
-            f"{self.study}: {_count(self.participants, 'participant')} ({self.finished} finished), "
+            f"{printable(self.study)}: {_count(self.participants, 'participant')} "
+            f"({self.finished} finished), "
             f"{_count(sum(m.answers for m in self.methods), 'answer')} in the figures, "
             f"{_count(self.abandoned, 'pair')} abandoned"
         ]
@@ -114,9 +125,16 @@ class StudyReport:
                 f"(more than {self.catch_limit:.0%}"
                 + ("; kept by --all)" if self.everyone else "; --all keeps them)")
             )
+        if self.mistimed:
+            low, high = ((1 + sign * EXPOSURE_OFF) * self.exposure for sign in (-1, 1))
+            lines.append(
+                f"{'kept' if self.everyone else 'left out'}: {_count(self.mistimed, 'answer')} to "
+                f"pairs shown for less than {low:.3g} s or more than {high:.3g} s "
+                f"({'kept by --all' if self.everyone else '--all keeps them'})"
+            )
         rates = [
             (
-                m.method,
+                printable(m.method),
                 str(m.answers),
                 str(m.participants),
                 f"{m.rate:.1%}",
@@ -134,7 +152,12 @@ class StudyReport:
         ):
             if photos:
                 rows = [
-                    (p.photo, p.method, f"{p.fooled} of {p.answers}", f"{p.smoothed:.0%}")
+                    (
+                        printable(p.photo),
+                        printable(p.method),
+                        f"{p.fooled} of {p.answers}",
+                        f"{p.smoothed:.0%}",
+                    )
                     for p in photos
                 ]
                 lines += [*_table((title, "method", "fooled", "smoothed"), rows), ""]
@@ -151,17 +174,21 @@ class StudyReport:
     def _notes(self) -> Iterator[str]:
         yield "Fooled: the recolored photo was taken for the real one. 50% is perfect."
         shown = [m for m in self.methods if m.answers]
-        if any(m.resampled == "participants" for m in shown):
-            yield "Intervals: bootstrap over participants, whose answers go together."
-        if any(m.resampled == "answers" for m in shown):
+        if any(m.resampled == "participants and photos" for m in shown):
+            yield "Intervals: bootstrap over participants and photos, as if both were others."
+        if any(m.resampled == "photos" for m in shown):
             yield (
-                "Where only one participant answered, the bootstrap is over answers: it says "
+                "Where only one participant answered, the bootstrap is over photos: it says "
                 "nothing about other people."
             )
-        if any(1 < m.participants < FEW_PARTICIPANTS for m in shown):
+        if any(m.resampled == "participants" for m in shown):
             yield (
-                f"With fewer than {FEW_PARTICIPANTS} participants an interval tends to be too "
-                "narrow."
+                "Where all answers are to one photo, the bootstrap is over participants: it says "
+                "nothing about other photos."
+            )
+        if any(1 < n < FEW for m in shown for n in (m.participants, m.photos)):
+            yield (
+                f"With fewer than {FEW} participants or photos an interval tends to be too narrow."
             )
         if any(m.low == m.high for m in shown):
             yield (
@@ -184,7 +211,8 @@ def report(
     Parameters
     ----------
     path : of the database
-    everyone : keep participants who failed too many catch trials
+    everyone : keep participants who failed too many catch trials, and answers to pairs that were
+        shown for far too long or too short
     catch_limit : share of catch trials that may be failed; who has answered none yet is kept
     min_answers : of a photo and method, to be listed
 
@@ -195,13 +223,15 @@ def report(
 
     Notes
     -----
-    The interval is a percentile bootstrap. It resamples participants, for the answers of one person
-    are not independent; where one person gave all answers, it resamples these.
+    The interval is a percentile bootstrap that resamples participants and photos, for neither the
+    answers of one person nor those to one photo are independent (A. B. Owen, "The pigeonhole
+    bootstrap", 2007): see `metrics.pigeonhole_interval`. Where one person gave all answers, only
+    the photos are resampled, and the interval says nothing about other people.
     """
-    rows, finished, abandoned, names = _rows(Path(path))
-    careless = _careless(rows, catch_limit)
+    stored = _stored(Path(path))
+    careless = _careless(stored.answers, catch_limit)
     out = set() if everyone else {person.participant for person in careless}
-    counted = [row for row in rows if row["kind"] == "counted"]
+    counted = [row for row in stored.answers if row["kind"] == "counted"]
     if not counted:
         raise StudyError(f"{path}: holds no answers that count yet; let somebody take part first")
     kept = [row for row in counted if row["participant"] not in out]
@@ -209,14 +239,27 @@ def report(
         raise StudyError(
             f"{path}: every participant failed too many catch trials; --all keeps them"
         )
-    methods = tuple(_method_rate(name, [r for r in kept if r["method"] == name]) for name in names)
+    mistimed = sum(row["mistimed"] for row in kept)
+    if mistimed == len(kept) and not everyone:
+        raise StudyError(
+            f"{path}: no pair was shown for about the {stored.exposure:g} s that the study asks "
+            "for; --all keeps the answers"
+        )
+    if not everyone:
+        kept = [row for row in kept if not row["mistimed"]]
+    methods = tuple(
+        _method_rate(name, [row for row in kept if row["method"] == name])
+        for name in stored.methods
+    )
     exposures = np.quantile([row["exposure_ms"] for row in kept], [0.025, 0.5, 0.975])
     return StudyReport(
         study=str(path),
         participants=len({row["participant"] for row in counted}),
-        finished=finished,
-        abandoned=abandoned,
+        finished=stored.finished,
+        abandoned=stored.abandoned,
+        exposure=stored.exposure,
         exposure_ms=(float(exposures[0]), float(exposures[1]), float(exposures[2])),
+        mistimed=mistimed,
         catch_limit=catch_limit,
         careless=careless,
         everyone=everyone,
@@ -226,8 +269,18 @@ def report(
     )
 
 
-def _rows(path: Path) -> tuple[list[dict[str, Any]], int, int, list[str]]:
-    """Every answer in the order given; how many finished; pairs abandoned; names of the methods."""
+@dataclass(frozen=True)
+class _Stored:
+    """What the database of a study holds."""
+
+    answers: list[dict[str, Any]]  # every one, in the order given
+    finished: int  # participants
+    abandoned: int  # pairs
+    methods: list[str]
+    exposure: float  # seconds asked for
+
+
+def _stored(path: Path) -> _Stored:
     try:
         with contextlib.closing(open_database(path, "ro")) as db:
             answers = db.execute(
@@ -246,18 +299,26 @@ def _rows(path: Path) -> tuple[list[dict[str, Any]], int, int, list[str]]:
                 "SELECT count(*) FROM trial WHERE state = 'abandoned'"
             ).fetchone()[0]
             names = [name for (name,) in db.execute("SELECT name FROM method WHERE id > 0")]
+            settings = StudySettings(
+                **json.loads(db.execute("SELECT settings FROM study").fetchone()[0])
+            )
     except sqlite3.Error as error:
         raise StudyError(f"{path}: cannot be read: {error}; restore it from a copy") from error
-    return [dict(row) for row in answers], finished, abandoned, names
+    rows = [dict(row) for row in answers]
+    for row in rows:
+        off = abs(row["exposure_ms"] / 1000 - settings.exposure)
+        row["mistimed"] = int(off > EXPOSURE_OFF * settings.exposure)
+    return _Stored(rows, finished, abandoned, names, settings.exposure)
 
 
 def _careless(rows: Sequence[Mapping[str, Any]], limit: float) -> tuple[LeftOut, ...]:
+    """Who failed too many catch trials; nobody is blamed for a pair that was shown too short."""
     if not 0 <= limit <= 1:
         raise ConfigError(f"--catch-limit {limit:g}: must lie between 0 and 1")
     seen: Counter[int] = Counter()
     failed: Counter[int] = Counter()
     for row in rows:
-        if row["kind"] == "catch":
+        if row["kind"] == "catch" and not row["mistimed"]:
             seen[row["participant"]] += 1
             failed[row["participant"]] += row["answer_left"] != row["fake_left"]
     return tuple(
@@ -267,19 +328,16 @@ def _careless(rows: Sequence[Mapping[str, Any]], limit: float) -> tuple[LeftOut,
 
 def _method_rate(name: str, rows: Sequence[Mapping[str, Any]]) -> MethodRate:
     fooled = [row["answer_left"] != row["fake_left"] for row in rows]
-    by_person: dict[int, list[bool]] = defaultdict(list)
-    for row, wrong in zip(rows, fooled, strict=True):
-        by_person[row["participant"]].append(wrong)
-    people = [(sum(wrong), len(wrong)) for wrong in by_person.values()]
-    units = people if len(people) > 1 else [(int(wrong), 1) for wrong in fooled]
-    rate, low, high = math.nan, math.nan, math.nan
-    if units:
-        rate = sum(fooled) / len(fooled)
-        low, high = bootstrap_interval(lambda sums: sums[:, 0] / sums[:, 1], units)
-    return MethodRate(
-        name, len(rows), sum(fooled), len(people), rate, low, high,
-        "participants" if len(people) > 1 else "answers",
-    )  # fmt: skip
+    people, photos = ([row[unit] for row in rows] for unit in ("participant", "photo"))
+    n_people, n_photos = len(set(people)), len(set(photos))
+    resampled: Literal["participants and photos", "participants", "photos"]
+    if n_people > 1:
+        resampled = "participants and photos" if n_photos > 1 else "participants"
+    else:
+        resampled = "photos"
+    rate = sum(fooled) / len(fooled) if fooled else math.nan
+    low, high = pigeonhole_interval(fooled, people, photos)
+    return MethodRate(name, len(rows), sum(fooled), n_people, n_photos, rate, low, high, resampled)
 
 
 def _photo_rates(
@@ -328,17 +386,18 @@ def _without_nan(value: Any) -> Any:
 
 _COLUMNS = (
     "participant", "position", "kind", "method", "photo", "recolored", "answer", "right",
-    "response_ms", "exposure_ms", "shown_at", "answered_at", "careless",
+    "response_ms", "exposure_ms", "shown_at", "answered_at", "careless", "mistimed",
 )  # fmt: skip
 
 
 def answers_csv(path: str | os.PathLike[str], catch_limit: float = CATCH_LIMIT) -> str:
     """Every answer of a study as CSV, practice and catch trials too; times in UTC.
 
-    `careless` marks the participants that `report` leaves out. Participants are numbers: the
-    database knows nothing else of them.
+    `careless` marks the participants that `report` leaves out, `mistimed` the answers to pairs that
+    were shown for far too long or too short. Participants are numbers: the database knows nothing
+    else of them.
     """
-    rows = _rows(Path(path))[0]
+    rows = _stored(Path(path)).answers
     careless = {person.participant for person in _careless(rows, catch_limit)}
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -348,6 +407,7 @@ def answers_csv(path: str | os.PathLike[str], catch_limit: float = CATCH_LIMIT) 
         row["answer"] = "left" if row["answer_left"] else "right"
         row["right"] = int(row["answer_left"] == row["fake_left"])
         row["careless"] = int(row["participant"] in careless)
+        row |= {name: spreadsheet_cell(row[name]) for name in ("method", "photo")}
         writer.writerow(row)
     return text.getvalue()
 

@@ -29,6 +29,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photochrom.errors import ConfigError, PhotochromError
+from photochrom.text import printable
 
 __all__ = ["Guard", "address", "is_local", "listen", "make_app", "make_server", "serve"]
 
@@ -80,7 +81,8 @@ def make_app(page: str) -> FastAPI:
 
     @app.exception_handler(PhotochromError)
     def failed(_: Request, error: PhotochromError) -> Response:
-        print(f"photochrom: {error}", file=sys.stderr)  # for whoever runs the server
+        # For whoever runs the server.
+        print("photochrom: " + printable(str(error), keep="\n"), file=sys.stderr)
         return _error(503, "the server cannot do this now; see its terminal")
 
     return app
@@ -165,7 +167,7 @@ class Guard:
             return False
         name = name.removeprefix("[").removesuffix("]").lower()
         if is_local(self.host):
-            return name in ("localhost", "127.0.0.1", "::1")
+            return name in ("localhost", "127.0.0.1", "::1", self.host.lower())
         here = socket.gethostname().lower()
         return name in (self.host.lower(), here, f"{here}.local") or _is_address(name)
 

@@ -93,6 +93,7 @@ def study_app(study: Study) -> FastAPI:
     @app.post("/api/trials/{trial}/start", status_code=204)
     def start(trial: str, who: Who = "") -> None:
         if not study.start(who, trial):
+            # Shown before, be it on another page or for a reply that never arrived.
             raise HTTPException(404, "this pair is not open any more")
 
     @app.post("/api/trials/{trial}/answer")

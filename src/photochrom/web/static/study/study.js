@@ -1,5 +1,6 @@
 // One participant's way through a study. The server decides what comes next and never says which
-// side is which before an answer; all requests may be repeated, so a lost one simply is.
+// side is which before an answer. A request whose reply is lost is simply repeated; only a pair
+// starts once, so that nobody sees it twice: whoever loses that reply gets another pair.
 
 const $ = (id) => document.getElementById(id);
 const sections = document.querySelectorAll("main > section");
@@ -11,6 +12,7 @@ let exposure = 1; // seconds
 // --- the server -----------------------------------------------------------------------------------
 
 const LONGEST_WAIT = 8000; // ms between two tries
+const REPLACED = "That pair was replaced. Here is another one.";
 
 /** Resolves after ms, or when somebody cannot wait. */
 function pause(ms) {
@@ -211,7 +213,7 @@ async function run(trial, note) {
   setState("loading");
   if (!(await call(`/api/trials/${trial.id}/start`, {})).ok) {
     unload();
-    return "";
+    return REPLACED;
   }
   const shown = await expose();
   if (shown === null) return "That pair was interrupted. Here is another one.";
@@ -229,7 +231,7 @@ async function run(trial, note) {
     await pressed("Next");
     sides[recolored].classList.remove("recolored");
   }
-  return reply.ok ? "" : "That pair was replaced. Here is another one.";
+  return reply.ok ? "" : REPLACED;
 }
 
 // --- the whole way --------------------------------------------------------------------------------
