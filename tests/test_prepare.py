@@ -722,8 +722,8 @@ def test_a_kill_in_the_middle_loses_next_to_nothing(
     assert tree(output) == tree(tmp_path / "whole")
 
 
-def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
-    photos = fields(tmp_path / "in", 3)
+def test_a_worker_that_dies_is_reported_with_its_photo(tmp_path: Path) -> None:
+    photos = fields(tmp_path / "in", 6)
     script = tmp_path / "script.py"
     # As the kernel does to a process that takes too much memory.
     script.write_text(
@@ -737,14 +737,14 @@ def test_a_worker_that_dies_is_reported(tmp_path: Path) -> None:
         "    from photochrom.train.shards import PhotoStore\n"
         "    fatal = object.__new__(Fatal)\n"
         "    object.__setattr__(fatal, 'short_side', 128)\n"
-        "    try: list(module._outcomes(PhotoStore([sys.argv[1]]), 0, fatal, 2))\n"
+        "    try: list(module._outcomes(PhotoStore([sys.argv[1]]), 2, fatal, 2))\n"
         "    except DataError as error: print(error)\n"
     )
     done = subprocess.run(
         [sys.executable, str(script), str(photos)], capture_output=True, text=True, check=False
     )
-    assert "a worker died at one of the" in done.stdout, done.stderr
-    assert "000.png" in done.stdout
+    assert done.stdout.startswith(f"{photos}/002.png: a worker died"), done.stderr
+    assert "exit code -9" in done.stdout
     assert "fewer workers" in done.stdout
 
 

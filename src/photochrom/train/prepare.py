@@ -12,22 +12,17 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import signal
-import threading
 import unicodedata
 import warnings
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,6 +34,7 @@ from tqdm import tqdm
 from photochrom import bins
 from photochrom.color import AB_MAX, rgb_to_lab
 from photochrom.errors import ConfigError, DataError
+from photochrom.pool import Died, cpus, spread
 from photochrom.train.shards import (
     JOURNAL,
     REPORT,
@@ -384,6 +380,26 @@ def _shares(webp: bytes) -> bytes:
 # --- many photos ----------------------------------------------------------------------------------
 
 
+def _outcomes(
+    store: PhotoStore, start: int, settings: Settings, workers: int
+) -> Generator[Outcome]:
+    """Outcomes of the photos from `start` on, in order, made by that many processes."""
+    work = partial(_examine, settings)
+    photos = ((index, _load(store, index)) for index in range(start, len(store)))
+    if workers == 1:
+        yield from map(work, photos)
+        return
+    with closing(spread(work, photos, workers, in_order=True)) as results:
+        for (index, _), outcome in results:
+            if isinstance(outcome, Died):
+                raise DataError(
+                    f"{store.name(index)}: a worker died at this photo (exit code "
+                    f"{outcome.exit_code}); out of memory? Call again with fewer workers: what is "
+                    "done is kept"
+                )
+            yield outcome
+
+
 def _load(store: PhotoStore, index: int) -> bytes | Outcome:
     if store.size(index) > LARGEST_FILE:
         return Outcome("unreadable", f"file larger than {LARGEST_FILE >> 20} MiB")
@@ -393,61 +409,9 @@ def _load(store: PhotoStore, index: int) -> bytes | Outcome:
         return Outcome("unreadable", str(error))
 
 
-def _outcomes(
-    store: PhotoStore, start: int, settings: Settings, workers: int
-) -> Generator[Outcome]:
-    """Outcomes of the photos from `start` on, in order, made by that many processes."""
-    if workers == 1:
-        for index in range(start, len(store)):
-            data = _load(store, index)
-            yield data if isinstance(data, Outcome) else examine(data, settings)
-        return
-    # Spawned, not forked: a fork copies the locks of threads (torch's, a progress bar's) that it
-    # does not copy.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
-    # Bounded: the bytes of at most this many photos are in memory.
-    ahead: deque[tuple[int, Future[Outcome] | Outcome]] = deque()
-    try:
-        for index in range(start, len(store)):
-            data = _load(store, index)
-            ahead.append(
-                (index, data if isinstance(data, Outcome) else pool.submit(examine, data, settings))
-            )
-            if len(ahead) >= 4 * workers:
-                yield _result(store, ahead)
-        while ahead:
-            yield _result(store, ahead)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _result(store: PhotoStore, ahead: deque[tuple[int, Future[Outcome] | Outcome]]) -> Outcome:
-    index, outcome = ahead[0]
-    try:
-        result = outcome if isinstance(outcome, Outcome) else outcome.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            f"a worker died at one of the {len(ahead)} photos from {store.name(index)} on; out of "
-            "memory? Call again with fewer workers: what is done is kept"
-        ) from error
-    ahead.popleft()
-    return result
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group; the parent ends the work in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The pool's workers would outlive a killed parent: they hold the other end of their own queue.
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _examine(settings: Settings, photo: tuple[int, bytes | Outcome]) -> Outcome:
+    _, data = photo
+    return data if isinstance(data, Outcome) else examine(data, settings)
 
 
 # --- what is done so far --------------------------------------------------------------------------
@@ -711,12 +675,6 @@ def _write(
     return report
 
 
-def _cpus() -> int:
-    """How many CPUs this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
 def _ours(output: Path) -> list[Path]:
     """The files in a folder that `prepare` would write."""
     named = (output / name for name in (REPORT, PRIOR, DROPPED))  # the report first, see _write
@@ -776,7 +734,7 @@ def prepare(
     settings = Settings(short_side, float(max_aspect), quality, shard_size, seed)
     settings.check()
     if workers is None:
-        workers = _cpus()
+        workers = cpus()
     if workers < 1:
         raise ConfigError(f"workers = {workers}: must be at least 1")
     require_pillow()

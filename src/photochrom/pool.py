@@ -1,0 +1,187 @@
+"""Work spread over processes: bounded, and a process that dies takes only its own item along."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from photochrom.errors import ConfigError
+
+__all__ = ["Died", "cpus", "spread"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Spawned, not forked: a fork copies the locks of threads (torch's, a progress bar's) that it does
+# not copy.
+_CONTEXT = multiprocessing.get_context("spawn")
+_AHEAD = 4  # items a worker that may be done before their turn
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Died:
+    """Stands for the result of an item at which a worker died."""
+
+    exit_code: int | None
+    """Negative: the number of the signal, -9 for the kernel's answer to too little memory."""
+
+
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def spread(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, *, in_order: bool = False
+) -> Generator[tuple[Item, Result | Died]]:
+    """Yield (item, work(item)) for all items, computed by that many processes.
+
+    An item is taken from `items` only when a worker is free for it, so neither the items nor the
+    results pile up; where `items` ends early, what is in hand is still finished. A worker that dies
+    is replaced, and its item comes with `Died`. Workers hear neither Ctrl-C nor SIGTERM, which
+    often reach all processes at once: this one decides. They end when it ends, even by kill -9, and
+    at once when the generator is closed before its end.
+
+    Parameters
+    ----------
+    work : sent to each worker once, so it can keep there what it loads; picklable. An exception
+        that it lets pass is printed and ends the worker.
+    items : picklable
+    workers : processes, at least 1
+    in_order : give the results in the order of the items, not as they come; a slow item then holds
+        up those that are more than a few ahead of it
+
+    Raises
+    ------
+    ConfigError
+        A worker cannot start.
+    """
+    numbered = enumerate(items)
+    again: list[tuple[int, Item]] = []  # given to a worker that was dead already
+    busy: dict[Connection, _Worker[Item, Result]] = {}  # starting up or at work
+    idle: list[_Worker[Item, Result]] = []
+    done: dict[int, tuple[Item, Result | Died]] = {}
+    taken = given = 0
+
+    def hire() -> None:
+        worker = _Worker(work)
+        busy[worker.connection] = worker
+
+    try:
+        for _ in range(workers):
+            hire()
+        while True:
+            # Handed out before the results are yielded: nobody waits while the caller uses them.
+            while idle and (not in_order or taken - given < _AHEAD * workers):
+                task = again.pop() if again else next(numbered, None)
+                if task is None:
+                    break
+                taken = max(taken, task[0] + 1)
+                worker = idle.pop()
+                if worker.give(task):
+                    busy[worker.connection] = worker
+                else:
+                    worker.stop()
+                    again.append(task)
+                    hire()
+            ready = [n for n in sorted(done) if not in_order or n == given]
+            for number in ready:
+                given += 1
+                yield done.pop(number)
+            if ready:
+                continue
+            if not busy:
+                return
+            for connection in wait(list(busy)):
+                worker = busy.pop(connection)  # type: ignore[call-overload]
+                task, result = worker.answer()
+                if isinstance(result, Died):
+                    if task is None:
+                        raise ConfigError(
+                            f"a worker process could not start (exit code {result.exit_code}); "
+                            "use fewer workers if memory is short, and in a script call this "
+                            "below if __name__ == '__main__'"
+                        )
+                    hire()
+                else:
+                    idle.append(worker)
+                if task is not None:
+                    done[task[0]] = (task[1], result)
+    finally:
+        for worker in (*idle, *busy.values()):
+            worker.stop()
+
+
+class _Worker(Generic[Item, Result]):
+    """One process, and the task (number, item) that it is at."""
+
+    def __init__(self, work: Callable[[Item], Result]) -> None:
+        self.task: tuple[int, Item] | None = None
+        self.connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
+        # A new process has the mask of its parent: a signal cannot hit it while it starts up.
+        mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+        before = mask(signal.SIG_BLOCK, _STOPS) if mask else ()
+        try:
+            self._process.start()
+        finally:
+            if mask:
+                mask(signal.SIG_SETMASK, before)
+            theirs.close()
+
+    def give(self, task: tuple[int, Item]) -> bool:
+        """Whether the worker was still there to take the task."""
+        try:
+            self.connection.send(task[1])
+        except OSError:
+            return False
+        self.task = task
+        return True
+
+    def answer(self) -> tuple[tuple[int, Item] | None, Result | Died]:
+        """The task, None for the start, and its result; waits for it."""
+        task, self.task = self.task, None
+        try:
+            return task, self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            code = self._process.exitcode
+            self.stop()
+            return task, Died(code)
+
+    def stop(self) -> None:
+        """End the process: at once if it is at work, otherwise when it sees that there is none."""
+        if self.task is not None:
+            self._process.kill()
+        self.connection.close()
+        self._process.join()
+
+
+def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    # Whatever it is at: a parent that was killed cannot say that it has gone.
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    answer = None  # to say that it has started
+    while True:
+        try:
+            connection.send(answer)
+            item = connection.recv()
+        except (EOFError, OSError):  # no more work
+            return
+        answer = work(item)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

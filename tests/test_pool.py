@@ -1,0 +1,126 @@
+"""Work spread over processes: each item once, in bounds, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from photochrom.errors import ConfigError
+from photochrom.pool import Died, cpus, spread
+
+
+def negative(item: int) -> int:
+    return -item
+
+
+def slow_first(item: int) -> int:
+    time.sleep(0.3 if item == 0 else 0)
+    return -item
+
+
+def deadly(how: str, item: int) -> int:
+    if item == 3:
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif how == "exit":
+            os._exit(7)
+        else:
+            raise ValueError("not caught")
+    return -item
+
+
+def deaf(item: int) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    return -item
+
+
+class Unloadable:
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __setstate__(self, state: object) -> None:
+        os._exit(5)
+
+    def __getstate__(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_item_comes_once_with_its_result(workers: int) -> None:
+    results = list(spread(negative, range(50), workers))
+    assert sorted(results) == [(n, -n) for n in range(50)]
+    assert list(spread(negative, [], workers)) == []
+
+
+def test_in_order_means_the_order_of_the_items_and_a_bounded_lead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(40):
+            taken.append(n)
+            yield n
+
+    workers = 2
+    for place, (item, result) in enumerate(spread(slow_first, items(), workers, in_order=True)):
+        assert (item, result) == (place, -place)
+        assert len(taken) - place <= 4 * workers
+    assert len(taken) == 40
+
+
+def test_items_are_taken_only_when_a_worker_is_free() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in range(30):
+            taken.append(n)
+            yield n
+
+    for place, _ in enumerate(spread(negative, items(), 2)):
+        assert len(taken) <= place + 1 + 4  # in hand, or done and about to be yielded
+    assert len(taken) == 30
+
+
+@pytest.mark.parametrize(("how", "code"), [("kill", -signal.SIGKILL), ("exit", 7), ("raise", 1)])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_worker_that_dies_takes_only_its_item_along(
+    how: str, code: int, in_order: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = dict(spread(partial(deadly, how), range(10), 2, in_order=in_order))
+    assert results == {n: Died(code) if n == 3 else -n for n in range(10)}
+    assert ("ValueError: not caught" in capfd.readouterr().err) == (how == "raise")
+
+
+def test_workers_leave_signals_to_their_parent() -> None:
+    assert sorted(spread(deaf, range(4), 2)) == [(n, -n) for n in range(4)]
+
+
+def test_a_worker_that_cannot_start_is_an_error_and_no_endless_loop() -> None:
+    with pytest.raises(ConfigError, match=r"exit code 5.*__main__"):
+        list(spread(Unloadable(), range(4), 2))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_closing_before_the_end_ends_the_workers_at_once() -> None:
+    results = spread(pid_then_sleep, range(2), 2)
+    _, worker = next(results)
+    assert isinstance(worker, int)
+    results.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def pid_then_sleep(item: int) -> int:
+    if item:
+        time.sleep(600)
+    return os.getpid()
+
+
+def test_there_is_at_least_one_cpu() -> None:
+    assert 1 <= cpus() <= (os.cpu_count() or 1)
