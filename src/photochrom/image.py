@@ -25,12 +25,14 @@ import functools
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -48,6 +50,8 @@ __all__ = [
     "Photo",
     "open_photo",
     "read_photo",
+    "read_stream",
+    "use_threads",
     "write_photo",
 ]
 
@@ -85,6 +89,7 @@ class Photo:
     metadata: Mapping[str, Any] = field(default_factory=dict)  # libvips fields, or a PIL info dict
     resolution: tuple[float, float] | None = None  # pixels per mm, across and down; None: unknown
     source: tuple[str, int, int] | None = None  # a file's absolute path, device and inode
+    extension: str = ""  # that of the format which a file was in, ".jpg"
 
     @property
     def height(self) -> int:
@@ -129,6 +134,12 @@ class Photo:
         if self.profiled:
             image.info["icc_profile"] = _srgb_profile()
         return image
+
+
+def use_threads(threads: int) -> None:
+    """Let libvips use so many cores at once from now on, 0 for all."""
+    if pyvips.API_mode:  # without a compiled binding only VIPS_CONCURRENCY says so
+        pyvips.vips_lib.vips_concurrency_set(threads)
 
 
 def open_photo(source: Any) -> Photo:
@@ -452,6 +463,13 @@ _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP or AVIF"
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+_LOADERS = {  # libvips operation -> extension of its format
+    "jpegload_source": ".jpg",
+    "pngload_source": ".png",
+    "tiffload_source": ".tif",
+    "webpload_source": ".webp",
+    "heifload_source": ".avif",
+}
 _HEVC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
 # What travels from the source file to the result.
 _KEPT_FIELDS = ("exif-data", "xmp-data", "iptc-data", "image-description", "resolution-unit")
@@ -482,14 +500,61 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
         not supported.
     """
     name = _text(path)
+    return _named(name, lambda: _read_file(name))
+
+
+def read_stream(stream: BinaryIO, name: str = "stdin") -> Photo:
+    """Read a photo, as by :func:`read_photo`, from a stream that cannot be gone back in.
+
+    Parameters
+    ----------
+    stream : binary file object with a descriptor
+        Read to its end, but for one that does not begin like a photo.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    Photo
+
+    Raises
+    ------
+    PhotoError
+        As for a file.
+    """
+    return _named(name, lambda: _read_copy(stream, name))
+
+
+def _read_file(name: str) -> Photo:
+    # Non-blocking, so that a named pipe is refused below instead of waited for.
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(name, flags)
     try:
-        # Non-blocking, so that a named pipe is refused below instead of waited for.
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(name, flags)
-        try:
-            return _read_descriptor(descriptor, name)
-        finally:
-            os.close(descriptor)
+        return _read_descriptor(descriptor, name)
+    finally:
+        os.close(descriptor)
+
+
+def _read_copy(stream: BinaryIO, name: str) -> Photo:
+    with tempfile.TemporaryFile() as copy:
+        head = stream.read(1 << 16)
+        if head:
+            _find_loader(head[:64], name)  # before an endless stream fills the disk
+        copy.write(head)
+        shutil.copyfileobj(stream, copy)
+        copy.flush()
+        os.lseek(copy.fileno(), 0, os.SEEK_SET)
+        photo = _read_descriptor(copy.fileno(), name)
+        status = os.fstat(stream.fileno())
+        # "< photo.jpg": the file itself, which is never overwritten.
+        is_file = stat.S_ISREG(status.st_mode)
+        return replace(photo, source=("", status.st_dev, status.st_ino) if is_file else None)
+
+
+def _named(name: str, read: Callable[[], Photo]) -> Photo:
+    """The photo; what is raised on the way becomes a PhotoError with the name of the file."""
+    try:
+        return read()
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file; check the name") from None
     except (IsADirectoryError, NotADirectoryError):
@@ -568,6 +633,7 @@ def _read_descriptor(descriptor: int, name: str) -> Photo:
         metadata=metadata,
         resolution=resolution,
         source=(os.path.abspath(name), status.st_dev, status.st_ino),
+        extension=_LOADERS[loader],
     )
 
 
@@ -681,6 +747,8 @@ def write_photo(
     *,
     force: bool = False,
     model: str = "",
+    draft: str | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Write colored pixels to a file that is complete or absent, never half-written.
 
@@ -706,6 +774,12 @@ def write_photo(
         Replace an existing file; never the one that ``photo`` was read from.
     model : str
         The name of the model, for the XMP.
+    draft : str
+        The name that the file has until it is complete; in the same folder, and free. By default a
+        random one, .photochrom-....
+    ready : callable
+        Called with the name of the draft when that is complete and on the disk, just before it
+        takes its place. If it raises, the draft is removed and nothing else has happened.
 
     Raises
     ------
@@ -730,9 +804,11 @@ def write_photo(
     _check_target(name, photo, force)
     folder = os.path.dirname(name)
     # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
-    temporary = os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+    temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
     try:
         _save(temporary, rgb, photo, saver, model)
+        if ready is not None:
+            ready(temporary)
         _publish(temporary, name, force)
     except FileExistsError:
         raise PhotoError(_exists(name)) from None
