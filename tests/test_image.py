@@ -976,6 +976,32 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     assert "60000 x 60000" in refusal(read_photo, tiff)
 
 
+def test_a_strip_of_absurd_length_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "strip.png"
+    path.write_bytes(png_bytes(8, 2_000_000, 8, 0, bytes(1000)))
+    assert "8 x 2000000 pixels are over the limit of 100000 a side" in refusal(read_photo, path)
+
+
+@pytest.mark.parametrize("dpi", [(1e9, 300), (300, 3e10), (0, 0)])
+def test_a_senseless_resolution_counts_as_unknown(
+    tmp_path: Path, dpi: tuple[float, float], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, smooth())
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages[0].tags
+        places = [tags["XResolution"].offset, tags["YResolution"].offset]
+    for place, value in zip(places, dpi, strict=True):
+        content[place + 2 : place + 4] = struct.pack("<H", 11)  # FLOAT, in the entry itself
+        content[place + 8 : place + 12] = struct.pack("<f", value)
+    path.write_bytes(bytes(content))
+    photo = read_photo(path)
+    assert photo.resolution is None
+    write_photo(tmp_path / "out.tif", photo.pixels, photo)
+    assert capfd.readouterr().err == ""  # libvips complains there of what it does not take
+
+
 def test_the_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "photo.png"
     to_pil(smooth(10, 11, 3), "RGB").save(path)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EXTENSIONS",
     "MAX_PIXELS",
+    "MAX_SIDE",
     "Photo",
     "open_photo",
     "read_photo",
@@ -60,6 +61,9 @@ __all__ = [
 pyvips.cache_set_max(0)
 
 MAX_PIXELS = 500_000_000  # 22,000 x 22,000; larger is far more often an attack than a photograph
+MAX_SIDE = (
+    100_000  # 4.2 m at 600 dpi; a strip of some millions of pixels costs memory by its length
+)
 
 # Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
 _UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
@@ -239,6 +243,11 @@ def _check_size(name: str, width: int, height: int) -> None:
         raise PhotoError(
             f"{name}: {width} x {height} pixels are over the limit of {MAX_PIXELS / 1e6:g} "
             "megapixels; scale it down, cut it into tiles, or raise photochrom.image.MAX_PIXELS"
+        )
+    if max(width, height) > MAX_SIDE:
+        raise PhotoError(
+            f"{name}: {width} x {height} pixels are over the limit of {MAX_SIDE} a side; scale it "
+            "down, cut it into tiles, or raise photochrom.image.MAX_SIDE"
         )
 
 
@@ -496,8 +505,8 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     Raises
     ------
     PhotoError
-        The file is missing, empty, truncated, damaged, over ``MAX_PIXELS``, or of a kind that is
-        not supported.
+        The file is missing, empty, truncated, damaged, over ``MAX_PIXELS`` or ``MAX_SIDE``, or of a
+        kind that is not supported.
     """
     name = _text(path)
     return _named(name, lambda: _read_file(name))
@@ -674,9 +683,9 @@ def _find_loader(head: bytes, name: str) -> str:
 def _resolution(image: Any, fields: set[str]) -> tuple[float, float] | None:
     if image.xres == 1.0 and image.yres == 1.0 and "resolution-unit" not in fields:
         return None  # what libvips fills in where the file says nothing
-    if image.xres <= 0 or image.yres <= 0:
-        return None
-    return float(image.xres), float(image.yres)
+    across, down = float(image.xres), float(image.yres)
+    # A damaged file may say anything; libvips takes no more than a million, and no NaN.
+    return (across, down) if 0 < across <= 1e6 and 0 < down <= 1e6 else None
 
 
 def _reason(error: pyvips.Error) -> str:
