@@ -599,10 +599,7 @@ class Coloring:
     @cached_property
     def _colorizer(self) -> Colorizer:
         from photochrom.colorizer import Colorizer
-        from photochrom.image import use_threads
 
-        if multiprocessing.parent_process() is not None:
-            use_threads(self.threads)
         size = self.settings.working_size
         return Colorizer(self.model, self.device, working_size=size, threads=self.threads)
 
@@ -718,7 +715,7 @@ class Coloring:
 def color(
     jobs: Sequence[Job], work: Coloring, workers: int, stop: Callable[[], bool] = lambda: False
 ) -> Generator[tuple[Job, Outcome]]:
-    """Do all jobs, as many at once as there are workers; one alone is done right here.
+    """Do all jobs, as many at once as there are workers.
 
     A photo at which a worker was killed, as the kernel does when memory is short, is tried again at
     the end, with no other beside it.
@@ -739,14 +736,12 @@ def color(
             yield job
 
     try:
-        if len(jobs) == 1:
-            yield jobs[0], work(jobs[0])
-            clean = True
-            return
         killed: list[Job] = []
         deaths = 0
         for round_jobs, most in ((jobs, workers), (killed, 1)):
-            with closing(spread(work, going(round_jobs), min(most, len(round_jobs)))) as results:
+            count = min(most, len(round_jobs))
+            results = spread(work, going(round_jobs), count, threads=work.threads)
+            with closing(results):
                 for job, outcome in results:
                     if isinstance(outcome, Outcome):
                         yield job, outcome

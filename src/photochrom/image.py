@@ -52,7 +52,6 @@ __all__ = [
     "open_photo",
     "read_photo",
     "read_stream",
-    "use_threads",
     "write_photo",
 ]
 
@@ -138,12 +137,6 @@ class Photo:
         if self.profiled:
             image.info["icc_profile"] = _srgb_profile()
         return image
-
-
-def use_threads(threads: int) -> None:
-    """Let libvips use so many cores at once from now on, 0 for all."""
-    if pyvips.API_mode:  # without a compiled binding only VIPS_CONCURRENCY says so
-        pyvips.vips_lib.vips_concurrency_set(threads)
 
 
 def open_photo(source: Any) -> Photo:
