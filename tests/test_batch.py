@@ -145,7 +145,7 @@ def test_links_to_files_are_followed_and_links_to_folders_are_told(tmp_path: Pat
     (scans / "loop").symlink_to(scans)
     (scans / "folder").symlink_to(tmp_path / "elsewhere")
     told: list[str] = []
-    found = list(find_photos(str(scans), None, told.append))
+    found = list(find_photos(str(scans), None, pytest.fail, told.append))
     assert found == [str(scans / "file.png")]
     assert [text.split(":")[0] for text in told] == [str(scans / "folder"), str(scans / "loop")]
 

@@ -88,7 +88,10 @@ _LOCK_TRIES = 30  # a tenth of a second each: the workers of a killed run have t
 
 
 def find_photos(
-    folder: str, skip: str | None = None, problem: Callable[[str], None] = lambda text: None
+    folder: str,
+    skip: str | None = None,
+    problem: Callable[[str], None] = lambda text: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[str]:
     """Photos of a folder tree in order, by their names; links to folders are not followed.
 
@@ -97,7 +100,8 @@ def find_photos(
     folder : where to look; what lies in `skip`, hidden files and results (NAME.color.EXT) are left
         out
     skip : the output folder
-    problem : told of each folder that is left out because it is a link or cannot be read
+    problem : told of each folder that cannot be read
+    note : told of each folder that is left out because it is a link
     """
     output = _identity(skip) if skip is not None else None
 
@@ -111,7 +115,7 @@ def find_photos(
             if output is not None and _identity(path) == output:
                 folders.remove(name)
             elif os.path.islink(path):
-                problem(f"{path}: a link to a folder is not followed; name it as an input")
+                note(f"{path}: a link to a folder is not followed; name it as an input")
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
             ours = stem.endswith(".color") or name.startswith(".")

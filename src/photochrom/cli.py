@@ -294,10 +294,11 @@ def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterat
             else:
                 yield item, target_of(item, output or os.path.dirname(item), beside)
             continue
-        for source in find_photos(item, output, problem):
+        for source in find_photos(item, output, problem, _say):
             folder = os.path.dirname(source)
             if output is not None:
-                folder = os.path.normpath(os.path.join(output, os.path.relpath(folder, item)))
+                below = os.path.relpath(folder, item)
+                folder = output if below == "." else os.path.join(output, below)
             yield source, target_of(source, folder, beside)
 
 
