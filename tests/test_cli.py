@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_one_bad_file_fails_alone(
     out = tmp_path / "out"
     code = main(["colorize", str(photo), str(bad), "missing.jpg", str(last), "-o", str(out)])
     assert code == 1
-    assert sorted(p.name for p in out.iterdir()) == ["last.jpg", "old.jpg"]
+    assert sorted(p.name for p in out.iterdir()) == ["last.jpg", "old.jpg", "photochrom.jsonl"]
     err = capsys.readouterr().err
     assert "bad.png" in err and "missing.jpg" in err and "2 done, 2 failed" in err
 
@@ -112,7 +113,7 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "color"
     assert main(["colorize", str(scans), "-o", str(out)]) == 0
     found = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
-    assert found == ["1923/b.jpg", "a.jpg"]
+    assert found == ["1923/b.jpg", "a.jpg", "photochrom.jsonl"]
 
 
 def test_an_output_folder_inside_the_input_is_not_read_again(photo: Path) -> None:
@@ -220,3 +221,85 @@ def test_prepare_from_folder_to_shards(tmp_path: Path, capsys: pytest.CaptureFix
     assert "2" in capsys.readouterr().out
     assert main([*command, "--short-side", "96"]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+def stream(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "photochrom", "colorize", *arguments]
+    return subprocess.run(command, capture_output=True, input=stdin)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])
+def test_stdin_to_stdout_is_the_image_and_nothing_else_in_the_same_format(
+    photo: Path, tmp_path: Path, kind: str
+) -> None:
+    source, expected = tmp_path / f"s.{kind}", tmp_path / f"e.{kind}"
+    with PIL.Image.open(photo) as image:
+        image.save(source)
+    assert main(["colorize", str(source), "-o", str(expected)]) == 0
+    for arguments, data in (
+        (["-"], source.read_bytes()),
+        (["-", "-o", "-"], source.read_bytes()),
+        ([str(source), "-o", "-"], b""),
+    ):
+        done = stream(*arguments, stdin=data)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout == expected.read_bytes()
+
+
+def test_stdin_to_a_file(photo: Path, tmp_path: Path) -> None:
+    done = stream("-", "-o", str(tmp_path / "new.png"), stdin=photo.read_bytes())
+    assert done.returncode == 0
+    assert read_photo(tmp_path / "new.png").pixels.shape == (100, 150, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"no photo", b"\xff\xd8\xff broken"])
+def test_bad_bytes_on_stdin_are_a_named_error(data: bytes) -> None:
+    done = stream("-", stdin=data)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"photochrom: stdin: ")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_stream_is_one_photo(photo: Path, tmp_path: Path) -> None:
+    for arguments in (
+        ["-", str(photo)],
+        [str(photo), "-", "-o", "out/"],
+        [str(tmp_path), "-o", "-"],
+        ["-", "-o", f"{tmp_path}/"],
+        ["-", "--dry-run"],
+    ):
+        done = stream(*arguments, stdin=photo.read_bytes())
+        assert (done.returncode, done.stdout) == (2, b"")
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_an_image_is_not_poured_into_a_terminal(photo: Path) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "photochrom", "colorize"]
+    with os.fdopen(master, "rb", buffering=0), os.fdopen(slave, "rb+", buffering=0) as terminal:
+        out = subprocess.run(
+            [*command, str(photo), "-o", "-"], stdout=terminal, stderr=subprocess.PIPE
+        )
+        into = subprocess.run([*command, "-"], stdin=terminal, capture_output=True)
+    assert (out.returncode, into.returncode) == (2, 2)
+    assert b"terminal" in out.stderr and b"no photo comes in" in into.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_or_closed_stdout_is_an_error_without_traceback(photo: Path) -> None:
+    command = [sys.executable, "-m", "photochrom", "colorize", str(photo), "-o", "-"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.decode() == f"photochrom: {photo}: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,21 @@ def test_the_working_size_can_be_set_and_is_checked(gray: np.ndarray) -> None:
 
 
 # --- errors ---
+
+
+def test_one_thread_means_one_thread(
+    prediction: Prediction, gray: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = Colorizer(threads=1)
+
+    def start(thread: threading.Thread) -> None:
+        pytest.fail("a thread was started")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    alone = single.predict(np.stack([gray] * 3, axis=-1)).render()
+    monkeypatch.undo()
+    # ONNX Runtime sums in another order then, which may tip a rounding.
+    assert np.abs(alone.astype(int) - prediction.render()).max() <= 2
 
 
 def test_bad_photos(colorizer: Colorizer, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from photochrom.image import (
     decode_photo,
     open_photo,
     read_photo,
+    read_stream,
     resized,
     to_jpeg,
     to_uint8,
@@ -909,6 +910,39 @@ def test_a_file_without_read_permission_is_refused(tmp_path: Path) -> None:
     assert "permissions" in refusal(read_photo, path)
 
 
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_stream_is_read_like_the_file_and_knows_its_format(
+    tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"photo{extension}"
+    write_photo(path, smooth(), photo_of(smooth()))
+    of_file = read_photo(path)
+    piped = subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE)
+    assert piped.stdout is not None
+    with piped, piped.stdout as stream:
+        of_stream = read_stream(stream)
+    np.testing.assert_array_equal(of_stream.pixels, of_file.pixels)
+    expected = {".jpeg": ".jpg", ".tiff": ".tif"}.get(extension, extension)
+    assert of_stream.extension == of_file.extension == expected
+    assert of_stream.source is None
+
+
+def test_a_stream_that_is_no_photo_is_refused_before_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with (tmp_path / "empty").open("rb") as stream:
+        assert refusal(read_stream, stream).startswith("stdin: the file is empty")
+    with open("/dev/zero", "rb") as endless:
+        assert "not a JPEG" in refusal(read_stream, endless)
+
+
+def test_the_file_behind_a_stream_is_an_original_too(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    write_photo(path, smooth(), photo_of(smooth()))
+    with path.open("rb") as stream:
+        photo = read_stream(stream)
+    assert "never overwritten" in refusal(write_photo, path, photo.pixels, photo, force=True)
+
+
 @pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
 def test_heic_gets_its_own_message(tmp_path: Path, brand: bytes) -> None:
     path = tmp_path / "photo.heic"
@@ -976,6 +1010,32 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     tiff = tmp_path / "bomb.tif"
     tiff.write_bytes(b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + packed + bytes(104))
     assert "60000 x 60000" in refusal(read_photo, tiff)
+
+
+def test_a_strip_of_absurd_length_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "strip.png"
+    path.write_bytes(png_bytes(8, 2_000_000, 8, 0, bytes(1000)))
+    assert "8 x 2000000 pixels are over the limit of 100000 a side" in refusal(read_photo, path)
+
+
+@pytest.mark.parametrize("dpi", [(1e9, 300), (300, 3e10), (0, 0)])
+def test_a_senseless_resolution_counts_as_unknown(
+    tmp_path: Path, dpi: tuple[float, float], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, smooth())
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages[0].tags
+        places = [tags["XResolution"].offset, tags["YResolution"].offset]
+    for place, value in zip(places, dpi, strict=True):
+        content[place + 2 : place + 4] = struct.pack("<H", 11)  # FLOAT, in the entry itself
+        content[place + 8 : place + 12] = struct.pack("<f", value)
+    path.write_bytes(bytes(content))
+    photo = read_photo(path)
+    assert photo.resolution is None
+    write_photo(tmp_path / "out.tif", photo.pixels, photo)
+    assert capfd.readouterr().err == ""  # libvips complains there of what it does not take
 
 
 def test_the_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1571,6 +1631,39 @@ def test_without_hard_links_nothing_is_overwritten_either(
     monkeypatch.setattr(os, "replace", no_links)
     refusal(write_photo, tmp_path / "other.png", smooth(), photo_of(smooth()))
     assert_only(tmp_path, "out.png", "rival.png")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_draft_is_shown_when_it_is_complete_and_before_it_has_its_name(
+    tmp_path: Path, force: bool
+) -> None:
+    path, draft = tmp_path / "out.png", tmp_path / "draft.png"
+    seen = []
+
+    def ready(name: str) -> None:
+        assert name == str(draft)
+        np.testing.assert_array_equal(read_photo(name).pixels, smooth())
+        seen.append(draft.stat())
+        assert_only(tmp_path, "draft.png")
+
+    photo = photo_of(smooth())
+    write_photo(path, smooth(), photo, force=force, draft=str(draft), ready=ready)
+    assert_only(tmp_path, "out.png")
+    was, now = seen[0], path.stat()
+    assert (was.st_size, was.st_mtime_ns, was.st_ino) == (now.st_size, now.st_mtime_ns, now.st_ino)
+
+
+def test_who_is_shown_a_draft_can_still_refuse_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.png"
+    path.write_bytes(b"precious")
+
+    def refuse(name: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    message = refusal(write_photo, path, smooth(), photo_of(smooth()), force=True, ready=refuse)
+    assert "out.png: cannot be written: No space left" in message
+    assert path.read_bytes() == b"precious"
+    assert_only(tmp_path, "out.png")
 
 
 @pytest.mark.parametrize("links", [True, False])

@@ -122,5 +122,20 @@ def pid_then_sleep(item: int) -> int:
     return os.getpid()
 
 
+def environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_libraries_in_workers_are_told_how_many_threads_to_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = dict(os.environ)
+    names = ["OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY", "OMP_NUM_THREADS"]
+    assert dict(spread(environment, names, 1, threads=3)) == dict(zip(names, "337", strict=True))
+    assert dict(os.environ) == before
+
+
 def test_there_is_at_least_one_cpu() -> None:
     assert 1 <= cpus() <= (os.cpu_count() or 1)

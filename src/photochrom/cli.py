@@ -7,12 +7,18 @@ Exit codes: 0 all done; 1 something failed (each failure is named on stderr); 2 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +35,8 @@ from photochrom.errors import (
 from photochrom.text import printable
 
 if TYPE_CHECKING:
+    from photochrom import batch
     from photochrom.study import Pairs, Study
-
 
 __all__ = ["main"]
 
@@ -46,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except PhotochromError as error:
-        print("photochrom: " + printable(str(error), keep="\n"), file=sys.stderr)
+        for line in (str(error), *getattr(error, "__notes__", ())):
+            _say(line)
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         print("photochrom: interrupted", file=sys.stderr)
@@ -60,102 +67,237 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _colorize(options: argparse.Namespace) -> int:
-    jobs = list(_jobs(options))
-    if not jobs:
-        print("photochrom: no photos found in the given folders", file=sys.stderr)
-        return 1
-    from tqdm import tqdm
+    if "-" in (*options.inputs, options.output):
+        return _colorize_stream(options)
+    problems: list[str] = []
+    jobs = list(_jobs(options, problems.append))
+    alone = len(options.inputs) == 1
+    if alone and not os.path.isdir(options.inputs[0]):
+        if not options.dry_run:
+            return _colorize_one(options, *jobs[0])
+        return _colorize_many(options, jobs, None, problems)
+    # Photos that were named one by one, with their results beside them, have no folder in common.
+    folder = options.inputs[0] if options.output is None and alone else options.output
+    return _colorize_many(options, jobs, folder, problems)
 
+
+def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
     from photochrom.colorizer import Colorizer, check_settings
+    from photochrom.image import read_photo, read_stream
 
+    hints = [_hint(text) for text in options.hint]
     colorizer = Colorizer(
         options.model, options.device, working_size=options.size, threads=options.threads
     )
-    hints = [_hint(text) for text in options.hint]
     check_settings(options.temperature, options.saturation)
-    failed = 0
-    bar = tqdm(jobs, unit="photo", disable=None if len(jobs) > 1 else True)
-    written: set[Path] = set()
-    for source, target in bar:
-        try:
+    rendering = options.temperature, options.saturation
+    try:
+        if target != "-":
             _check_target(source, target, options.force)
-            if target.absolute() in written:  # --force is for older results, not for this run's
-                raise PhotoError(f"{source}: another photo of this run became {target}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            result = colorizer.predict(source, hints)
-            result.save(target, options.temperature, options.saturation, force=options.force)
-        except (PhotoError, HintError) as error:
-            failed += 1
-            tqdm.write(f"photochrom: {error}", file=sys.stderr)
-        except (OSError, MemoryError) as error:
-            failed += 1
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            tqdm.write(f"photochrom: {source}: {reason}", file=sys.stderr)
+        photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
+        result = colorizer.predict(photo, hints)
+        if target == "-":
+            with tempfile.TemporaryDirectory(prefix="photochrom-") as folder:
+                path = os.path.join(folder, f"photo{photo.extension}")
+                result.save(path, *rendering)
+                _copy_to_stdout(path)
         else:
-            written.add(target.absolute())
-            if len(jobs) == 1 or options.verbose:
-                tqdm.write(f"{target}", file=sys.stdout)
-        bar.set_postfix(failed=failed, refresh=False)
-    if len(jobs) > 1:
-        print(f"photochrom: {len(jobs) - failed} done, {failed} failed", file=sys.stderr)
-    return 1 if failed else 0
+            os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+            result.save(target, *rendering, force=options.force)
+            print(_shown(target))
+    except (PhotoError, HintError) as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        raise
+    except (OSError, MemoryError) as error:
+        return _fail(f"{source}: {getattr(error, 'strerror', None) or type(error).__name__}")
+    return 0
 
 
-def _check_target(source: Path, target: Path, force: bool) -> None:
+def _colorize_stream(options: argparse.Namespace) -> int:
+    """`-` is stdin as input, stdout as output; of the same type as what comes in."""
+    if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
+        raise ConfigError("-: a stream is one photo; give no other input, no folder, no --dry-run")
+    (source,) = options.inputs
+    target = "-" if options.output is None else options.output
+    if source == "-" and sys.stdin.isatty():
+        raise ConfigError("-: no photo comes in; use < photo.jpg, or a pipe")
+    if target == "-" and sys.stdout.isatty():
+        raise ConfigError("-: an image is nothing for a terminal; use > color.jpg, or a pipe")
+    if target != "-" and _asks_folder(target):
+        raise ConfigError(f"{target}: a photo from stdin has no name; give one for the result")
+    return _colorize_one(options, source, target)
+
+
+def _copy_to_stdout(path: str) -> None:
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            while chunk:  # without a buffer: what cannot be written is not tried again at exit
+                chunk = chunk[os.write(sys.stdout.fileno(), chunk) :]
+
+
+def _colorize_many(
+    options: argparse.Namespace,
+    photos: list[tuple[str, str]],
+    folder: str | None,
+    problems: list[str],
+) -> int:
+    """Color photos side by side; `folder` is that of the manifest, None for none."""
+    from photochrom import batch
+    from photochrom.colorizer import Colorizer
+    from photochrom.pool import cpus
+
+    for problem in problems:
+        _fail(problem)
+    if not photos:
+        return _fail("no photos found in the given folders")
+    threads = options.threads or 1
+    workers = max(1, cpus() // threads) if options.workers is None else options.workers
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: must be at least 1")
+    model = Colorizer(options.model, options.device, working_size=options.size, threads=1)
+    hints = [_hint(text) for text in options.hint]
+    settings = batch.Settings.of(model, options.temperature, options.saturation, hints)
+    del model
+
+    shard = options.shard or (1, 1)
+    plan = partial(batch.plan, photos, settings, folder, shard=shard, force=options.force)
+    if options.dry_run:
+        return 1 if _dry_run(plan()) or problems else 0
+
+    with contextlib.ExitStack() as stack:
+        manifest = None
+        if folder is not None:
+            manifest = stack.enter_context(batch.Manifest(folder, shard))
+            manifest.sweep({os.path.dirname(target) for _, target in photos})
+        work = batch.Coloring(settings, manifest, options.model, options.device, threads)
+        steps = list(plan())
+        jobs = [step.job for step in steps if step.do == "color"]
+        refused = [step for step in steps if step.do == "fail"]
+        altered = sum(step.why == batch.ALTERED for step in steps)
+        if altered:
+            _say(f"{altered} results were changed by others since they were made; left as they are")
+        progress = stack.enter_context(_Progress(len(jobs) + len(refused)))
+        progress.skipped = len(steps) - progress.left
+        del steps
+        for step in refused:
+            progress.count(work.failed(step.job, step.why))
+        notice = "photochrom: finishing what is in hand; once more to drop it"
+        stop = stack.enter_context(batch.until_stopped(notice))
+        results = stack.enter_context(closing(batch.color(jobs, work, workers, stop)))
+        for job, outcome in results:
+            progress.count(outcome, job.target if options.verbose else None)
+    _say(progress.summary())
+    if progress.left:
+        again = "the same command goes on from here" if folder is not None else "the rest is left"
+        _say(f"stopped with {progress.left} to do; {again}")
+        return 130
+    return 1 if progress.failed or problems else 0
+
+
+def _dry_run(steps: Iterable[batch.Step]) -> bool:
+    """Print what would be done; whether some of it would fail for sure."""
+    counts = Counter[str]()
+    for step in steps:
+        counts[step.do] += 1
+        print(_shown(f"{step.do:5}  {step.job.source} -> {step.job.target}  ({step.why})"))
+    _say(f"{counts['color']} to do, {counts['fail']} to fail, {counts['skip']} done before")
+    return counts["fail"] > 0
+
+
+class _Progress:
+    """Counts, on a terminal with a bar that says the time left, elsewhere a line a minute."""
+
+    EVERY = 60.0  # seconds
+
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm
+
+        self._total = self.left = total
+        self.done = self.failed = self.skipped = 0
+        self._write = tqdm.write
+        self._bar = tqdm(total=total, unit="photo", disable=None, smoothing=0.02)
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def count(self, outcome: batch.Outcome, target: str | None = None) -> None:
+        self.left -= 1
+        self.done += outcome.kind == "done"
+        self.skipped += outcome.kind == "skipped"
+        self.failed += outcome.kind == "failed"
+        self._bar.set_postfix(failed=self.failed, refresh=False)
+        self._bar.update()
+        if outcome.kind == "failed":
+            self._write(_shown(f"photochrom: {outcome.error}"), file=sys.stderr)
+        elif target is not None:
+            self._write(_shown(target), file=sys.stdout)
+        now = time.monotonic()
+        if self._bar.disable and self.left and now - self._said >= self.EVERY:
+            self._said = now
+            minutes = (now - self._began) / (self._total - self.left) * self.left / 60
+            _say(f"{self.summary()}, {self.left} left, about {minutes:,.0f} min")
+
+    def summary(self) -> str:
+        before = f", {self.skipped} done before" if self.skipped else ""
+        return f"{self.done} done, {self.failed} failed{before}"
+
+
+def _say(text: str) -> None:
+    print(_shown(f"photochrom: {text}"), file=sys.stderr)
+
+
+def _fail(text: str) -> int:
+    _say(text)
+    return 1
+
+
+def _shown(text: str) -> str:
+    """A text for this terminal, whatever the names of files in it hold."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _check_target(source: str, target: str, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
-    if target.exists() and not force:
+    if os.path.exists(target) and not force:
         raise PhotoError(f"{source}: the result {target} exists; use --force to replace it")
-    if target.is_dir():
+    if os.path.isdir(target):
         raise PhotoError(f"{source}: the result {target} is a folder")
 
 
-def _jobs(options: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+def _asks_folder(output: str) -> bool:
+    folder = os.path.isdir(output) or output.endswith(("/", os.sep))
+    return folder or not os.path.splitext(output)[1]
+
+
+def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """(source, target) for every photo asked for; folders are searched through."""
-    output = None if options.output is None else Path(options.output)
-    inputs = [Path(name) for name in options.inputs]
-    one_file = len(inputs) == 1 and not inputs[0].is_dir()
-    asks_folder = output is not None and (
-        output.is_dir() or str(options.output).endswith(("/", os.sep)) or not output.suffix
-    )
-    if output is not None and not asks_folder and not one_file:
+    from photochrom.batch import find_photos, target_of
+
+    output: str | None = options.output
+    one_file = len(options.inputs) == 1 and not os.path.isdir(options.inputs[0])
+    into_folder = output is not None and _asks_folder(output)
+    if output is not None and not into_folder and not one_file:
         raise ConfigError(f"{output}: several photos need a folder as output; end it with /")
-    for item in inputs:
-        if not item.is_dir():
-            if output is not None and not asks_folder:
+    beside = output is None
+    for item in options.inputs:
+        if not os.path.isdir(item):
+            if output is not None and not into_folder:
                 yield item, output
             else:
-                yield item, _target(item, item.parent if output is None else output, output is None)
+                yield item, target_of(item, output or os.path.dirname(item), beside)
             continue
-        for source in _photos_below(item, skip=output):
-            folder = source.parent if output is None else output / source.parent.relative_to(item)
-            yield source, _target(source, folder, output is None)
-
-
-def _target(source: Path, folder: Path, beside: bool) -> Path:
-    """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
-    from photochrom.image import EXTENSIONS
-
-    suffix = source.suffix if source.suffix.lower() in EXTENSIONS else ".png"
-    return folder / f"{source.stem}{'.color' if beside else ''}{suffix}"
-
-
-_INPUT_EXTENSIONS = {
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png",
-    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-}  # fmt: skip
-
-
-def _photos_below(folder: Path, skip: Path | None) -> Iterator[Path]:
-    """Photos of a folder tree in order; not our results, and not what lies in the output folder."""
-    for here, folders, files in os.walk(folder):
-        folders.sort()
-        if skip is not None:
-            folders[:] = [f for f in folders if (Path(here) / f).resolve() != skip.resolve()]
-        for name in sorted(files):
-            path = Path(here) / name
-            ours = path.stem.endswith(".color") or name.startswith(".")
-            if path.suffix.lower() in _INPUT_EXTENSIONS and not ours:
-                yield path
+        for source in find_photos(item, output, problem, _say):
+            folder = os.path.dirname(source)
+            if output is not None:
+                below = os.path.relpath(folder, item)
+                folder = output if below == "." else os.path.join(output, below)
+            yield source, target_of(source, folder, beside)
 
 
 def _hint(text: str) -> tuple[float, float, tuple[int, int, int]]:
@@ -251,6 +393,16 @@ def _train(options: argparse.Namespace) -> int:
         )
         return 130
     return 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        i, n = (int(part) for part in text.split("/"))
+    except ValueError:
+        i, n = 0, 0
+    if not 1 <= i <= n:
+        raise argparse.ArgumentTypeError("give I/N with I from 1 to N, such as 2/8")
+    return i, n
 
 
 def _sizes(text: str) -> tuple[tuple[float, int], ...]:
@@ -525,7 +677,10 @@ def _parser() -> argparse.ArgumentParser:
             "color photos",
             "  photochrom colorize old.jpg                    writes old.color.jpg beside it\n"
             "  photochrom colorize old.jpg -o new.png\n"
-            "  photochrom colorize scans/ -o color/           a folder, its structure kept\n"
+            "  photochrom colorize scans/ -o color/           a folder, its structure kept;\n"
+            "                                                 a second run skips what is done\n"
+            "  photochrom colorize scans/ -o color/ --shard 2/8    one of eight jobs\n"
+            "  photochrom colorize - < old.jpg > new.jpg\n"
             "  photochrom colorize old.jpg --saturation 0.8   calmer\n"
             "  photochrom colorize old.jpg --hint 310,220,3a5fcd   this spot is blue",
         )
@@ -610,10 +765,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _colorize_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("inputs", nargs="+", metavar="INPUT", help="photo, or folder of photos")
     p.add_argument(
-        "-o", "--output", metavar="FILE|DIR", help="where to (default: NAME.color.EXT beside INPUT)"
+        "inputs", nargs="+", metavar="INPUT", help="photo, folder of photos, or - for stdin"
     )
+    p.add_argument(
+        "-o", "--output", metavar="FILE|DIR",
+        help="where to (default: NAME.color.EXT beside INPUT); - for stdout",
+    )  # fmt: skip
     p.add_argument(
         "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
         help="0 vivid .. 1 muted (default: %(default)s)",
@@ -626,8 +784,17 @@ def _colorize_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     p.add_argument("--size", type=int, metavar="N", help="short side that the network sees")
     p.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="cores to use (default: all)"
+        "--threads", type=int, default=0, metavar="N",
+        help="cores for one photo (default: all for a single photo, else 1)",
+    )  # fmt: skip
+    p.add_argument(
+        "--workers", type=int, metavar="N",
+        help="photos at once, each in memory (default: as many as there are cores)",
+    )  # fmt: skip
+    p.add_argument(
+        "--shard", type=_shard, metavar="I/N", help="do the I-th of N parts, for a job array"
     )
+    p.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     p.add_argument(
         "--hint", action="append", default=[], metavar="X,Y,RRGGBB",
         help="color for a spot, pixels from the top left; may be repeated",

@@ -7,7 +7,7 @@ over the 313 colors for every pixel, and answers from it: render, candidates, pa
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,6 +67,7 @@ class Colorizer:
         threads: int = 0,
     ) -> None:
         self.model: Model = load_model(model, device, threads)
+        self.threads = threads
         info = self.model.info
         self.working_size = info.working_size if working_size is None else working_size
         if not 0 < self.working_size <= 1024 or self.working_size % info.multiple:
@@ -102,24 +103,24 @@ class Colorizer:
             A hint lies outside the photo or is no color, or the model takes none.
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
-        L = lightness(opened)
+        L = lightness(opened, self.threads)
         frame = Frame.of(L.shape[0], L.shape[1], self.working_size, self.info.multiple)
         x = network_input(L, frame, self.info, check_hints(hints, opened, self.info))
         logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
-        return Prediction(opened, L, logits, self.info)
+        return Prediction(opened, L, logits, self.info, self.threads)
 
 
 # --- photo to network input -------------------------------------------------------------------
 
 
-def lightness(photo: Photo) -> Float32:
-    """L of a photo: float32 (H, W), 0..100."""
+def lightness(photo: Photo, threads: int = 0) -> Float32:
+    """L of a photo: float32 (H, W), 0..100. `threads` as in `Colorizer`."""
     pixels = photo.pixels
     if pixels.shape[2] == 1:
         return color.gray_to_L(pixels[..., 0])
     # By strips: the intermediate float planes of a large color photo would not fit in the cache.
     L = np.empty(pixels.shape[:2], dtype=np.float32)
-    _strips(L.shape, lambda rows: L.__setitem__(rows, color.rgb_to_L(pixels[rows])))
+    _strips(L.shape, threads, lambda rows: L.__setitem__(rows, color.rgb_to_L(pixels[rows])))
     return L
 
 
@@ -214,12 +215,14 @@ class Prediction:
     L : float32 (H, W), 0..100
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
+    threads : cores to render on; 0 for all
     """
 
     photo: Photo
     L: Float32
     logits: Float32
     info: ModelInfo
+    threads: int = 0
 
     def ab(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Float32:
         """Color at the network's resolution: float32 (h, w, 2).
@@ -265,6 +268,8 @@ class Prediction:
         saturation: float = 1.0,
         *,
         force: bool = False,
+        draft: str | None = None,
+        ready: Callable[[str], None] | None = None,
     ) -> None:
         """Render into a file; its extension decides the format. See `image.write_photo`.
 
@@ -274,7 +279,8 @@ class Prediction:
             The file exists (and not `force`), or cannot be written.
         """
         rgb = self._rgb(temperature, saturation)
-        write_photo(path, rgb, self.photo, force=force, model=self.info.name)
+        model = self.info.name
+        write_photo(path, rgb, self.photo, force=force, model=model, draft=draft, ready=ready)
 
     def candidates(
         self,
@@ -406,19 +412,20 @@ class Prediction:
             ab = np.stack(upsampler.rows(fitted, self.L[rows], rows.start), axis=-1)
             out[rows] = color.fit_gamut(self.L[rows], ab, dtype)
 
-        _strips(self.L.shape, rejoin)
+        _strips(self.L.shape, self.threads, rejoin)
         return out
 
 
-def _strips(shape: tuple[int, ...], work: Any, pixels: int = 1 << 16) -> None:
-    """Call work(slice of rows) over all rows, on all cores (NumPy frees the interpreter lock)."""
+def _strips(shape: tuple[int, ...], threads: int, work: Any, pixels: int = 1 << 16) -> None:
+    """Call work(slice of rows) over all rows, in threads (NumPy frees the interpreter lock)."""
     height, width = shape
     rows = max(1, pixels // max(width, 1))
     parts = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
-    if len(parts) == 1:
-        work(parts[0])
+    if threads == 1 or len(parts) == 1:
+        for part in parts:
+            work(part)
         return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(work, parts))
 
 

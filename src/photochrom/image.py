@@ -25,12 +25,14 @@ import functools
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -45,11 +47,13 @@ if TYPE_CHECKING:
 __all__ = [
     "EXTENSIONS",
     "MAX_PIXELS",
+    "MAX_SIDE",
     "Photo",
     "decode_photo",
     "open_photo",
     "publish",
     "read_photo",
+    "read_stream",
     "resized",
     "to_jpeg",
     "to_uint8",
@@ -61,6 +65,9 @@ __all__ = [
 pyvips.cache_set_max(0)
 
 MAX_PIXELS = 500_000_000  # 22,000 x 22,000; larger is far more often an attack than a photograph
+MAX_SIDE = (
+    100_000  # 4.2 m at 600 dpi; a strip of some millions of pixels costs memory by its length
+)
 
 # Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
 _UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
@@ -90,6 +97,7 @@ class Photo:
     metadata: Mapping[str, Any] = field(default_factory=dict)  # libvips fields, or a PIL info dict
     resolution: tuple[float, float] | None = None  # pixels per mm, across and down; None: unknown
     source: tuple[str, int, int] | None = None  # a file's absolute path, device and inode
+    extension: str = ""  # that of the format which a file was in, ".jpg"
 
     @property
     def height(self) -> int:
@@ -233,6 +241,11 @@ def _check_size(name: str, width: int, height: int) -> None:
         raise PhotoError(
             f"{name}: {width} x {height} pixels are over the limit of {MAX_PIXELS / 1e6:g} "
             "megapixels; scale it down, cut it into tiles, or raise photochrom.image.MAX_PIXELS"
+        )
+    if max(width, height) > MAX_SIDE:
+        raise PhotoError(
+            f"{name}: {width} x {height} pixels are over the limit of {MAX_SIDE} a side; scale it "
+            "down, cut it into tiles, or raise photochrom.image.MAX_SIDE"
         )
 
 
@@ -475,6 +488,13 @@ _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP or AVIF"
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+_LOADERS = {  # libvips operation -> extension of its format
+    "jpegload_source": ".jpg",
+    "pngload_source": ".png",
+    "tiffload_source": ".tif",
+    "webpload_source": ".webp",
+    "heifload_source": ".avif",
+}
 _HEVC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
 # What travels from the source file to the result.
 _KEPT_FIELDS = ("exif-data", "xmp-data", "iptc-data", "image-description", "resolution-unit")
@@ -501,18 +521,65 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     Raises
     ------
     PhotoError
-        The file is missing, empty, truncated, damaged, over ``MAX_PIXELS``, or of a kind that is
-        not supported.
+        The file is missing, empty, truncated, damaged, over ``MAX_PIXELS`` or ``MAX_SIDE``, or of a
+        kind that is not supported.
     """
     name = _text(path)
+    return _named(name, lambda: _read_file(name))
+
+
+def read_stream(stream: BinaryIO, name: str = "stdin") -> Photo:
+    """Read a photo, as by :func:`read_photo`, from a stream that cannot be gone back in.
+
+    Parameters
+    ----------
+    stream : binary file object with a descriptor
+        Read to its end, but for one that does not begin like a photo.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    Photo
+
+    Raises
+    ------
+    PhotoError
+        As for a file.
+    """
+    return _named(name, lambda: _read_copy(stream, name))
+
+
+def _read_file(name: str) -> Photo:
+    # Non-blocking, so that a named pipe is refused below instead of waited for.
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(name, flags)
     try:
-        # Non-blocking, so that a named pipe is refused below instead of waited for.
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        descriptor = os.open(name, flags)
-        try:
-            return _read_descriptor(descriptor, name)
-        finally:
-            os.close(descriptor)
+        return _read_descriptor(descriptor, name)
+    finally:
+        os.close(descriptor)
+
+
+def _read_copy(stream: BinaryIO, name: str) -> Photo:
+    with tempfile.TemporaryFile() as copy:
+        head = stream.read(1 << 16)
+        if head:
+            _find_loader(head[:64], name)  # before an endless stream fills the disk
+        copy.write(head)
+        shutil.copyfileobj(stream, copy)
+        copy.flush()
+        os.lseek(copy.fileno(), 0, os.SEEK_SET)
+        photo = _read_descriptor(copy.fileno(), name)
+        status = os.fstat(stream.fileno())
+        # "< photo.jpg": the file itself, which is never overwritten.
+        is_file = stat.S_ISREG(status.st_mode)
+        return replace(photo, source=("", status.st_dev, status.st_ino) if is_file else None)
+
+
+def _named(name: str, read: Callable[[], Photo]) -> Photo:
+    """The photo; what is raised on the way becomes a PhotoError with the name of the file."""
+    try:
+        return read()
     except FileNotFoundError:
         raise PhotoError(f"{name}: no such file; check the name") from None
     except (IsADirectoryError, NotADirectoryError):
@@ -555,12 +622,8 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
     if not data:
         raise PhotoError(f"{name}: is empty; restore it from a copy")
     loader = _find_loader(data[:64], name)
-    try:
-        return _decode(pyvips.Source.new_from_memory(data), loader, name, None)
-    except pyvips.Error as error:
-        raise PhotoError(
-            f"{name}: cannot be read: {_reason(error)}; {_REMEDY_DAMAGED}"
-        ) from error.with_traceback(None)
+    source = pyvips.Source.new_from_memory(data)
+    return _named(name, lambda: _decode(source, loader, name, None))
 
 
 def _read_descriptor(descriptor: int, name: str) -> Photo:
@@ -620,6 +683,7 @@ def _decode(source: Any, loader: str, name: str, place: tuple[str, int, int] | N
         metadata=metadata,
         resolution=resolution,
         source=place,
+        extension=_LOADERS[loader],
     )
 
 
@@ -660,9 +724,9 @@ def _find_loader(head: bytes, name: str) -> str:
 def _resolution(image: Any, fields: set[str]) -> tuple[float, float] | None:
     if image.xres == 1.0 and image.yres == 1.0 and "resolution-unit" not in fields:
         return None  # what libvips fills in where the file says nothing
-    if image.xres <= 0 or image.yres <= 0:
-        return None
-    return float(image.xres), float(image.yres)
+    across, down = float(image.xres), float(image.yres)
+    # A damaged file may say anything; libvips takes no more than a million, and no NaN.
+    return (across, down) if 0 < across <= 1e6 and 0 < down <= 1e6 else None
 
 
 def _reason(error: pyvips.Error) -> str:
@@ -733,6 +797,8 @@ def write_photo(
     *,
     force: bool = False,
     model: str = "",
+    draft: str | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Write colored pixels to a file that is complete or absent, never half-written.
 
@@ -758,6 +824,12 @@ def write_photo(
         Replace an existing file; never the one that ``photo`` was read from.
     model : str
         The name of the model, for the XMP.
+    draft : str
+        The name that the file has until it is complete; in the same folder, and free. By default a
+        random one, .photochrom-....
+    ready : callable
+        Called with the name of the draft when that is complete and on the disk, just before it
+        takes its place. If it raises, the draft is removed and nothing else has happened.
 
     Raises
     ------
@@ -782,9 +854,11 @@ def write_photo(
     _check_target(name, photo, force)
     folder = os.path.dirname(name)
     # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
-    temporary = os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+    temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
     try:
         _save(temporary, rgb, photo, saver, model)
+        if ready is not None:
+            ready(temporary)
         publish(temporary, name, force)
     except FileExistsError:
         raise PhotoError(_exists(name)) from None

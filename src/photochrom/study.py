@@ -814,9 +814,9 @@ def _fill(
         try:
             _check_enough(usable, settings)
         except StudyError as error:
-            raise StudyError(
-                "\n".join([str(error), *(f"left out: {printable(p)}" for p in problems)])
-            ) from None
+            for problem in problems:
+                error.add_note(f"left out: {printable(problem)}")
+            raise
 
 
 def _pictures(paths: Sequence[Path], side: int) -> tuple[Sequence[bytes | None], str | None]:

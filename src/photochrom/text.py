@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 __all__ = ["printable", "spreadsheet_cell"]
 
 
-def printable(text: str, keep: str = "") -> str:
-    """The text with everything that is not printable written as an escape.
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories: control characters, bytes that are no text, separators of lines."""
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of writing, so that "gpj.exe" reads "exe.jpg"."""
 
-    A file name may hold a line break, or codes that a terminal obeys.
+
+def printable(text: str, keep: str = "") -> str:
+    """The text with all that a terminal would obey and not show written as an escape.
 
     Parameters
     ----------
@@ -17,7 +23,9 @@ def printable(text: str, keep: str = "") -> str:
         Characters that stay all the same, such as a line break of our own.
     """
     return "".join(
-        c if c.isprintable() or c in keep else c.encode("unicode_escape", "replace").decode()
+        c.encode("unicode_escape").decode()
+        if c not in keep and (c in _TURNING or unicodedata.category(c) in _UNSEEN)
+        else c
         for c in text
     )
 

@@ -1,0 +1,398 @@
+"""Files that are broken, built to break, or oddly named: a named error each, or a good result.
+
+Never a crash, a hang, a half-written file, or a changed original.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageCms
+import pytest
+import tifffile
+
+from photochrom.batch import MANIFEST
+from photochrom.errors import PhotoError
+from photochrom.image import read_photo, write_photo
+
+EXTENSIONS = (".jpg", ".png", ".tif", ".webp", ".avif")
+READ = 2400  # mutants that are read, every fourth written again if it can be
+COMMAND = 100  # mutants that go through the command
+GIGABYTE = 1 << 30
+
+
+# --- mutants --------------------------------------------------------------------------------------
+
+
+def seeds() -> dict[str, bytes]:
+    """Small photos of every format, layout and coding that is read."""
+    y, x = np.mgrid[:40, :56]
+    grain = np.random.default_rng(0).integers(0, 20, (40, 56))
+    gray = (x * 3 + y * 2 + grain).clip(0, 255).astype(np.uint8)
+    rgb = np.stack([gray, gray[::-1], 255 - gray], axis=-1)
+    deep = gray.astype(np.uint16) * 257
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a description"
+    extras = {
+        "exif": exif.tobytes(),
+        "icc_profile": PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes(),
+    }
+    made: dict[str, bytes] = {}
+
+    def pil(name: str, mode: str, **options: Any) -> None:
+        file = io.BytesIO()
+        image = PIL.Image.fromarray(deep if mode == "I;16" else rgb)
+        kind = {".jpg": "JPEG", ".tif": "TIFF"}.get(name[-4:], name.rpartition(".")[2].upper())
+        (image if image.mode == mode else image.convert(mode)).save(file, kind, **options)
+        made[name] = file.getvalue()
+
+    def tiff(name: str, array: np.ndarray, **options: Any) -> None:
+        file = io.BytesIO()
+        tifffile.imwrite(file, array, **options)
+        made[name] = file.getvalue()
+
+    pil("gray.jpg", "L")
+    pil("color.jpg", "RGB", **extras)
+    pil("progressive.jpg", "RGB", progressive=True)
+    pil("cmyk.jpg", "CMYK")
+    pil("gray.png", "L")
+    pil("palette.png", "P")
+    pil("alpha.png", "RGBA", **extras)
+    pil("deep.png", "I;16")
+    pil("bits.png", "1")
+    pil("lossy.webp", "RGB", **extras)
+    pil("lossless.webp", "RGBA", lossless=True)
+    pil("photo.avif", "RGB", **extras)
+    pil("lzw.tif", "RGB", compression="tiff_lzw")
+    pil("jpeg.tif", "RGB", compression="jpeg")
+    pil("fax.tif", "1", compression="group4")
+    tiff("strips.tif", gray, rowsperstrip=8)
+    tiff("tiles.tif", rgb, tile=(32, 32), photometric="rgb", compression="zlib")
+    tiff("deep.tif", deep, byteorder=">")
+    tiff("float.tif", (gray / 255).astype(np.float32))
+    tiff("big.tif", gray, bigtiff=True)
+    return made
+
+
+def mutants(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """(extension, content): cut, flipped, overwritten, zeroed, spliced, or under a wrong name."""
+    rng = random.Random(seed)
+    whole = seeds()
+    names = sorted(whole)
+    kinds = ("cut", "flip", "overwrite", "zero", "splice", "rename")
+    for n in range(count):
+        name = names[n % len(names)]  # each format in turn
+        data = bytearray(whole[name])
+        extension = os.path.splitext(name)[1]
+        kind = rng.choice(kinds)
+        at = rng.randrange(len(data))
+        if kind == "cut":
+            del data[at:]
+        elif kind == "flip":
+            for _ in range(rng.choice((1, 3, 20))):
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        elif kind == "overwrite":  # mostly in the headers, with what sizes and offsets hate
+            at = rng.randrange(min(len(data), rng.choice((64, 400, len(data)))))
+            data[at : at + 4] = rng.choice((b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff"))
+        elif kind == "zero":
+            data[at : at + 100] = bytes(len(data[at : at + 100]))
+        elif kind == "splice":
+            other = whole[rng.choice(names)]
+            data[at:] = other[rng.randrange(len(other)) :]
+        else:
+            extension = rng.choice(EXTENSIONS)
+        yield extension, bytes(data)
+
+
+def read_mutants(folder: str) -> None:
+    """What the test below starts: prints how many were read, and how many refused."""
+    counts: Counter[str] = Counter()
+    for number, (extension, data) in enumerate(mutants(READ, seed=1)):
+        path = Path(folder, f"mutant{extension}")
+        path.write_bytes(data)
+        Path(folder, "last").write_text(str(number))
+        try:
+            photo = read_photo(path)
+            counts["read"] += 1
+            if number % 4 == 0 and photo.pixels.size < 1_000_000:
+                rgb = np.broadcast_to(photo.pixels, (photo.height, photo.width, 3))
+                target = Path(folder, f"result{EXTENSIONS[number // 4 % 4]}")  # AVIF is slow
+                write_photo(target, rgb, photo, force=True)
+                assert read_photo(target).width == photo.width
+        except PhotoError as error:
+            counts["refused"] += 1
+            message = str(error)
+            assert message.startswith(folder) and ";" in message and "\n" not in message
+        assert path.read_bytes() == data
+    print(json.dumps(counts))
+
+
+def limited(memory: int, seconds: int) -> Any:
+    """Limits for a process: one that hangs, or takes memory without end, dies by them."""
+
+    def apply() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+    return apply
+
+
+def test_thousands_of_mutants_are_read_or_refused_by_name(tmp_path: Path) -> None:
+    code = "import sys, test_hostile; test_hostile.read_mutants(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        preexec_fn=limited(4 * GIGABYTE, 240),
+    )
+    where = f"at mutant {(tmp_path / 'last').read_text()}"
+    assert done.returncode == 0, f"{where}: exit code {done.returncode}: {done.stderr[-2000:]}"
+    assert done.stderr == "", where  # the libraries in C say nothing on their own
+    counts = json.loads(done.stdout)
+    assert counts["read"] + counts["refused"] >= READ
+    assert min(counts.values()) > READ / 5  # it would prove nothing if all were of one kind
+
+
+# --- through the command --------------------------------------------------------------------------
+
+
+def tree(folder: Path) -> dict[bytes, str]:
+    """SHA-256 of all ordinary files by name; names as bytes, for not all are text."""
+    found = {}
+    for here, _, names in os.walk(os.fsencode(folder)):
+        for name in names:
+            path = os.path.join(here, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, "rb") as file:
+                    found[os.path.relpath(path, os.fsencode(folder))] = hashlib.sha256(
+                        file.read()
+                    ).hexdigest()
+    return found
+
+
+def colorize(
+    *arguments: object, memory: int = 6 * GIGABYTE, file_size: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    def limits() -> None:
+        limited(memory, 300)()
+        if file_size is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
+    command = [sys.executable, "-m", "photochrom", "colorize", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limits)
+    assert done.returncode in (0, 1), done.stderr[-2000:]
+    assert "Traceback" not in done.stderr and "unexpectedly" not in done.stderr
+    return done
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / MANIFEST).read_bytes().splitlines()]
+
+
+def photo(path: Path, shade: int = 90) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("L", (40, 30), shade).save(path)
+    return path
+
+
+def test_mutants_in_a_folder_fail_alone_and_by_name(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for number, (extension, data) in enumerate(mutants(COMMAND, seed=2)):
+        (scans / f"{number:03}{extension}").write_bytes(data)
+    before = tree(scans)
+    done = colorize(scans, "-o", out)
+    assert tree(scans) == before
+    told = {line["source"]: line for line in lines(out)}
+    assert len(told) == len(lines(out)) == COMMAND
+    failed = {Path(source).name for source, line in told.items() if line["error"]}
+    assert COMMAND / 5 < len(failed) < COMMAND * 4 / 5
+    assert f"{COMMAND - len(failed)} done, {len(failed)} failed" in done.stderr
+    for name in failed:
+        assert f"{name}: " in done.stderr
+    results = {path.name for path in out.iterdir()} - {MANIFEST}
+    assert results == {path.name for path in scans.iterdir()} - failed
+    for name in results:
+        assert read_photo(out / name).pixels.shape[2] == 3
+
+
+def test_names_in_any_script_and_of_any_bytes(tmp_path: Path) -> None:
+    names = [
+        "été 写真 фото תמונה 📷.png",
+        "new\nline.png",
+        "escape\x1b[31m.png",
+        "tab\tquote\"'`$(touch pwned).png",
+        "-o.png",
+        "--force.png",
+        "%s{0}\\n.png",
+        "scan[1].png",
+        " .png",
+        '{"source": "a"}.png',
+        os.fsdecode(b"latin1 \xe9t\xe9.png"),
+        "n" * 251 + ".png",
+    ]
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    bad = "bad\n\x1b[2J\udce9.png"
+    for name in names:
+        photo(scans / "sub\nfolder" / name)
+    (scans / bad).write_bytes(b"broken")
+    before = tree(scans)
+    done = colorize(scans, "-o", out, "-v")
+    assert f"{len(names)} done, 1 failed" in done.stderr
+    assert tree(scans) == before
+    results = {path.name for path in (out / "sub\nfolder").iterdir()}
+    assert results == set(names)
+    assert {line["result"] for line in lines(out)} == {f"sub\nfolder/{n}" for n in names} | {bad}
+    # One line each, and nothing that a terminal would obey.
+    assert len(done.stdout.splitlines()) == len(names)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "bad\\n\\x1b[2J\\udce9.png: not a JPEG" in done.stderr
+    assert f"{len(names)} done before" in colorize(scans, "-o", out).stderr
+
+
+def test_links_pipes_and_wrong_extensions(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    original = photo(tmp_path / "elsewhere/a.png")
+    photo(scans / "b.png").rename(scans / "b.jpg")  # a PNG by its content
+    (scans / "link.png").symlink_to(original)
+    (scans / "dangling.png").symlink_to("nowhere.png")
+    (scans / "loop.png").symlink_to("loop.png")
+    (scans / "device.png").symlink_to("/dev/zero")
+    (scans / "text.tif").write_text("dear diary")
+    (scans / "folder.png").mkdir()
+    (scans / "up").symlink_to("..")
+    os.mkfifo(scans / "pipe.jpg")
+    before = tree(tmp_path)
+    done = colorize(scans, "-o", out)
+    assert "2 done, 5 failed" in done.stderr
+    for name in ("dangling.png", "loop.png", "device.png", "text.tif", "pipe.jpg"):
+        assert f"{scans / name}: " in done.stderr
+    assert f"{scans / 'up'}: a link to a folder is not followed" in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "link.png", MANIFEST]
+    assert not (out / "link.png").is_symlink()
+    assert (out / "b.jpg").read_bytes().startswith(b"\xff\xd8")
+    after = {name: h for name, h in tree(tmp_path).items() if not name.startswith(b"out/")}
+    assert after == before
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    crc = zlib.crc32(name + data).to_bytes(4, "big")
+    return len(data).to_bytes(4, "big") + name + data + crc
+
+
+def png(width: int, height: int, packed: bytes, *more: bytes) -> bytes:
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
+    image = chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(more) + image
+
+
+def test_bombs_cost_neither_memory_nor_the_other_photos(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    photo(scans / "a.png")
+    photo(scans / "z.png")
+    pack = zlib.compressobj(9)
+    zeros = bytes(1 << 20)
+    packed = b"".join(pack.compress(zeros) for _ in range(300)) + pack.flush()
+    small = zlib.compress(bytes(9 * 8))
+    (scans / "pixels.png").write_bytes(png(100_000, 100_000, packed))
+    (scans / "length.png").write_bytes(png(60_000_000, 8, packed))
+    (scans / "more.png").write_bytes(png(8, 8, packed))
+    (scans / "text.png").write_bytes(png(8, 8, small, chunk(b"zTXt", b"a\0\0" + packed)))
+    (scans / "xmp.png").write_bytes(
+        png(8, 8, small, chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed))
+    )
+    (scans / "icc.png").write_bytes(png(8, 8, small, chunk(b"iCCP", b"a\0\0" + packed)))
+    # A directory that is its own successor, and one of 65,535 entries.
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((16, 16), np.uint8))
+    tiff = bytearray(file.getvalue())
+    at = int.from_bytes(tiff[4:8], "little")
+    entries = int.from_bytes(tiff[at : at + 2], "little")
+    tiff[at + 2 + 12 * entries : at + 6 + 12 * entries] = tiff[4:8]
+    (scans / "circle.tif").write_bytes(tiff)
+    tiff[at : at + 2] = b"\xff\xff"
+    (scans / "entries.tif").write_bytes(tiff)
+    before = tree(scans)
+    done = colorize(scans, "-o", out, memory=3 * GIGABYTE)
+    assert tree(scans) == before
+    for name, words in (
+        ("pixels.png", "100000 x 100000 pixels are over the limit"),
+        ("length.png", "60000000 x 8 pixels are over the limit"),
+    ):
+        assert f"{scans / name}: {words}" in done.stderr
+    assert {"a.png", "z.png"} <= {path.name for path in out.iterdir()}
+    assert len(lines(out)) == 10 and "died" not in done.stderr
+
+
+def test_a_photo_too_large_for_the_memory_fails_alone(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    for name in ("a.png", "b.png", "y.png", "z.png"):
+        photo(scans / name)
+    PIL.Image.new("L", (20_000, 20_000)).save(scans / "huge.png")  # a legal size, 400 kB
+    done = colorize(scans, "-o", out, memory=3 * GIGABYTE // 2)
+    assert "4 done, 1 failed" in done.stderr
+    assert f"{scans / 'huge.png'}: " in done.stderr
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a.png", "b.png", MANIFEST, "y.png", "z.png",
+    ]  # fmt: skip
+
+
+# --- a place that does not take it ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [30_000, 700, 100])
+def test_a_full_disk_is_an_error_a_photo_and_nothing_is_half_written(
+    tmp_path: Path, limit: int
+) -> None:
+    # The limit on the size of a file fails a write midway, as a full disk does. The first lets the
+    # manifest and small results pass, the second not a whole line, the third not half of one.
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    photo(scans / "small.png")
+    noise = np.random.default_rng(0).integers(0, 256, (150, 150), np.uint8)
+    for name in ("large.png", "large.tif"):
+        PIL.Image.fromarray(noise).save(scans / name)
+    before = tree(scans)
+    done = colorize(scans, "-o", out, file_size=limit)
+    assert done.returncode == 1
+    failed = {"large.png", "large.tif"} | ({"small.png"} if limit < 30_000 else set())
+    for name in failed:
+        assert f"{out / name}: cannot be written: " in done.stderr
+    assert {path.name for path in out.iterdir()} == {
+        MANIFEST, "large.png", "large.tif", "small.png",
+    } - failed  # fmt: skip
+    assert tree(scans) == before
+    # When there is space again, all is done.
+    assert "0 failed" in colorize(scans, "-o", out).stderr
+    assert len(list(out.iterdir())) == 4
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    photo(scans / "sub/a.png")
+    photo(scans / "b.png")
+    (tmp_path / "file").touch()
+    done = colorize(scans, "-o", tmp_path / "file/out")
+    assert done.returncode == 1 and f"{tmp_path / 'file/out'}" in done.stderr
+    # A file stands where a folder is needed: only the photos below it fail.
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "sub").write_bytes(b"precious")
+    done = colorize(scans, "-o", out)
+    assert "1 done, 1 failed" in done.stderr and f"{out / 'sub/a.png'}: its folder" in done.stderr
+    assert (out / "sub").read_bytes() == b"precious"
