@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,14 @@ from photochrom.judges import KEY, Classifier, Features, frechet_distances, judg
 
 Picture = NDArray[np.uint8]
 WISHES = {"size": 8, "mean": 0.0, "std": 1.0, "classes": ["red", "green", "blue"]}
+
+
+@pytest.fixture(autouse=True)
+def no_stand_in_for_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """colour-science leaves modules without a spec behind, and TorchMetrics trips over them."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "matplotlib" and getattr(module, "__spec__", None) is None:
+            monkeypatch.delitem(sys.modules, name)
 
 
 def mean_color(path: Path, wishes: dict[str, Any] | None = WISHES) -> Path:
