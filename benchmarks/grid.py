@@ -1,7 +1,7 @@
 """One picture of what several models make of the same photos.
 
     python benchmarks/grid.py PHOTOS -m [NAME=]MODEL... -o grid.jpg [--temperature 0,0.38,1]
-                              [--columns NAME...] [--photos KEY...]
+                              [--columns NAME...] [--only KEY...]
 
 A line for each photo of the folder, a column for each row of `photochrom evaluate`; both can be
 chosen by name. Give photos whose license lets the picture be shown.

@@ -90,6 +90,17 @@ def test_an_original_is_never_overwritten(photo: Path, capsys: pytest.CaptureFix
     assert "old.jpg" in capsys.readouterr().err
 
 
+def test_a_folder_is_no_place_for_its_own_results(
+    photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = photo.read_bytes()
+    for flags in ([], ["--force"]):
+        assert main(["colorize", str(photo.parent), "-o", str(photo.parent), *flags]) == 1
+        err = capsys.readouterr().err
+        assert "is no place for its result" in err and "--force" not in err
+    assert photo.read_bytes() == before
+
+
 def test_one_bad_file_fails_alone(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

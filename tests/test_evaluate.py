@@ -23,7 +23,15 @@ from photochrom.evaluate import Evaluation, Result, evaluate, forget
 from photochrom.figures import COLUMNS, EXACT, FIGURES, Sums, figures_of
 from photochrom.image import open_photo
 from photochrom.models import load_model
-from photochrom.scoring import Part, Row, _rendered, grayed, judge_distribution, label_of
+from photochrom.scoring import (
+    Part,
+    Row,
+    _mean_delta_e,
+    _rendered,
+    grayed,
+    judge_distribution,
+    label_of,
+)
 
 Picture = NDArray[np.uint8]
 
@@ -537,6 +545,52 @@ def test_settings_may_change_before_anything_is_scored(tmp_path: Path, prior: Pa
     for n in range(2):
         Image.fromarray(np.roll(pixels, n)).save(folder / f"{n}.png")
     assert len(measured(Evaluation((str(folder),)), work).keys) == 2
+
+
+def test_the_row_to_compare_with_can_be_named(many: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation((str(many),), prior=str(prior), limit=9)
+    work = tmp_path / "report" / ".work"
+    assert measured(asked, work).reference == 1
+    named = measured(replace(asked, compare="random"), work)
+    assert named.reference == 2
+    low, high = named.differences()[row_of(named, "gray")]["chroma_share"]
+    share = figures(named, "random")["chroma_share"]
+    assert low <= -share <= high
+    with pytest.raises(ConfigError, match="there are original; gray; random"):
+        measured(replace(asked, compare="rand"), work)
+
+
+def test_starting_anew_forgets_only_once_all_is_in_order(
+    many: Path, prior: Path, tmp_path: Path
+) -> None:
+    asked = Evaluation((str(many),), prior=str(prior), limit=9)
+    work = tmp_path / "report" / ".work"
+    measured(asked, work)
+    with pytest.raises(ModelError):
+        evaluate(replace(asked, models=(("m", "no.onnx"),)), work, anew=True, progress=False)
+    assert len(list(work.glob("part-*.npz"))) == 2
+    assert len(evaluate(replace(asked, limit=3), work, anew=True, progress=False).keys) == 3
+    with pytest.raises(ConfigError, match="workers"):
+        measured(asked, tmp_path / "other", workers=-1)
+
+
+def test_random_takes_no_colors_from_results(tmp_path: Path, prior: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(folder / "a.png")
+    Image.fromarray(noise[::-1].copy()).save(folder / "a.color.png")
+    with pytest.raises(DataError, match="second photo"):
+        measured(Evaluation((str(folder),), prior=str(prior)), tmp_path / "work")
+
+
+def test_the_mean_difference_is_that_of_all_pixels() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform([0, -80, -80], [100, 80, 80], (2, 500, 300, 3)).astype(np.float32)
+    whole = float(metrics.delta_e_2000(a, b).mean())
+    assert _mean_delta_e(a, b) == pytest.approx(whole, rel=1e-9)
+    wide = _mean_delta_e(a.reshape(1, -1, 3), b.reshape(1, -1, 3))
+    assert wide == pytest.approx(whole, rel=1e-9)
 
 
 def test_few_photos_have_no_interval(photos: Path, prior: Path, tmp_path: Path) -> None:

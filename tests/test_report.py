@@ -169,6 +169,12 @@ def test_a_chart_of_one_level_line_has_an_axis() -> None:
     assert "nan" not in svg and "polyline" in svg
 
 
+def test_a_dozen_rows_can_be_told_apart(report: Path) -> None:
+    styles = re.findall(r"^\.c(\d+) (.*)$", (report / "report.html").read_text(), re.MULTILINE)
+    assert [int(n) for n, _ in styles] == list(range(12))
+    assert len({style for _, style in styles}) == 12
+
+
 def test_lopsided_intervals_show_both_ends() -> None:
     figure = FIGURES[0]
     assert _cell(figure, {"value": 88.0, "low": 87.0, "high": 89.1}) == "88.00 ± 1.05"

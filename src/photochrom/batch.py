@@ -508,7 +508,9 @@ def plan(
         if _shard_of(result, shard[1]) != shard[0]:
             continue
         job = Job(source, target, result, known.get(result), force)
-        if owners[target] != source:
+        if _identity(target) is not None and _identity(target) == _identity(source):
+            yield Step(job, "fail", f"{source}: is no place for its result; choose another folder")
+        elif owners[target] != source:
             yield Step(job, "fail", f"{source}: another photo, {owners[target]}, becomes {target}")
         elif force and _identity(target) in originals:
             yield Step(

@@ -452,7 +452,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from photochrom.evaluate import Evaluation, evaluate, forget
+    from photochrom.evaluate import Evaluation, evaluate
     from photochrom.models import DEFAULT
     from photochrom.report import check_target, summary, table, write_report
 
@@ -474,15 +474,14 @@ def _evaluate(options: argparse.Namespace) -> int:
         prior=options.prior,
         classifier=options.classifier,
         features=options.fid,
+        compare=options.compare,
         seed=options.seed,
     )
     folder = Path(options.output)
     work = folder / ".work"
     try:
         check_target(folder, work, options.force)
-        if options.force:
-            forget(work)
-        result = evaluate(asked, work, workers=options.workers)
+        result = evaluate(asked, work, workers=options.workers, anew=options.force)
         facts = summary(result)
         write_report(result, facts, folder)
     except KeyboardInterrupt:
@@ -491,14 +490,14 @@ def _evaluate(options: argparse.Namespace) -> int:
     except OSError as error:
         place = getattr(error, "filename", None) or folder
         raise DataError(
-            f"{place}: cannot be written: {error.strerror}; what is scored is kept: make room or "
-            "name another folder"
+            f"{place}: cannot be written: {error.strerror}; what was scored before is kept: make "
+            "room or name another folder"
         ) from error
     print(table(facts))
     print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets: 95 % interval")
     if facts["labeled"]:
         print(f"top-1 over the {facts['labeled']} photos whose class the classifier knows")
-    print(f"{folder / 'report.html'}: curves, subjects, pictures")
+    print(f"{_shown(str(folder / 'report.html'))}: curves, subjects, pictures")
     for _, reason in result.skipped[:10]:
         print(f"photochrom: left out: {printable(reason)}", file=sys.stderr)
     if len(result.skipped) > 10:
@@ -934,6 +933,11 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         "--fid",
         metavar="FILE",
         help="feature network (.onnx) for the Fréchet distance; needs photochrom[fid]",
+    )
+    p.add_argument(
+        "--compare",
+        metavar="ROW",
+        help="row that the report compares the others with (default: the first model's)",
     )
     p.add_argument(
         "--workers", type=int, default=0, metavar="N", help="processes (default: all cores)"

@@ -38,10 +38,10 @@ from photochrom.scoring import (
     Part,
     Row,
     Scorer,
-    is_result,
     label_of,
     open_store,
     original,
+    photos_of,
 )
 from photochrom.train.prepare import is_gray, subject_of
 from photochrom.train.shards import PhotoStore
@@ -84,7 +84,9 @@ class Result:
 
     @cached_property
     def reference(self) -> int:
-        """The row that the others are compared with: the first model, or else gray."""
+        """The row that the others are compared with."""
+        if self.asked.compare is not None:
+            return [row.name for row in self.rows].index(self.asked.compare)
         kinds = [row.kind for row in self.rows]
         return kinds.index("model") if "model" in kinds else kinds.index("gray")
 
@@ -145,6 +147,7 @@ def evaluate(
     *,
     workers: int = 0,
     progress: bool = True,
+    anew: bool = False,
 ) -> Result:
     """Score all photos, going on where an earlier run of the same evaluation stopped.
 
@@ -153,19 +156,19 @@ def evaluate(
     asked : what to measure
     work : folder for the parts; made, and kept for the next run
     workers : processes; 0 for one a core
+    anew : forget what an earlier run has left there, once all is found to be in order
 
     Raises
     ------
     ConfigError
-        The folder holds the parts of another evaluation.
+        The folder holds the parts of another evaluation, or there is no row to compare with.
     ModelError, DataError
         A model or the photos cannot be used, or no photo could be measured.
     """
     from tqdm import tqdm
 
     store = open_store(asked.photos)
-    keys = frozenset(store.key(i) for i in range(len(store)))
-    photos = [i for i in range(len(store)) if not is_result(store, i, keys)]
+    photos = photos_of(store)
     chosen = photos[asked.skip :][: asked.limit or None]
     if not chosen:
         raise ConfigError(f"no photo is left of {len(photos)} after --skip {asked.skip}")
@@ -173,12 +176,19 @@ def evaluate(
     given, name = _given_prior(asked)
     _check_labels(asked, store, chosen)
     sources = _sources(asked, store, given)
+    if workers < 0:
+        raise ConfigError(f"workers = {workers}: must not be negative")
+    if anew:
+        forget(work)
     _open_work(asked, work, sources)
     workers = workers or cpus()
     prior = given
     if prior is None:
         prior = _measured_prior(asked, store, chosen, work, workers, hidden)
     scorer = Scorer(asked, prior)  # here too, so that what is wrong is said before the work
+    names = [row.name for row in scorer.rows]
+    if asked.compare is not None and asked.compare not in names:
+        raise ConfigError(f"--compare {asked.compare}: no such row; there are {'; '.join(names)}")
 
     swept = frozenset(chosen[: asked.sweep]) if asked.models else frozenset()
     groups = [chosen[at : at + PART] for at in range(0, len(chosen), PART)]
@@ -263,7 +273,7 @@ def _check_labels(asked: Evaluation, store: PhotoStore, chosen: Sequence[int]) -
     if not any(classifier.label(label) is not None for label in labels):
         raise ModelError(
             f"{asked.classifier}: knows none of the photos' classes, such as "
-            f"{sorted(labels)[0]!r} (a photo's folder, or the WordNet id that ends its key); its "
+            f"{max(labels)!r} (a photo's folder, or the WordNet id that ends its key); its "
             f"own are such as {classifier.classes[0]!r}"
         )
 
@@ -363,13 +373,13 @@ def _open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
     """Make the folder for the parts, or check that it holds those of this very evaluation."""
     values = asdict(asked) | {"sources": sources, "version": __version__, "columns": COLUMNS}
     # Where the photos lie does not matter, only what they are.
-    for key in ("photos", "classifier", "features", "prior"):
+    for key in ("photos", "classifier", "features", "prior", "compare"):
         values.pop(key)
     for key in ("models", "against"):
         values[key] = [name for name, _ in values[key]]
     text = json.dumps(values, sort_keys=True, indent=1)
     path = work / SETTINGS
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_bytes() == text.encode():
         return
     if any(work.glob("part-*.npz")):
         raise ConfigError(

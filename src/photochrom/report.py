@@ -302,9 +302,11 @@ def _page(result: Result, facts: dict[str, Any]) -> str:
     about = [
         f"{facts['photos']} photos, {size}, compared in every pixel",
         f"prior of the rebalanced columns: {facts['prior']}",
-        "± and the brackets: 95 % bootstrap interval over photos",
+        "small figures: 95 % bootstrap interval over photos",
         f"photochrom {__version__}, {facts['made']}",
     ]
+    if facts["labeled"]:
+        about.insert(2, f"top-1: over the {facts['labeled']} photos whose class it knows")
     # A model has one color in all charts: that of its first row.
     colors = {_model(result, r): r for r in _one_a_model(result)}
     parts = [
@@ -322,7 +324,11 @@ def _page(result: Result, facts: dict[str, Any]) -> str:
         _subject_section(result, facts),
         _grids(result),
     ]
-    return _HTML.format(body="\n".join(part for part in parts if part))
+    styles = "\n".join(
+        f".c{n} {{ color: light-dark({light}, {dark}); stroke-dasharray: {dashes}; }}"
+        for n, (light, dark, dashes) in enumerate(_COLORS)
+    )
+    return _HTML.format(body="\n".join(part for part in parts if part), colors=styles)
 
 
 def _left_out(facts: dict[str, Any]) -> str:
@@ -360,18 +366,22 @@ def _html_cell(figure: Figure, value: dict[str, float] | None, best: bool = Fals
 def _html_table(facts: dict[str, Any]) -> str:
     figures = _shown(facts)
     contest = [row for row in facts["rows"] if row["kind"] not in ("truth", "random")]
-    best: dict[str, str] = {}
+    best: dict[str, float] = {}
     for f in figures:
-        values = [(row["figures"][f.key]["value"], row["name"]) for row in contest
-                  if f.key in row["figures"]]  # fmt: skip
+        values = [row["figures"][f.key]["value"] for row in contest if f.key in row["figures"]]
         if f.best and values:
-            best[f.key] = max(values, key=lambda v: f.best * v[0])[1]
+            best[f.key] = max(values) if f.best > 0 else min(values)
     body = ""
     for row in facts["rows"]:
         cells = "".join(
             "<td>∞</td>"
             if f.key == "psnr" and row["kind"] == "truth"
-            else _html_cell(f, row["figures"].get(f.key), best.get(f.key) == row["name"])
+            else _html_cell(
+                f,
+                row["figures"].get(f.key),
+                row["kind"] not in ("truth", "random")
+                and best.get(f.key) == row["figures"].get(f.key, {}).get("value", math.nan),
+            )
             for f in figures
         )
         body += f"<tr class={row['kind']}><th scope=row>{escape(row['name'])}</th>{cells}</tr>"
@@ -546,6 +556,15 @@ def _grid_line(result: Result, n: int) -> str:
 
 # --- charts ---------------------------------------------------------------------------------------
 
+# As they are told apart by most people with a color deficiency (Okabe and Ito, 2008), each with its
+# dashes; light and dark page.
+_COLORS = (
+    ("#0072b2", "#56b4e9", "none"), ("#d55e00", "#e8803a", "7 3"), ("#009e73", "#2fc79c", "2 3"),
+    ("#a0467c", "#cc79a7", "9 3 2 3"), ("#8a6d00", "#e0b93a", "none"), ("#333", "#ddd", "4 4"),
+    ("#7b61c9", "#a794e8", "1 2"), ("#5a8f29", "#93c95f", "12 3"), ("#b03030", "#f07878", "none"),
+    ("#777", "#999", "5 2 1 2"), ("#00808a", "#4ccdd6", "10 2 2 2"), ("#c2185b", "#ff80ab", "3 1"),
+)  # fmt: skip
+
 _Line = tuple[str, int, NDArray[Any], NDArray[Any]]
 
 
@@ -614,7 +633,7 @@ def chart(
         )
     legend = []
     for name, number, xs, ys in lines:
-        style = f"c{number % 8}"
+        style = f"c{number % len(_COLORS)}"
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(at_x(xs), at_y(ys), strict=True))
         marks.append(f'<polyline class="line {style}" points="{points}"/>')
         if dots:
@@ -680,11 +699,7 @@ svg {{ width: 100%; height: auto; }} svg text {{ font-size: 11px; fill: var(--pa
 .grid {{ stroke: var(--rule); }} .level {{ stroke: var(--pale); stroke-dasharray: 2 4; }}
 .line {{ fill: none; stroke: currentColor; stroke-width: 2; }}
 .dot {{ fill: currentColor; }}
-.c0 {{ color: light-dark(#0072b2, #56b4e9); }} .c1 {{ color: #d55e00; stroke-dasharray: 7 3; }}
-.c2 {{ color: #009e73; stroke-dasharray: 2 3; }}
-.c3 {{ color: light-dark(#a0467c, #cc79a7); stroke-dasharray: 9 3 2 3; }}
-.c4 {{ color: #b8860b; }} .c5 {{ color: light-dark(#333, #ddd); stroke-dasharray: 4 4; }}
-.c6 {{ color: #7b61c9; stroke-dasharray: 1 2; }} .c7 {{ color: #5a8f29; }}
+{colors}
 .dot {{ stroke-dasharray: none; }}
 .legend {{ list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: 0;
  font-size: .85rem; }}

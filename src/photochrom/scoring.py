@@ -98,6 +98,8 @@ class Evaluation:
     """ONNX file of an image classifier, for the semantic test."""
     features: str | None = None
     """ONNX file of a feature network, for FID."""
+    compare: str | None = None
+    """Row that the others are compared with; None for the first model's, or else gray."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -192,6 +194,8 @@ class Scorer:
     def __init__(self, asked: Evaluation, prior: Float64) -> None:
         self.asked = asked
         self.store = open_store(asked.photos)
+        self.photos = photos_of(self.store)
+        """All that are no results, also those that `skip` and `limit` leave out."""
         self.colorizers = [
             Colorizer(source, working_size=asked.working_size, threads=1)
             for _, source in asked.models
@@ -241,12 +245,12 @@ class Scorer:
 
     def _recolored(self, i: int, truth: RGB) -> RGB:
         """The photo with the ab of another one, stretched over it (the paper's "random")."""
-        n = len(self.store)
+        n = len(self.photos)
         if n < 2:
             raise PhotoError("the colors of another photo need a second photo")
-        rng = np.random.default_rng((self.asked.seed, i))
+        rng, here = np.random.default_rng((self.asked.seed, i)), self.photos.index(i)
         for _ in range(16):  # another one may be unreadable, or gray
-            other = (i + 1 + int(rng.integers(n - 1))) % n
+            other = self.photos[(here + 1 + int(rng.integers(n - 1))) % n]
             try:
                 rgb = resized(self.original(other), *truth.shape[:2])
             except PhotochromError:
@@ -322,7 +326,7 @@ class Scorer:
         for histogram, weights in zip(errors, (None, *each), strict=True):
             histogram[:] = np.bincount(cell, weights=weights, minlength=_T)
         s["psnr"] = min(metrics.psnr(rgb, truth), EXACT)
-        s["delta_e"] = 0 if same else metrics.delta_e_2000(result, lab).mean()
+        s["delta_e"] = 0 if same else _mean_delta_e(result, lab)
         s["chroma"] = np.linalg.norm(result[..., 1:], axis=-1).sum(dtype=np.float64)
 
     def _sweep(
@@ -401,6 +405,14 @@ class _Tally:
             tuple(self.skipped),
             np.array(self.features, np.float32).reshape(n, self.rows, width),
         )
+
+
+def _mean_delta_e(lab: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """Mean CIEDE2000, some rows at a time: the formula has dozens of terms for every pixel."""
+    rows = max(1, (1 << 16) // lab.shape[1])
+    blocks = range(0, len(lab), rows)
+    total = sum(metrics.delta_e_2000(lab[y : y + rows], truth[y : y + rows]).sum() for y in blocks)
+    return float(total / (lab.shape[0] * lab.shape[1]))
 
 
 def grayed(rgb: RGB) -> RGB:
@@ -494,10 +506,15 @@ COLORED = ".color"
 """`photochrom colorize` calls the result beside cat.jpg cat.color.jpg."""
 
 
-def is_result(store: PhotoStore, i: int, keys: frozenset[str]) -> bool:
-    """Whether a photo is what `photochrom colorize` made of another one of the store."""
-    key = store.key(i)
-    return key.endswith(COLORED) and key.removesuffix(COLORED) in keys
+def photos_of(store: PhotoStore) -> list[int]:
+    """The photos of a store, without those that `photochrom colorize` made of another one."""
+    keys = [store.key(i) for i in range(len(store))]
+    known = frozenset(keys)
+    return [
+        i
+        for i, key in enumerate(keys)
+        if not (key.endswith(COLORED) and key.removesuffix(COLORED) in known)
+    ]
 
 
 class Folder:
