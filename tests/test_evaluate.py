@@ -568,6 +568,8 @@ def test_starting_anew_forgets_only_once_all_is_in_order(
     measured(asked, work)
     with pytest.raises(ModelError):
         evaluate(replace(asked, models=(("m", "no.onnx"),)), work, anew=True, progress=False)
+    with pytest.raises(ConfigError, match="no such row"):
+        evaluate(replace(asked, compare="x"), work, anew=True, progress=False)
     assert len(list(work.glob("part-*.npz"))) == 2
     assert len(evaluate(replace(asked, limit=3), work, anew=True, progress=False).keys) == 3
     with pytest.raises(ConfigError, match="workers"):

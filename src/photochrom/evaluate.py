@@ -31,7 +31,6 @@ from photochrom._version import __version__
 from photochrom.errors import ConfigError, DataError, ModelError, PhotoError
 from photochrom.figures import COLUMNS, FIGURES, Figure, Sums, figures_of
 from photochrom.judges import frechet_distances, judge_digest
-from photochrom.models import load_model
 from photochrom.pool import Died, cpus, spread
 from photochrom.scoring import (
     Evaluation,
@@ -173,11 +172,16 @@ def evaluate(
     if not chosen:
         raise ConfigError(f"no photo is left of {len(photos)} after --skip {asked.skip}")
     hidden = None if progress else True  # None: where there is no terminal
+    # All that can be wrong is found before the work, and before anything is forgotten.
     given, name = _given_prior(asked)
-    _check_labels(asked, store, chosen)
-    sources = _sources(asked, store, given)
+    scorer = Scorer(asked, given)
+    names = [row.name for row in scorer.rows]
+    if asked.compare is not None and asked.compare not in names:
+        raise ConfigError(f"--compare {asked.compare}: no such row; there are {'; '.join(names)}")
     if workers < 0:
         raise ConfigError(f"workers = {workers}: must not be negative")
+    _check_labels(scorer, chosen)
+    sources = _sources(scorer, given)
     if anew:
         forget(work)
     _open_work(asked, work, sources)
@@ -185,10 +189,7 @@ def evaluate(
     prior = given
     if prior is None:
         prior = _measured_prior(asked, store, chosen, work, workers, hidden)
-    scorer = Scorer(asked, prior)  # here too, so that what is wrong is said before the work
-    names = [row.name for row in scorer.rows]
-    if asked.compare is not None and asked.compare not in names:
-        raise ConfigError(f"--compare {asked.compare}: no such row; there are {'; '.join(names)}")
+        scorer.weigh(prior)
 
     swept = frozenset(chosen[: asked.sweep]) if asked.models else frozenset()
     groups = [chosen[at : at + PART] for at in range(0, len(chosen), PART)]
@@ -246,33 +247,32 @@ def _mapped(work: Callable[[Any], Any], tasks: Any, workers: int) -> Iterator[tu
 # --- what enters ----------------------------------------------------------------------------------
 
 
-def _sources(asked: Evaluation, store: PhotoStore, prior: Float64 | None) -> dict[str, str]:
+def _sources(scorer: Scorer, prior: Float64 | None) -> dict[str, str]:
     """What enters, by content: another model, photo or prior is another evaluation."""
+    asked = scorer.asked
     sources = {
-        "photos": store.stamp(),
+        "photos": scorer.store.stamp(),
         "prior": "measured" if prior is None else hashlib.sha256(prior.tobytes()).hexdigest(),
     }
-    for name, model in asked.models:
-        sources[f"model {name}"] = load_model(model, threads=1).sha256
-    for name, folder in asked.against:
-        sources[f"folder {name}"] = PhotoStore([folder]).stamp()
+    for (name, _), colorizer in zip(asked.models, scorer.colorizers, strict=True):
+        sources[f"model {name}"] = colorizer.model.sha256
+    for folder in scorer.folders:
+        sources[f"folder {folder.name}"] = folder.store.stamp()
     for what, path in (("classifier", asked.classifier), ("features", asked.features)):
         if path is not None:
             sources[what] = judge_digest(path)
     return sources
 
 
-def _check_labels(asked: Evaluation, store: PhotoStore, chosen: Sequence[int]) -> None:
+def _check_labels(scorer: Scorer, chosen: Sequence[int]) -> None:
     """Say before the work if a classifier knows none of the photos' classes."""
-    if asked.classifier is None:
+    classifier, store = scorer.classifier, scorer.store
+    if classifier is None:
         return
-    from photochrom.judges import Classifier
-
-    classifier = Classifier(asked.classifier, 1)
     labels = {label_of(store.key(i), store.in_shard(i)) for i in chosen}
     if not any(classifier.label(label) is not None for label in labels):
         raise ModelError(
-            f"{asked.classifier}: knows none of the photos' classes, such as "
+            f"{classifier.path}: knows none of the photos' classes, such as "
             f"{max(labels)!r} (a photo's folder, or the WordNet id that ends its key); its "
             f"own are such as {classifier.classes[0]!r}"
         )

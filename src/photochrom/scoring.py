@@ -191,7 +191,8 @@ class Scorer:
         A model, a folder or a network that judges cannot be used.
     """
 
-    def __init__(self, asked: Evaluation, prior: Float64) -> None:
+    def __init__(self, asked: Evaluation, prior: Float64 | None = None) -> None:
+        """Open all; the prior may come later, but before a photo is scored."""
         self.asked = asked
         self.store = open_store(asked.photos)
         self.photos = photos_of(self.store)
@@ -202,9 +203,15 @@ class Scorer:
         ]
         self.folders = [Folder(name, path) for name, path in asked.against]
         self.rows = asked.rows([c.info.regression for c in self.colorizers])
-        self.weights = [metrics.class_weights(prior, x) for x in STRENGTHS]
+        self.weights: list[Float64] = []
+        if prior is not None:
+            self.weigh(prior)
         self.classifier = Classifier(asked.classifier, 1) if asked.classifier else None
         self.features = Features(asked.features, 1) if asked.features else None
+
+    def weigh(self, prior: Float64) -> None:
+        """Take a prior (313,) for the rebalanced columns."""
+        self.weights = [metrics.class_weights(prior, x) for x in STRENGTHS]
 
     # --- from photo to results ---
 
@@ -282,13 +289,16 @@ class Scorer:
         errors = np.zeros((len(self.rows), 1 + len(STRENGTHS), _T))
         label = None if self.classifier is None else self.classifier.label(self._label(i))
         pictures: list[RGB] = []
+        judged = [np.zeros(len(COLUMNS)) for _ in predictions]
+        for prediction, columns in zip(predictions, judged, strict=True):
+            if not prediction.info.regression:
+                judge_distribution(prediction, lab, Sums(columns))
         for n, (rgb, spent) in enumerate(self.results(i, truth, predictions)):
             row, s = self.rows[n], Sums(sums[n])
-            self._measure(rgb, truth, lab, nearest, s, errors[n])
-            if row.kind == "model":
+            if row.kind == "model":  # all rows of a model share its distribution
+                s.values[:] = judged[row.source]
                 s["ms"], s["timed"] = 1e3 * (seconds[row.source] + spent), 1
-                if not predictions[row.source].info.regression:
-                    judge_distribution(predictions[row.source], lab, s)
+            self._measure(rgb, truth, lab, nearest, s, errors[n])
             if label is not None or self.features is not None:
                 pictures.append(rgb)
         if self.classifier is not None and label is not None:

@@ -28,8 +28,6 @@ class Tally:
         self.raw = np.zeros(cells)
         self.rebalanced = {name: np.zeros(cells) for name in self.weights}
         self.chroma = self.true_chroma = 0.0
-        self.psnr: list[float] = []
-        self.colorfulness: list[float] = []
 
     def add(self, ab: ArrayLike, truth: ArrayLike, nearest: ArrayLike) -> None:
         """One photo: predicted and true ab (h, w, 2), and the nearest bin of the truth (h, w)."""
@@ -40,17 +38,12 @@ class Tally:
         self.true_chroma += float(np.linalg.norm(truth, axis=-1).sum())
 
     def figures(self) -> dict[str, float]:
-        row = {
+        return {
             "auc_raw": metrics.auc(self.raw),
             "auc_rebalanced_0": metrics.auc(self.rebalanced["0"]),
             "auc_rebalanced_0.5": metrics.auc(self.rebalanced["0.5"]),
             "chroma_share": self.chroma / max(self.true_chroma, 1e-9),
         }
-        if self.psnr:
-            row["psnr"] = float(np.mean(self.psnr))
-        if self.colorfulness:
-            row["colorfulness"] = float(np.mean(self.colorfulness))
-        return row
 
 
 def _square(data: bytes, size: int, name: str) -> NDArray[np.uint8]:
