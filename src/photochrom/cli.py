@@ -382,7 +382,7 @@ def _train(options: argparse.Namespace) -> int:
         values["steps"] = 0
     values |= given
     config = TrainConfig.from_dict(values)
-    init = None if options.init is None else Path(options.init)
+    init = None if options.init is None else _start_of(options.init)
     done = train(
         config, options.shards, run, resume=options.resume, init=init, device=options.device
     )
@@ -393,6 +393,14 @@ def _train(options: argparse.Namespace) -> int:
         )
         return 130
     return 0
+
+
+def _start_of(name: str) -> Path:
+    """A run's folder, an .onnx file, or the file of the bundled model with this name."""
+    from photochrom.models import MODELS, WEIGHTS
+
+    files = {model.name: WEIGHTS / model.file for model in MODELS}
+    return files.get(name) or Path(name)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -823,7 +831,10 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("shards", nargs="+", metavar="SHARDS", help="tar, tar.gz, or a folder")
     p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
     p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    p.add_argument("--init", metavar="RUN", help="start from another run's averaged weights")
+    p.add_argument(
+        "--init", metavar="RUN",
+        help="start from what another run learned: its folder, an .onnx file, or a bundled model",
+    )  # fmt: skip
     p.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
     p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     budget = p.add_mutually_exclusive_group()
