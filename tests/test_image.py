@@ -28,14 +28,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import photochrom.image as image_module
+import photochrom.photo as photo_module
 from photochrom.errors import PhotoError
 from photochrom.image import (
     EXTENSIONS,
     MAX_PIXELS,
     Photo,
-    _requantize,
-    _say_synthetic,
     decode_photo,
     open_photo,
     read_photo,
@@ -45,6 +43,8 @@ from photochrom.image import (
     to_uint8,
     write_photo,
 )
+from photochrom.metadata import read_iptc, say_synthetic
+from photochrom.samples import requantize
 
 LOSSLESS = [".png", ".tif"]
 LOSSY = [".jpg", ".webp", ".avif"]
@@ -352,15 +352,15 @@ def test_colors_that_do_not_fit_the_photo_are_refused(rgb: np.ndarray, tmp_path:
 def test_rounding_between_depths_is_to_nearest() -> None:
     every = np.arange(65536, dtype=np.uint16)
     exact = np.floor(every.astype(np.float64) * 255 / 65535 + 0.5)
-    np.testing.assert_array_equal(_requantize(every, np.uint8), exact)
+    np.testing.assert_array_equal(requantize(every, np.uint8), exact)
 
     bytes_ = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(_requantize(_requantize(bytes_, np.float32), np.uint8), bytes_)
-    np.testing.assert_array_equal(_requantize(_requantize(every, np.float32), np.uint16), every)
+    np.testing.assert_array_equal(requantize(requantize(bytes_, np.float32), np.uint8), bytes_)
+    np.testing.assert_array_equal(requantize(requantize(every, np.float32), np.uint16), every)
     overshoot = np.array([-0.1, 1.1], np.float32)
-    np.testing.assert_array_equal(_requantize(overshoot, np.uint8), [0, 255])
-    np.testing.assert_array_equal(_requantize(_requantize(bytes_, np.uint16), np.uint8), bytes_)
-    assert _requantize(bytes_, np.uint16).max() == 65535
+    np.testing.assert_array_equal(requantize(overshoot, np.uint8), [0, 255])
+    np.testing.assert_array_equal(requantize(requantize(bytes_, np.uint16), np.uint8), bytes_)
+    assert requantize(bytes_, np.uint16).max() == 65535
 
 
 # --- PIL images -----------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ def test_a_pil_image_that_breaks_off_while_decoding_is_refused(tmp_path: Path) -
 
 
 def test_a_large_pil_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 99)
+    monkeypatch.setattr(photo_module, "MAX_PIXELS", 99)
     assert open_photo(PIL.Image.new("L", (9, 11))).width == 9
     refusal(open_photo, PIL.Image.new("L", (10, 10)))
 
@@ -1041,10 +1041,10 @@ def test_a_senseless_resolution_counts_as_unknown(
 def test_the_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "photo.png"
     to_pil(smooth(10, 11, 3), "RGB").save(path)
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 110)
+    monkeypatch.setattr(photo_module, "MAX_PIXELS", 110)
     assert read_photo(path).width == 11
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 109)
-    assert "photochrom.image.MAX_PIXELS" in refusal(read_photo, path)
+    monkeypatch.setattr(photo_module, "MAX_PIXELS", 109)
+    assert "photochrom.photo.MAX_PIXELS" in refusal(read_photo, path)
 
 
 def test_unsuitable_samples_are_refused(tmp_path: Path) -> None:
@@ -1320,9 +1320,9 @@ def test_a_huge_packet_is_replaced_in_jpeg_only(tmp_path: Path) -> None:
 def test_padding_between_the_parts_of_a_packet_costs_no_time() -> None:
     # With expressions that try every start of a run of blanks this would take hours.
     packet = xmp_packet(" " * 3_000_000)
-    assert statements(_say_synthetic(packet, ""), "DigitalSourceType") == [NEW_SOURCE_TYPE]
+    assert statements(say_synthetic(packet, ""), "DigitalSourceType") == [NEW_SOURCE_TYPE]
     packet = xmp_packet("").replace(b"<?xpacket end", b" " * 3_000_000 + b"<?xpacket end")
-    assert len(_say_synthetic(packet, "")) < 2000
+    assert len(say_synthetic(packet, "")) < 2000
 
 
 def test_a_file_without_xmp_gets_a_packet(tmp_path: Path) -> None:
@@ -1341,7 +1341,7 @@ def test_what_the_source_said_of_its_own_origin_is_replaced() -> None:
         f'<rdf:Description rdf:about="uuid:7" {namespace}>'
         f"<Iptc4xmpExt:DigitalSourceType>{old}</Iptc4xmpExt:DigitalSourceType></rdf:Description>",
     ):
-        packet = _say_synthetic(xmp_packet(inside), "")
+        packet = say_synthetic(xmp_packet(inside), "")
         assert statements(packet, "DigitalSourceType") == [NEW_SOURCE_TYPE]
         assert b'<rdf:Description rdf:about="uuid:7" xmlns:Iptc4xmpExt' in packet
 
@@ -1365,13 +1365,13 @@ def test_what_the_source_said_of_its_own_origin_is_replaced() -> None:
     ],
 )
 def test_a_packet_that_cannot_be_added_to_stays_as_it_is(packet: bytes) -> None:
-    assert _say_synthetic(packet, "model") == packet
+    assert say_synthetic(packet, "model") == packet
 
 
 @many
 @given(st.text())
 def test_any_model_name_gives_well_formed_xmp(model: str) -> None:
-    packet = _say_synthetic(None, model)
+    packet = say_synthetic(None, model)
     assert statements(packet, "DigitalSourceType") == [NEW_SOURCE_TYPE]
     (system,) = statements(packet, "AISystemUsed")
     assert system.startswith("photochrom")
@@ -1380,8 +1380,8 @@ def test_any_model_name_gives_well_formed_xmp(model: str) -> None:
 @many
 @given(st.binary() | st.text(alphabet="<>/=:'\" rdfDescriptionRDFabout\n").map(str.encode))
 def test_no_source_packet_breaks_the_writing(packet: bytes) -> None:
-    assert isinstance(_say_synthetic(packet, "model"), bytes)
-    wrapped = _say_synthetic(xmp_packet("") + packet, "model")
+    assert isinstance(say_synthetic(packet, "model"), bytes)
+    wrapped = say_synthetic(xmp_packet("") + packet, "model")
     assert isinstance(wrapped, bytes)
 
 
@@ -1416,9 +1416,9 @@ def test_iptc_travels_between_jpeg_and_tiff(tmp_path: Path) -> None:
 @given(st.binary(max_size=80))
 def test_damaged_iptc_is_left_out(block: bytes) -> None:
     for prefix in (b"", b"Photoshop 3.0\0", b"Photoshop 3.0\x008BIM\x04\x04"):
-        assert isinstance(image_module._read_iptc(prefix + block), bytes)
+        assert isinstance(read_iptc(prefix + block), bytes)
     swapped = np.frombuffer(b"\x1c\x02\x78\x00\x03abc", np.uint32).byteswap().tobytes()
-    assert image_module._read_iptc(swapped) == b"\x1c\x02\x78\x00\x03abc"
+    assert read_iptc(swapped) == b"\x1c\x02\x78\x00\x03abc"
 
 
 def test_the_description_of_a_tiff_travels(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["printable", "spreadsheet_cell"]
+__all__ = ["one_line", "printable", "spreadsheet_cell"]
 
 
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -36,3 +36,8 @@ def spreadsheet_cell(text: str) -> str:
     Source: OWASP, "CSV injection".
     """
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def one_line(error: Exception) -> str:
+    """What an exception says, on one line; its kind if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

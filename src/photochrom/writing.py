@@ -1,0 +1,296 @@
+"""Photo files written: complete or absent, never half-written, and no original replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from photochrom.errors import PhotoError
+from photochrom.metadata import JPEG_XMP_LIMIT, photoshop_block, read_iptc, say_synthetic
+from photochrom.photo import Photo, check_colors
+from photochrom.reading import file_name, reason
+from photochrom.samples import requantize, to_vips
+
+__all__ = ["EXTENSIONS", "publish", "write_photo"]
+
+# Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
+_UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
+
+
+@dataclass(frozen=True)
+class _Saver:
+    operation: str
+    dtypes: tuple[Any, ...]  # what the format can hold; the last stands in for what it cannot
+    alpha: bool
+    max_side: int  # pixels
+    options: Mapping[str, Any]
+
+
+# Quality 95 without chroma subsampling: the work of this program is the color alone, and to halve
+# its resolution or block its smooth gradients would throw part of that away. WebP has no other
+# than subsampled chroma; smart_subsample keeps it sharp along edges, and exact the color below
+# transparent parts. PNG filters chosen line by line ("all") save a tenth of a grainy and a third of
+# a smooth photo.
+_JPEG = _Saver("jpegsave_target", (np.uint8,), False, 65500, {"Q": 95, "subsample_mode": "off"})
+_PNG = _Saver("pngsave_target", (np.uint8, np.uint16), True, 2**31 - 1, {"filter": "all"})
+_TIFF = _Saver(
+    "tiffsave_target",
+    (np.uint8, np.uint16, np.float32),
+    True,
+    2**31 - 1,
+    {"compression": "deflate"},
+)
+_WEBP = _Saver(
+    "webpsave_target", (np.uint8,), True, 16383, {"Q": 95, "smart_subsample": True, "exact": True}
+)
+_AVIF = _Saver(
+    "heifsave_target",
+    (np.uint8,),
+    True,
+    16384,
+    {"compression": "av1", "Q": 90, "bitdepth": 8, "subsample_mode": "off", "effort": 2},
+)
+_SAVERS = {
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".png": _PNG,
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".webp": _WEBP,
+    ".avif": _AVIF,
+}
+EXTENSIONS = tuple(_SAVERS)  # of the files that are read and written, lower case, with the dot
+
+
+def write_photo(
+    path: str | os.PathLike[str],
+    rgb: NDArray[Any],
+    photo: Photo,
+    *,
+    force: bool = False,
+    model: str = "",
+    draft: str | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Write colored pixels to a file that is complete or absent, never half-written.
+
+    The extension decides the format. PNG keeps 8 and 16 bits, TIFF also float; JPEG, WebP and AVIF
+    hold 8 bits, rounded to nearest, and PNG holds float as 16 bits. Alpha is kept, except in JPEG,
+    which has none: there the colors below transparent parts become visible. JPEG is written with
+    quality 95 and full chroma resolution.
+
+    From a source file the EXIF block (orientation reset, embedded gray thumbnail removed), XMP,
+    IPTC and resolution are taken over where the format has a place for them. The XMP says, in the
+    terms of the IPTC, that the colors are synthetic; only a packet of the source that is malformed
+    or unusual is left as it is. An sRGB profile is embedded if the source had a profile.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp or .avif.
+    rgb : ndarray, (H, W, 3), dtype of ``photo.pixels``
+        sRGB-encoded; floats in 0..1.
+    photo : Photo
+        The photo that ``rgb`` was made from.
+    force : bool
+        Replace an existing file; never the one that ``photo`` was read from.
+    model : str
+        The name of the model, for the XMP.
+    draft : str
+        The name that the file has until it is complete; in the same folder, and free. By default a
+        random one, .photochrom-....
+    ready : callable
+        Called with the name of the draft when that is complete and on the disk, just before it
+        takes its place. If it raises, the draft is removed and nothing else has happened.
+
+    Raises
+    ------
+    PhotoError
+        The extension is unknown, the file exists, it is the photo's own source, or it cannot be
+        written. Nothing is left behind then, and an existing file is as it was.
+    """
+    check_colors(rgb, photo)
+    name = file_name(path)
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix not in _SAVERS:
+        raise PhotoError(
+            f"{name}: the extension {suffix or '(none)'} is not known; use one of "
+            + " ".join(EXTENSIONS)
+        )
+    saver = _SAVERS[suffix]
+    if max(photo.width, photo.height) > saver.max_side:
+        raise PhotoError(
+            f"{name}: {photo.width} x {photo.height} pixels are more than the {saver.max_side} a "
+            "side that this format can hold; write .png or .tif"
+        )
+    _check_target(name, photo, force)
+    folder = os.path.dirname(name)
+    # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
+    temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+    try:
+        _save(temporary, rgb, photo, saver, model)
+        if ready is not None:
+            ready(temporary)
+        publish(temporary, name, force)
+    except FileExistsError:
+        raise PhotoError(_exists(name)) from None
+    except FileNotFoundError:
+        raise PhotoError(f"{name}: its folder does not exist; create it first") from None
+    except OSError as error:
+        raise PhotoError(
+            f"{name}: cannot be written: {error.strerror}; "
+            "choose a folder that you may write to and that has space left"
+        ) from error
+    except pyvips.Error as error:
+        raise PhotoError(
+            f"{name}: cannot be written: {reason(error)}; check the space left, or use .png"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _exists(name: str) -> str:
+    return f"{name}: exists; use --force (force=True) to replace it"
+
+
+def _check_target(name: str, photo: Photo, force: bool) -> None:
+    if not os.path.lexists(name):
+        return
+    if os.path.isdir(name):
+        raise PhotoError(f"{name}: is a folder; give the name of a file")
+    if _is_source(name, photo):
+        raise PhotoError(
+            f"{name}: is the photo itself, and an original is never overwritten; "
+            "choose another name or folder"
+        )
+    if not force:
+        raise PhotoError(_exists(name))
+
+
+def _is_source(name: str, photo: Photo) -> bool:
+    """Whether a path leads to the photo's own file, by whatever name or link."""
+    if photo.source is None:
+        return False
+    path, device, inode = photo.source
+    try:
+        status = os.stat(name)
+    except OSError:  # a link to nowhere
+        return False
+    if (status.st_dev, status.st_ino) == (device, inode):
+        return True
+    # An editor may have saved the original anew since it was read: same path, another inode.
+    try:
+        return os.path.samefile(name, path)
+    except OSError:
+        return False
+
+
+def _save(temporary: str, rgb: NDArray[Any], photo: Photo, saver: _Saver, model: str) -> None:
+    image, options = _dressed(rgb, photo, saver, model)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        target = pyvips.Target.new_to_descriptor(descriptor)
+        getattr(image, saver.operation)(target, **options)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: str, name: str, force: bool) -> None:
+    """Give the finished file its name in one step; without force, only if the name is free.
+
+    Parameters
+    ----------
+    temporary : str
+        The finished file, in the same folder; with ``force`` it is gone afterwards.
+    name : str
+    force : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    FileExistsError
+        The name is taken.
+    OSError
+        For any other reason.
+    """
+    if force:
+        os.replace(temporary, name)
+        return
+    try:
+        os.link(temporary, name)  # fails if the name is taken, which a rename would not
+        return
+    except FileExistsError:
+        raise
+    except OSError:
+        pass  # FAT and some network drives have no links
+    # Take the name with an empty file of our own, then put the whole one in its place.
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        os.replace(temporary, name)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _dressed(
+    rgb: NDArray[Any], photo: Photo, saver: _Saver, model: str
+) -> tuple[Any, dict[str, Any]]:
+    """The image to save, with its metadata, and the options to save it with."""
+    dtype = photo.pixels.dtype
+    if dtype not in saver.dtypes:
+        dtype = np.dtype(saver.dtypes[-1])
+    image = to_vips(requantize(rgb, dtype))
+    if photo.alpha is not None and saver.alpha:
+        image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
+
+    options = dict(saver.options)
+    if saver is _TIFF:
+        # Readers without the floating-point predictor are common; four bytes a sample barely fit
+        # the 4 GB of a classic TIFF at 300 megapixels.
+        if dtype != np.float32:
+            options["predictor"] = "horizontal"
+        options["bigtiff"] = rgb.size // 3 * image.bands * dtype.itemsize > 3 << 30
+    if photo.profiled:
+        options["profile"] = "srgb"
+
+    blob, text = pyvips.GValue.blob_type, pyvips.GValue.refstr_type
+    kept = photo.metadata if photo.kind == "file" else {}
+    image = image.copy()  # operations may share their result; a copy's metadata is ours to change
+    if "exif-data" in kept:
+        image.set_type(blob, "exif-data", kept["exif-data"])
+        # libvips has now unpacked the block. Its thumbnail shows the photo still gray.
+        for key in image.get_fields():
+            if key == "jpeg-thumbnail-data" or key.startswith("exif-ifd1-"):
+                image.remove(key)
+    # After that, for libvips has also taken the resolution from EXIF, as it was before turning.
+    across, down = photo.resolution or (_UNKNOWN_RESOLUTION, _UNKNOWN_RESOLUTION)
+    interpretation = "rgb16" if dtype == np.uint16 else "srgb"
+    image = image.copy(interpretation=interpretation, xres=across, yres=down)
+    image.set_type(text, "exif-ifd2-ColorSpace", "1")  # sRGB; libvips would say uncalibrated
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    for key in ("image-description", "resolution-unit"):
+        if key in kept:
+            image.set_type(text, key, kept[key])
+    xmp = say_synthetic(kept.get("xmp-data"), model)
+    if saver is _JPEG and len(xmp) > JPEG_XMP_LIMIT:  # libvips would write none at all
+        xmp = say_synthetic(None, model)
+    image.set_type(blob, "xmp-data", xmp)
+    iptc = read_iptc(kept.get("iptc-data", b""))
+    if iptc and saver is _JPEG:
+        image.set_type(blob, "iptc-data", photoshop_block(iptc))
+    elif iptc and saver is _TIFF:
+        # libvips counts this tag in 32-bit words, newer libtiff in bytes: of what it is given, only
+        # a quarter is sure to be written. The zeros after the records mean nothing.
+        image.set_type(blob, "iptc-data", iptc + bytes(3 * len(iptc)))
+    return image, options
