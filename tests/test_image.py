@@ -973,6 +973,24 @@ def test_truncated_files_are_refused(tmp_path: Path, save: str, part: float) -> 
     assert "cannot be read" in refusal(read_photo, path)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("damage", ["cut", "overwritten"])
+def test_one_damaged_tile_is_enough(tmp_path: Path, compression: str | None, damage: str) -> None:
+    path = tmp_path / "tiles.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (150, 200), np.uint8)
+    tifffile.imwrite(path, noise, tile=(32, 48), compression=compression)
+    assert np.array_equal(read_photo(path).pixels[..., 0], noise)
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        del data[-40:]
+    elif compression is None:
+        return  # any samples are as good as others
+    else:
+        data[len(data) // 2 : len(data) // 2 + 300] = b"\xff" * 300
+    path.write_bytes(data)
+    assert "tile" in refusal(read_photo, path) or "Decoding" in refusal(read_photo, path)
+
+
 @pytest.mark.parametrize(
     "magic",
     [

@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import bins, color
+from photochrom import bins, color, stream
 from photochrom.errors import ConfigError, HintError
 from photochrom.image import Photo, open_photo, write_photo
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
-from photochrom.upsample import Upsampler, area_shrink, box_mean
+from photochrom.upsample import Upsampler, area_shrink, box_mean, guide_size
 
 __all__ = ["Colorizer", "Hint", "Prediction"]
 
@@ -103,11 +103,36 @@ class Colorizer:
             A hint lies outside the photo or is no color, or the model takes none.
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
+        shape = opened.height, opened.width
+        if opened.streamed:
+            check_hints(hints, shape, self.info)  # before the long way through the file
+            frame = self.frame(shape)
+            small = frame.height // STRIDE, frame.width // STRIDE
+            sizes = [(frame.height, frame.width), guide_size(shape, small)]
+            L, guide = stream.reduced_L(opened, sizes, self.threads)
+            logits, upsampler = self.run(L, shape, hints), Upsampler(guide, small, shape)
+            return Prediction(opened, guide, logits, self.info, self.threads, upsampler)
         L = lightness(opened, self.threads)
-        frame = Frame.of(L.shape[0], L.shape[1], self.working_size, self.info.multiple)
-        x = network_input(L, frame, self.info, check_hints(hints, opened, self.info))
-        logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        logits = self.run(L, shape, hints)
         return Prediction(opened, L, logits, self.info, self.threads)
+
+    def frame(self, shape: tuple[int, int]) -> Frame:
+        """What the network sees of a photo of (height, width)."""
+        return Frame.of(*shape, self.working_size, self.info.multiple)
+
+    def run(self, L: Float32, shape: tuple[int, int], hints: Sequence[Hint] = ()) -> Float32:
+        """The network alone: logits float32 (Q, h, w).
+
+        Parameters
+        ----------
+        L : float32, 0..100, of the photo or, with the same result, reduced by `area_shrink` to the
+            height and width of its `frame`
+        shape : (height, width) of the photo, in whose pixels the hints are
+        hints : see `predict`, also for the errors
+        """
+        frame = self.frame(shape)
+        x = network_input(L, frame, self.info, check_hints(hints, shape, self.info))
+        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -169,9 +194,13 @@ def network_input(
 
 
 def check_hints(
-    hints: Sequence[Hint], photo: Photo, info: ModelInfo
+    hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo
 ) -> list[tuple[float, float, Float32]]:
-    """Hints as (x share, y share, ab); see `Colorizer.predict` for the errors."""
+    """Hints as (x share, y share, ab), of a photo of (height, width).
+
+    See `Colorizer.predict` for the errors.
+    """
+    height, width = shape
     if len(hints) and info.channels != 4:
         raise HintError(f"the model {info.name} takes no hints; use a photochrom model")
     checked = []
@@ -182,14 +211,14 @@ def check_hints(
             values = np.array([float(v) for v in rgb], dtype=np.float32)
         except (TypeError, ValueError):
             raise HintError(f"hint {n}: {hint!r} is not (x, y, (r, g, b))") from None
-        if not (0 <= x < photo.width and 0 <= y < photo.height):
+        if not (0 <= x < width and 0 <= y < height):
             raise HintError(
-                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {photo.width} x {photo.height}"
+                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {width} x {height}"
             )
         if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
             raise HintError(f"hint {n}: {tuple(rgb)!r} is no color; give r, g, b in 0..255")
         ab = color.rgb_to_lab(values / np.float32(255))[1:]
-        checked.append(((x + 0.5) / photo.width, (y + 0.5) / photo.height, ab))
+        checked.append(((x + 0.5) / width, (y + 0.5) / height, ab))
     return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]
 
 
@@ -212,10 +241,11 @@ class Prediction:
     Attributes
     ----------
     photo : the photo that was read
-    L : float32 (H, W), 0..100
+    L : float32 (H, W), 0..100; of a photo that is `streamed`, reduced by area
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
     threads : cores to render on; 0 for all
+    upsampler : made for this L and size of logits, where there is one already
     """
 
     photo: Photo
@@ -223,6 +253,7 @@ class Prediction:
     logits: Float32
     info: ModelInfo
     threads: int = 0
+    upsampler: Upsampler | None = field(default=None, repr=False)
 
     def ab(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Float32:
         """Color at the network's resolution: float32 (h, w, 2).
@@ -278,7 +309,8 @@ class Prediction:
         PhotoError
             The file exists (and not `force`), or cannot be written.
         """
-        rgb = self._rgb(temperature, saturation)
+        settings = temperature, saturation
+        rgb = self._strips_of(*settings) if self.photo.streamed else self._rgb(*settings)
         model = self.info.name
         write_photo(path, rgb, self.photo, force=force, model=model, draft=draft, ready=ready)
 
@@ -355,13 +387,14 @@ class Prediction:
             The spot lies outside the photo.
         """
         self._needs_distribution("palette")
-        height, width = self.L.shape
+        height, width = self.photo.height, self.photo.width
         if not (0 <= x < width and 0 <= y < height):
             raise HintError(f"({x:g}, {y:g}) lies outside the photo of {width} x {height}")
         h, w = self.logits.shape[1:]
         row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
         p = bins.softmax(self._honest[:, min(row, h - 1), min(column, w - 1)])
-        L = self.L[int(y), int(x)]
+        rows, columns = self.L.shape
+        L = self.L[int(y) * rows // height, int(x) * columns // width]
         colors: list[tuple[tuple[int, int, int], float]] = []
         for center, share in _modes(p, self.info.bins, n):
             r, g, b = (int(v) for v in color.fit_gamut(L, center, np.uint8))
@@ -399,21 +432,44 @@ class Prediction:
     @cached_property
     def _upsampler(self) -> Upsampler:
         h, w = self.logits.shape[1:]
-        return Upsampler(self.L, (h, w))
+        return self.upsampler or Upsampler(self.L, (h, w))
 
     def _rgb(self, temperature: float, saturation: float) -> NDArray[Any]:
         """(H, W, 3) in the photo's own dtype."""
+        out = np.empty((self.photo.height, self.photo.width, 3), dtype=self.photo.samples)
+        if self.photo.streamed:
+            top = 0
+            for colors, _ in self._strips_of(temperature, saturation):
+                out[top : top + len(colors)] = colors
+                top += len(colors)
+            return out
         upsampler = self._upsampler
         fitted = upsampler.fit(self.ab(temperature, saturation))
-        dtype = self.photo.pixels.dtype
-        out = np.empty((*self.L.shape, 3), dtype=dtype)
 
-        def rejoin(rows: slice) -> None:
-            ab = np.stack(upsampler.rows(fitted, self.L[rows], rows.start), axis=-1)
-            out[rows] = color.fit_gamut(self.L[rows], ab, dtype)
+        def paint(rows: slice) -> None:
+            out[rows] = rejoin(upsampler, fitted, self.L[rows], rows.start, out.dtype)
 
-        _strips(self.L.shape, self.threads, rejoin)
+        _strips(self.L.shape, self.threads, paint)
         return out
+
+    def _strips_of(self, temperature: float, saturation: float) -> stream.Strips:
+        """The same as strips, with their alpha, of a photo that is `streamed`."""
+        upsampler = self._upsampler
+        fitted = upsampler.fit(self.ab(temperature, saturation))
+        dtype = self.photo.samples
+
+        def paint(pixels: NDArray[Any], first: int) -> NDArray[Any]:
+            return rejoin(upsampler, fitted, stream.rows_L(pixels), first, dtype)
+
+        return stream.colored_strips(self.photo, paint, self.threads)
+
+
+def rejoin(
+    upsampler: Upsampler, fitted: Float32, L: Float32, first: int, dtype: Any
+) -> NDArray[Any]:
+    """Some rows of a photo in color: encoded sRGB (n, W, 3); see `Upsampler.rows`."""
+    ab = np.stack(upsampler.rows(fitted, L, first), axis=-1)
+    return color.fit_gamut(L, ab, dtype)
 
 
 def _strips(shape: tuple[int, ...], threads: int, work: Any, pixels: int = 1 << 16) -> None:

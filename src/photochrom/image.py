@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.photo import MAX_PIXELS, MAX_SIDE, Photo, check_size
+from photochrom.photo import MAX_PIXELS, MAX_SIDE, Held, Photo, check_size
 from photochrom.profiles import to_srgb
 from photochrom.reading import decode_photo, read_photo, read_stream
 from photochrom.samples import (
@@ -140,7 +140,7 @@ def _from_array(array: NDArray[Any]) -> Photo:
         raise PhotoError(f"{name}: dtype {dtype} is not supported; {remedy}")
     samples = array.reshape(*array.shape[:2], -1)
     pixels, alpha = split_alpha(samples, color_space(samples))
-    return Photo(pixels, alpha, name, "array", dtype=restored)
+    return Photo(Held(pixels, alpha), name, "array", dtype=restored)
 
 
 # --- PIL images ---------------------------------------------------------------------------------
@@ -180,8 +180,7 @@ def _from_pil(image: PIL.Image.Image) -> Photo:
     info: Mapping[Any, Any] = image.info
     metadata = {key: info[key] for key in ("dpi", "exif", "xmp") if key in info}
     return Photo(
-        to_srgb(color, space, profile),
-        alpha,
+        Held(to_srgb(color, space, profile), alpha),
         name,
         "pil",
         profiled=bool(profile),

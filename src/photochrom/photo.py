@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from photochrom.errors import PhotoError
 from photochrom.profiles import srgb_profile
 from photochrom.samples import requantize, with_alpha
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "Photo", "check_colors", "check_size"]
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "Held", "Photo", "Pixels", "check_colors", "check_size"]
 
 MAX_PIXELS = 500_000_000  # 22,000 x 22,000; larger is far more often an attack than a photograph
 MAX_SIDE = (
@@ -21,12 +21,72 @@ MAX_SIDE = (
 )
 
 
+class Pixels(Protocol):
+    """Where the pixels of a photo are: in memory (`Held`), or in its file (`reading.Streamed`)."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, 1 or 3)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples: uint8, uint16 or float32."""
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is an alpha channel."""
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """All of them, as `Photo.pixels`."""
+
+    @property
+    def alpha(self) -> NDArray[Any] | None:
+        """All of it, as `Photo.alpha`."""
+
+    def strips(self, rows: int) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """Pixels (n, W, C) and alpha (n, W), up to that many rows at a time, top to bottom."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Pixels in memory."""
+
+    pixels: NDArray[Any]
+    alpha: NDArray[Any] | None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, 1 or 3)."""
+        height, width, channels = self.pixels.shape
+        return height, width, channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the samples."""
+        dtype: np.dtype[Any] = self.pixels.dtype
+        return dtype
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is an alpha channel."""
+        return self.alpha is not None
+
+    def strips(self, rows: int) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """Views, up to that many rows at a time."""
+        for top in range(0, len(self.pixels), rows):
+            part = slice(top, top + rows)
+            yield self.pixels[part], None if self.alpha is None else self.alpha[part]
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A photograph as the colorizer sees it, with what is needed to give it back as it came."""
+    """A photograph as the colorizer sees it, with what is needed to give it back as it came.
 
-    pixels: NDArray[Any]  # (H, W, 1) gray or (H, W, 3) sRGB-encoded; uint8, uint16, or float32 0..1
-    alpha: NDArray[Any] | None  # (H, W), same dtype; straight, not premultiplied
+    The pixels of a large file stay there: see `streamed`.
+    """
+
+    content: Pixels
     name: str  # for messages: the path, "array" or "PIL image"
     kind: Literal["file", "array", "pil"]
     dtype: np.dtype[Any] | None = None  # what restore gives back; None: that of the pixels
@@ -39,12 +99,35 @@ class Photo:
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return int(self.pixels.shape[0])
+        return self.content.shape[0]
 
     @property
     def width(self) -> int:
         """Width in pixels."""
-        return int(self.pixels.shape[1])
+        return self.content.shape[1]
+
+    @property
+    def samples(self) -> np.dtype[Any]:
+        """Type of the samples of `pixels`, also where these are not in memory."""
+        return self.content.dtype
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the pixels are read from the file each time, a strip after the other."""
+        return not isinstance(self.content, Held)
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """(H, W, 1) gray or (H, W, 3) sRGB-encoded; uint8, uint16, or float32 in 0..1.
+
+        If the photo is `streamed`, all of it is read into memory at the first use and stays there.
+        """
+        return self.content.pixels
+
+    @property
+    def alpha(self) -> NDArray[Any] | None:
+        """(H, W), same dtype; straight, not premultiplied. Reads the file as `pixels` does."""
+        return self.content.alpha
 
     def restore(self, rgb: NDArray[Any]) -> Any:
         """Give colored pixels back as the type that came in.
@@ -98,8 +181,8 @@ def check_size(name: str, width: int, height: int) -> None:
 def check_colors(rgb: NDArray[Any], photo: Photo) -> None:
     """Raise PhotoError unless ``rgb`` has the shape and dtype that belong to a photo."""
     expected = (photo.height, photo.width, 3)
-    if rgb.shape != expected or rgb.dtype != photo.pixels.dtype:
+    if rgb.shape != expected or rgb.dtype != photo.samples:
         raise PhotoError(
             f"{photo.name}: colors of shape {rgb.shape} and dtype {rgb.dtype} do not fit it; "
-            f"give {expected} and {photo.pixels.dtype}"
+            f"give {expected} and {photo.samples}"
         )

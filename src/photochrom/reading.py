@@ -7,19 +7,37 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import pyvips
+from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.photo import Photo, check_size
+from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
-from photochrom.samples import DTYPES, check_unit_range, color_space, split_alpha, to_numpy
+from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
+from photochrom.strips import strip_rows
 
-__all__ = ["decode_photo", "file_name", "read_photo", "read_stream", "reason"]
+T = TypeVar("T")
+
+__all__ = [
+    "STREAM_PIXELS",
+    "Streamed",
+    "decode_photo",
+    "file_name",
+    "read_photo",
+    "read_stream",
+    "reason",
+]
+
+STREAM_PIXELS = 16_000_000
+"""Files with more than these are not held in memory: the network, and then each rendering, reads
+them anew, a strip after the other."""
 
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP or AVIF"
@@ -27,6 +45,7 @@ _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP or AVIF"
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+_COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
     "jpegload_source": ".jpg",
     "pngload_source": ".png",
@@ -39,7 +58,7 @@ _HEVC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 _KEPT_FIELDS = ("exif-data", "xmp-data", "iptc-data", "image-description", "resolution-unit")
 
 
-def read_photo(path: str | os.PathLike[str]) -> Photo:
+def read_photo(path: str | os.PathLike[str], page: int = 0) -> Photo:
     """Read a JPEG, PNG, TIFF, WebP or AVIF file.
 
     8-bit, 16-bit and float files keep their depth (AVIF of 10 or 12 bits is scaled to 16); 1-bit
@@ -64,7 +83,7 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
         kind that is not supported.
     """
     name = file_name(path)
-    return _named(name, lambda: _read_file(name))
+    return _named(name, lambda: _read_file(name, page))
 
 
 def read_stream(stream: BinaryIO, name: str = "stdin") -> Photo:
@@ -89,12 +108,12 @@ def read_stream(stream: BinaryIO, name: str = "stdin") -> Photo:
     return _named(name, lambda: _read_copy(stream, name))
 
 
-def _read_file(name: str) -> Photo:
+def _read_file(name: str, page: int) -> Photo:
     # Non-blocking, so that a named pipe is refused below instead of waited for.
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(name, flags)
     try:
-        return _read_descriptor(descriptor, name)
+        return _read_descriptor(descriptor, name, os.path.abspath(name), page)
     finally:
         os.close(descriptor)
 
@@ -108,15 +127,16 @@ def _read_copy(stream: BinaryIO, name: str) -> Photo:
         shutil.copyfileobj(stream, copy)
         copy.flush()
         os.lseek(copy.fileno(), 0, os.SEEK_SET)
-        photo = _read_descriptor(copy.fileno(), name)
-        status = os.fstat(stream.fileno())
-        # "< photo.jpg": the file itself, which is never overwritten.
-        is_file = stat.S_ISREG(status.st_mode)
-        return replace(photo, source=("", status.st_dev, status.st_ino) if is_file else None)
+        kept = _Kept(os.dup(copy.fileno()))
+    photo = _read_descriptor(kept.descriptor, name, "", 0, kept)
+    status = os.fstat(stream.fileno())
+    # "< photo.jpg": the file itself, which is never overwritten.
+    is_file = stat.S_ISREG(status.st_mode)
+    return replace(photo, source=("", status.st_dev, status.st_ino) if is_file else None)
 
 
-def _named(name: str, read: Callable[[], Photo]) -> Photo:
-    """The photo; what is raised on the way becomes a PhotoError with the name of the file."""
+def _named(name: str, read: Callable[[], T]) -> T:
+    """What was read; what is raised on the way becomes a PhotoError with the name of the file."""
     try:
         return read()
     except FileNotFoundError:
@@ -162,26 +182,96 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
     if not data:
         raise PhotoError(f"{name}: is empty; restore it from a copy")
     loader = _find_loader(data[:64], name)
-    source = pyvips.Source.new_from_memory(data)
-    return _named(name, lambda: _decode(source, loader, name, None))
+    return _named(name, lambda: _decode(_Bytes(data), loader, name, None, 0))
 
 
-def _read_descriptor(descriptor: int, name: str) -> Photo:
+# --- where a file is read from, the first time and again ------------------------------------------
+
+
+class _Origin(Protocol):
+    """What the bytes of a file come from."""
+
+    def source(self) -> Any:
+        """A new libvips source, at the start."""
+
+    def check(self) -> None:
+        """Raise PhotoError if the bytes are no longer those that they were."""
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    data: bytes
+
+    def source(self) -> Any:
+        return pyvips.Source.new_from_memory(self.data)
+
+    def check(self) -> None:
+        pass
+
+
+class _Kept:
+    """The descriptor of a temporary file: closed, and so the file gone, with the last reference."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    name: str  # for messages
+    state: tuple[int, ...]  # as when it was first opened
+    copy: _Kept | None = None  # instead of the path; not to be read by two at once
+
+    def source(self) -> Any:
+        if self.copy is not None:
+            descriptor = os.dup(self.copy.descriptor)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        else:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            self._compare(os.fstat(descriptor))
+            # By descriptor, for libvips would read options out of a name such as "scan[1].jpg".
+            return pyvips.Source.new_from_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def check(self) -> None:
+        self._compare(os.stat(self.path) if self.copy is None else os.fstat(self.copy.descriptor))
+
+    def _compare(self, status: os.stat_result) -> None:
+        if _state(status) != self.state:
+            raise PhotoError(f"{self.name}: was changed since it was read; read it again")
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read_descriptor(
+    descriptor: int, name: str, path: str, page: int, copy: _Kept | None = None
+) -> Photo:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise PhotoError(f"{name}: not a file; give the path of a photo")
     if status.st_size == 0:
         raise PhotoError(f"{name}: the file is empty; restore it from a copy")
     loader = _find_loader(os.read(descriptor, 64), name)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    # By descriptor, for libvips would read options out of a name such as "scan[1].jpg".
-    source = pyvips.Source.new_from_descriptor(descriptor)
-    place = (os.path.abspath(name), status.st_dev, status.st_ino)
-    return _decode(source, loader, name, place)
+    origin = _File(path, name, _state(status), copy)
+    return _decode(origin, loader, name, (path, status.st_dev, status.st_ino), page)
 
 
-def _decode(source: Any, loader: str, name: str, place: tuple[str, int, int] | None) -> Photo:
-    image = getattr(pyvips.Image, loader)(source, access="sequential", fail_on="error")
+# --- decoding -------------------------------------------------------------------------------------
+
+
+def _decode(
+    origin: _Origin, loader: str, name: str, place: tuple[str, int, int] | None, page: int
+) -> Photo:
+    load = partial(_open, origin, loader, page)
+    image = load()
     check_size(name, image.width, image.height)
     if image.format not in DTYPES:
         raise PhotoError(
@@ -200,23 +290,49 @@ def _decode(source: Any, loader: str, name: str, place: tuple[str, int, int] | N
     profile = image.get("icc-profile-data") if "icc-profile-data" in fields else None
     resolution = _resolution(image, fields)
     orientation = image.get("orientation") if "orientation" in fields else 1
-    if orientation != 1:
-        # Turning needs the pixels in another order than they are decoded in.
-        image = image.copy_memory().autorot()
-        if orientation in (5, 6, 7, 8) and resolution is not None:
-            resolution = resolution[::-1]
+    if orientation in (5, 6, 7, 8) and resolution is not None:
+        resolution = resolution[::-1]
 
-    samples = to_numpy(image)
-    if samples.dtype == np.float32:
-        check_unit_range(samples, name)
-    elif loader == "heifload_source" and samples.dtype == np.uint16:
-        # libvips shifts 10 or 12 bits up and leaves the low ones zero: white would not be white.
-        samples = samples | samples >> image.get("bits-per-sample")
-    space = "CMYK" if cmyk else color_space(samples)
-    color, alpha = split_alpha(samples, space)
+    space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
+    # libvips shifts 10 or 12 bits up and leaves the low ones zero: white would not be white.
+    narrow = loader == "heifload_source" and image.format == "ushort"
+    convert = partial(
+        _converted,
+        name=name,
+        space=space,
+        profile=profile,
+        bits=image.get("bits-per-sample") if narrow else 0,
+    )
+    tiled = "tile-width" in fields
+    if tiled:
+        pyvips.vips_lib.vips_error_clear()
+    content: Pixels
+    if image.width * image.height > STREAM_PIXELS:
+        height, width = image.height, image.width
+        content = Streamed(
+            origin=origin,
+            # Turning needs the pixels in another order than they are decoded in: libvips then puts
+            # them into a temporary file, or into memory if they are less than 100 MB.
+            load=load if orientation == 1 else lambda: load(access="random").autorot(),
+            convert=convert,
+            name=name,
+            shape=(
+                *((width, height) if orientation in (5, 6, 7, 8) else (height, width)),
+                1 if space == "GRAY" else 3,
+            ),
+            dtype=np.dtype(DTYPES[image.format]),
+            has_alpha=image.bands > _COLORS[space],
+            tiled=tiled,
+        )
+    else:
+        if orientation != 1:
+            image = image.copy_memory().autorot()
+        pixels = to_numpy(image)
+        if tiled:
+            _check_tiles()
+        content = Held(*convert(pixels))
     return Photo(
-        to_srgb(color, space, profile),
-        alpha,
+        content,
         name,
         "file",
         profiled=profile is not None,
@@ -225,6 +341,104 @@ def _decode(source: Any, loader: str, name: str, place: tuple[str, int, int] | N
         source=place,
         extension=_LOADERS[loader],
     )
+
+
+def _open(origin: _Origin, loader: str, page: int, access: str = "sequential") -> Any:
+    """The libvips image of a page; nothing but its header is read yet."""
+    options = {"page": page} if page else {}
+    load = getattr(pyvips.Image, loader)
+    return load(origin.source(), access=access, fail_on="error", **options)
+
+
+def _converted(
+    samples: NDArray[Any], *, name: str, space: str, profile: bytes | None, bits: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Color (n, W, 1 or 3) in sRGB and alpha (n, W) of samples as they were decoded."""
+    if samples.dtype == np.float32:
+        check_unit_range(samples, name)
+    elif bits:
+        samples = samples | samples >> bits
+    color, alpha = split_alpha(samples, space)
+    return to_srgb(color, space, profile), alpha
+
+
+def _check_tiles() -> None:
+    """Raise pyvips.Error if a tile of a TIFF file was damaged.
+
+    The cache of tiles in libvips leaves such a tile black and goes on, whatever ``fail_on`` says;
+    only its log of errors tells.
+    """
+    log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    if b"tiff2vips: " in log:
+        raise pyvips.Error("damaged tile")  # takes the log along, and clears it
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """Pixels that stay in a file, and are decoded each time that they are asked for."""
+
+    origin: _Origin
+    load: Callable[[], Any]  # the libvips image, upright
+    convert: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any] | None]]
+    name: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    has_alpha: bool
+    tiled: bool
+
+    def strips(self, rows: int) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+        """Decode from top to bottom, a strip ahead of what is asked for.
+
+        Raises
+        ------
+        PhotoError
+            The file is damaged, or was changed since it was read first.
+        """
+        height, width = self.shape[:2]
+        with ThreadPoolExecutor(1) as decoder:
+            region: Any = None
+
+            def fetch(top: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+                nonlocal region
+                if region is None:  # made and used in one thread, as libvips wants it
+                    region = pyvips.Region.new(self.load())
+                n = min(rows, height - top)
+                data = region.fetch(0, top, width, n)
+                if self.tiled:
+                    _check_tiles()
+                if top + n == height:
+                    self.origin.check()
+                return self.convert(np.frombuffer(data, self.dtype).reshape(n, width, -1))
+
+            ahead = decoder.submit(fetch, 0)
+            for top in range(rows, height + rows, rows):
+                strip = _named(self.name, ahead.result)
+                if top < height:
+                    ahead = decoder.submit(fetch, top)
+                yield strip
+
+    @cached_property
+    def _all(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        pixels = np.empty(self.shape, self.dtype)
+        alpha = np.empty(self.shape[:2], self.dtype) if self.has_alpha else None
+        top = 0
+        for color, part in self.strips(strip_rows(self.shape[1])):
+            rows = slice(top, top + len(color))
+            pixels[rows] = color
+            if alpha is not None:
+                alpha[rows] = part
+            top = rows.stop
+        return pixels, alpha
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """All of them, kept from now on."""
+        return self._all[0]
+
+    @property
+    def alpha(self) -> NDArray[Any] | None:
+        """All of it, kept from now on."""
+        return self._all[1]
 
 
 def _find_loader(head: bytes, name: str) -> str:

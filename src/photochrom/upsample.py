@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Upsampler", "area_shrink", "box_mean"]
+__all__ = ["AreaShrink", "Upsampler", "area_shrink", "box_mean", "guide_size"]
 
 Float32 = NDArray[np.float32]
 
@@ -71,13 +71,18 @@ def _mean_rows(image: Float32, target: int) -> Float32:
     pixel, share = _cuts(len(image), target)
     out = np.empty((target, image.shape[1]), dtype=np.float32)
     for i, (start, stop) in enumerate(pairwise(pixel)):
-        image[start:stop].sum(axis=0, out=out[i])
-        if share[i] > 0:
-            out[i] -= share[i] * image[start]
-        if share[i + 1] > 0:
-            out[i] += share[i + 1] * image[stop]
+        _mean_row(image[start : stop + 1], int(stop - start), share[i], share[i + 1], out[i])
     out *= np.float32(target / len(image))
     return out
+
+
+def _mean_row(rows: Float32, whole: int, before: float, after: float, out: Float32) -> None:
+    """The sum of so many rows less a share of the first, and a share of the one that follows."""
+    rows[:whole].sum(axis=0, out=out)
+    if before > 0:
+        out -= before * rows[0]
+    if after > 0:
+        out += after * rows[whole]
 
 
 def _mean_columns(image: Float32, target: int) -> Float32:
@@ -113,6 +118,53 @@ def area_shrink(image: ArrayLike, size: tuple[int, int]) -> Float32:
     return array
 
 
+class AreaShrink:
+    """`area_shrink` for an image that comes in strips from top to bottom: the same, bit for bit.
+
+    Parameters
+    ----------
+    shape : (H, W) of the image
+    size : (height, width) of the result
+    """
+
+    def __init__(self, shape: tuple[int, int], size: tuple[int, int]) -> None:
+        self.shape, self.size = shape, size
+        # Where rows are to be enlarged there are not many: they are kept, for that comes last.
+        self._shrinks = size[0] <= shape[0]
+        self._pixel, self._share = _cuts(*((shape[0], size[0]) if self._shrinks else (1, 1)))
+        self._left = np.empty((0, shape[1]), dtype=np.float32)  # rows not yet used up
+        self._first = 0  # of these
+        self._done: list[Float32] = []
+
+    def push(self, strip: Float32) -> None:
+        """Take the next rows, float32 (n, W)."""
+        if not self._shrinks:
+            self._done.append(self._across(strip))
+            return
+        self._left = np.concatenate([self._left, strip])
+        last = self._first + len(self._left)
+        for i in range(len(self._done), self.size[0]):
+            start, stop = self._pixel[i], self._pixel[i + 1]
+            if stop + (self._share[i + 1] > 0) > last:
+                break
+            rows = self._left[start - self._first : stop + 1 - self._first]
+            out = np.empty((1, self.shape[1]), dtype=np.float32)
+            _mean_row(rows, int(stop - start), self._share[i], self._share[i + 1], out[0])
+            out *= np.float32(self.size[0] / self.shape[0])
+            self._done.append(self._across(out))
+        used = int(self._pixel[len(self._done)]) - self._first
+        self._left, self._first = self._left[used:].copy(), self._first + used
+
+    def result(self) -> Float32:
+        """The small image, float32 (height, width), when all rows were taken."""
+        done = np.concatenate(self._done)
+        return done if self._shrinks else np.ascontiguousarray(_grow(done.T, self.size[0]).T)
+
+    def _across(self, rows: Float32) -> Float32:
+        width = self.size[1]
+        return _mean_columns(rows, width) if width <= self.shape[1] else _grow(rows, width)
+
+
 def _neighbors(planes: Float32) -> list[Float32]:
     """Nine views of (..., h, w): the planes moved by -1, 0, 1 rows and columns, edges repeated."""
     h, w = planes.shape[-2:]
@@ -139,6 +191,12 @@ def _difference(planes: Float32, axis: int) -> Float32:
     pad = [(0, 0)] * planes.ndim
     pad[axis] = (1, 1)
     return -np.diff(np.pad(steps, pad), axis=axis)
+
+
+def guide_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """What an `Upsampler` reduces the L of a photo of (height, width) to, for ab of (h, w)."""
+    h, w = min(size[0], shape[0]), min(size[1], shape[1])
+    return h * _cell(shape[0] / h), w * _cell(shape[1] / w)
 
 
 class Upsampler:
@@ -178,8 +236,9 @@ class Upsampler:
         self.shape: tuple[int, int] = (L.shape[0], L.shape[1]) if shape is None else shape
         # A photo smaller than the network's output asks for less than that.
         h, w = self.size = min(size[0], self.shape[0]), min(size[1], self.shape[1])
-        cells = _cell(self.shape[0] / h), _cell(self.shape[1] / w)
-        guide = area_shrink(L, (h * cells[0], w * cells[1]))
+        rows, columns = guide_size(self.shape, size)
+        cells = rows // h, columns // w
+        guide = area_shrink(L, (rows, columns))
         # Twice 3 x 3 pixels: an edge that ab shows a pixel away still belongs to it.
         middle = box_mean(box_mean(area_shrink(guide, self.size)))
         square = box_mean(box_mean(area_shrink(guide * guide, self.size)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,12 @@ from photochrom.errors import PhotoError
 from photochrom.metadata import JPEG_XMP_LIMIT, photoshop_block, read_iptc, say_synthetic
 from photochrom.photo import Photo, check_colors
 from photochrom.reading import file_name, reason
-from photochrom.samples import requantize, to_vips
+from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
+from photochrom.strips import StripSource
 
 __all__ = ["EXTENSIONS", "publish", "write_photo"]
+
+Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
 # Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
 _UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
@@ -72,7 +75,7 @@ EXTENSIONS = tuple(_SAVERS)  # of the files that are read and written, lower cas
 
 def write_photo(
     path: str | os.PathLike[str],
-    rgb: NDArray[Any],
+    rgb: NDArray[Any] | Strips,
     photo: Photo,
     *,
     force: bool = False,
@@ -96,8 +99,9 @@ def write_photo(
     ----------
     path : str or os.PathLike
         Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp or .avif.
-    rgb : ndarray, (H, W, 3), dtype of ``photo.pixels``
-        sRGB-encoded; floats in 0..1.
+    rgb : ndarray (H, W, 3), dtype of ``photo.pixels``, or iterator of strips
+        sRGB-encoded; floats in 0..1. Strips are pairs, colors (n, W, 3) and alpha (n, W) or None,
+        from top to bottom: the whole is never in memory then, but for WebP and AVIF.
     photo : Photo
         The photo that ``rgb`` was made from.
     force : bool
@@ -117,7 +121,8 @@ def write_photo(
         The extension is unknown, the file exists, it is the photo's own source, or it cannot be
         written. Nothing is left behind then, and an existing file is as it was.
     """
-    check_colors(rgb, photo)
+    if isinstance(rgb, np.ndarray):
+        check_colors(rgb, photo)
     name = file_name(path)
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in _SAVERS:
@@ -194,8 +199,34 @@ def _is_source(name: str, photo: Photo) -> bool:
         return False
 
 
-def _save(temporary: str, rgb: NDArray[Any], photo: Photo, saver: _Saver, model: str) -> None:
-    image, options = _dressed(rgb, photo, saver, model)
+def _save(
+    temporary: str, rgb: NDArray[Any] | Strips, photo: Photo, saver: _Saver, model: str
+) -> None:
+    dtype = photo.samples
+    if dtype not in saver.dtypes:
+        dtype = np.dtype(saver.dtypes[-1])
+    has_alpha = photo.content.has_alpha and saver.alpha
+    if not isinstance(rgb, np.ndarray):
+        flow = (_sample_rows(*strip, dtype, has_alpha) for strip in rgb)
+        shape = (photo.height, photo.width, 3 + has_alpha)
+        with StripSource(flow, shape, dtype) as source:
+            image, options = _dressed(source.image(), photo, saver, model)
+            source.run(lambda: _put(temporary, image, saver, options))
+        return
+    image = to_vips(requantize(rgb, dtype))
+    if has_alpha and photo.alpha is not None:
+        image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
+    image, options = _dressed(image, photo, saver, model)
+    _put(temporary, image, saver, options)
+
+
+def _sample_rows(
+    rgb: NDArray[Any], alpha: NDArray[Any] | None, dtype: np.dtype[Any], has_alpha: bool
+) -> NDArray[Any]:
+    return requantize(with_alpha(rgb, alpha if has_alpha else None), dtype)
+
+
+def _put(temporary: str, image: Any, saver: _Saver, options: Mapping[str, Any]) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o666)
     try:
@@ -243,24 +274,16 @@ def publish(temporary: str, name: str, force: bool) -> None:
         raise
 
 
-def _dressed(
-    rgb: NDArray[Any], photo: Photo, saver: _Saver, model: str
-) -> tuple[Any, dict[str, Any]]:
+def _dressed(image: Any, photo: Photo, saver: _Saver, model: str) -> tuple[Any, dict[str, Any]]:
     """The image to save, with its metadata, and the options to save it with."""
-    dtype = photo.pixels.dtype
-    if dtype not in saver.dtypes:
-        dtype = np.dtype(saver.dtypes[-1])
-    image = to_vips(requantize(rgb, dtype))
-    if photo.alpha is not None and saver.alpha:
-        image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
-
+    dtype = np.dtype(DTYPES[image.format])
     options = dict(saver.options)
     if saver is _TIFF:
         # Readers without the floating-point predictor are common; four bytes a sample barely fit
         # the 4 GB of a classic TIFF at 300 megapixels.
         if dtype != np.float32:
             options["predictor"] = "horizontal"
-        options["bigtiff"] = rgb.size // 3 * image.bands * dtype.itemsize > 3 << 30
+        options["bigtiff"] = photo.height * photo.width * image.bands * dtype.itemsize > 3 << 30
     if photo.profiled:
         options["profile"] = "srgb"
 

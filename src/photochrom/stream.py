@@ -1,0 +1,78 @@
+"""Huge photos, a strip after the other: what `Colorizer` and `Prediction` do with them.
+
+A photo that is `streamed` is read twice. The first time its L is reduced to what the network sees
+and to what guides the colors; the second time each strip is colored and handed on. Every pixel is
+the same as if the whole had been in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom import color
+from photochrom.photo import Photo
+from photochrom.strips import strip_rows
+from photochrom.upsample import AreaShrink
+
+__all__ = ["Strips", "colored_strips", "reduced_L", "rows_L"]
+
+Float32 = NDArray[np.float32]
+Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
+"""Colors (n, W, 3) and alpha (n, W) or None, from top to bottom."""
+Paint = Callable[[NDArray[Any], int], NDArray[Any]]
+"""Pixels (n, W, 1 or 3) and the number of the first row, to colors (n, W, 3)."""
+
+_PART = 1 << 16  # pixels that a thread takes at a time: their float planes stay in the cache
+
+
+def reduced_L(photo: Photo, sizes: Sequence[tuple[int, int]], threads: int) -> list[Float32]:
+    """L of a photo, 0..100, reduced by area to each of some sizes (height, width)."""
+    shape = photo.height, photo.width
+    shrinks = [AreaShrink(shape, size) for size in sizes]
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for pixels, _ in photo.content.strips(strip_rows(photo.width)):
+            L = np.empty(pixels.shape[:2], dtype=np.float32)
+
+            def take(rows: slice, pixels: NDArray[Any] = pixels, L: Float32 = L) -> None:
+                L[rows] = rows_L(pixels[rows])
+
+            list(pool.map(take, _parts(len(L), photo.width)))
+            list(pool.map(lambda shrink, L=L: shrink.push(L), shrinks))
+    return [shrink.result() for shrink in shrinks]
+
+
+def rows_L(pixels: NDArray[Any]) -> Float32:
+    """L of pixels (n, W, 1 or 3): float32 (n, W)."""
+    return color.gray_to_L(pixels[..., 0]) if pixels.shape[2] == 1 else color.rgb_to_L(pixels)
+
+
+def colored_strips(photo: Photo, paint: Paint, threads: int) -> Strips:
+    """A photo in color, read anew."""
+    first = 0
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for pixels, alpha in photo.content.strips(strip_rows(photo.width)):
+            height, width = pixels.shape[:2]
+            out = np.empty((height, width, 3), dtype=photo.samples)
+
+            def work(
+                rows: slice,
+                first: int = first,
+                pixels: NDArray[Any] = pixels,
+                out: NDArray[Any] = out,
+            ) -> None:
+                out[rows] = paint(pixels[rows], first + rows.start)
+
+            list(pool.map(work, _parts(height, width)))
+            yield out, alpha
+            first += height
+
+
+def _parts(height: int, width: int) -> list[slice]:
+    rows = max(1, _PART // width)
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
