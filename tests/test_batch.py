@@ -181,7 +181,14 @@ def test_a_line_says_it_all(once: Any, scans: Path, out: Path, settings: Setting
     assert line["source"] == str(scans / "1923/été\n写真.png")
     assert line["result"] == "1923/été\n写真.png"
     assert line["error"] is None
-    assert line["settings"] == {"temperature": 0.38, "saturation": 1.0, "hints": [], "size": 160}
+    assert line["settings"] == {
+        "temperature": 0.38,
+        "saturation": 1.0,
+        "hints": [],
+        "size": 160,
+        "keep_color": 0.0,
+        "quality": None,
+    }
     assert line["model"] == {"name": settings.model, "sha256": settings.model_sha256}
     assert line["time"].endswith("+00:00") and line["seconds"] > 0
     for path, said in ((scans / line["result"], "source_file"), (result, "result_file")):

@@ -314,3 +314,30 @@ def test_a_full_or_closed_stdout_is_an_error_without_traceback(photo: Path) -> N
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_quality_and_own_color_reach_the_result(photo: Path, tmp_path: Path) -> None:
+    sizes = []
+    for quality in ("30", "75", "98"):
+        target = tmp_path / f"{quality}.jpg"
+        assert main(["colorize", str(photo), "-o", str(target), "-q", quality]) == 0
+        assert read_photo(target).quality == int(quality)
+        sizes.append(target.stat().st_size)
+    assert sizes == sorted(set(sizes))
+    rgb = np.asarray(PIL.Image.open(EXAMPLES / "castle.jpg").resize((150, 100)))
+    PIL.Image.fromarray(rgb).save(tmp_path / "color.png")
+    run = ["colorize", str(tmp_path / "color.png"), "-o", str(tmp_path / "kept.png")]
+    assert main([*run, "--keep-color", "1"]) == 0
+    kept = read_photo(tmp_path / "kept.png").pixels
+    assert np.abs(kept.astype(int) - rgb).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "option", [["-q", "0"], ["-q", "101"], ["--keep-color", "2"], ["--timeout", "-1"]]
+)
+def test_senseless_quality_color_or_time_is_wrong_usage(photo: Path, option: list[str]) -> None:
+    try:
+        assert main(["colorize", str(photo), *option]) == 2
+    except SystemExit as stop:
+        assert stop.code == 2
+    assert not photo.with_name("old.color.jpg").exists()

@@ -406,3 +406,29 @@ def test_log_probabilities_are_honest_and_sum_to_one(prediction: Prediction) -> 
     # Rebalancing raised rare colors; it is taken off, up to a constant for each pixel.
     raised = prediction.logits - log_p - prediction.info.log_weights[:, None, None]
     np.testing.assert_allclose(raised - raised[:1], 0, atol=1e-3)
+
+
+def test_the_photos_own_color_is_mixed_in_as_asked(colorizer: Colorizer) -> None:
+    rgb = read_photo(EXAMPLES / "castle.jpg").pixels[::3, ::3]
+    prediction = colorizer.predict(rgb)
+    kept = prediction.render(keep_color=1)
+    assert np.abs(kept.astype(int) - rgb).max() <= 1
+    none, half = prediction.render(keep_color=0), prediction.render(keep_color=0.5)
+    np.testing.assert_array_equal(none, prediction.render())
+    ab = [color.rgb_to_lab(v)[..., 1:] for v in (none, half, kept)]
+    assert np.abs(ab[1] - (ab[0] + ab[2]) / 2).mean() < 0.5
+    for picture in (half, kept):
+        assert np.abs(color.rgb_to_L(picture) - color.rgb_to_L(rgb)).max() <= 0.30
+
+
+def test_a_gray_photo_has_no_color_to_keep(colorizer: Colorizer, gray: np.ndarray) -> None:
+    rendered = colorizer.predict(gray[::4, ::4]).render(keep_color=1)
+    np.testing.assert_array_equal(rendered, np.repeat(gray[::4, ::4, None], 3, axis=2))
+
+
+@pytest.mark.parametrize("keep", [-0.1, 1.1, float("nan")])
+def test_a_share_of_color_beyond_none_and_all_is_refused(
+    prediction: Prediction, keep: float
+) -> None:
+    with pytest.raises(ConfigError, match="keep_color"):
+        prediction.render(keep_color=keep)

@@ -1206,6 +1206,27 @@ def test_jpeg_keeps_the_full_resolution_of_color(tmp_path: Path) -> None:
     assert pyvips.Image.new_from_file(str(path)).get("jpeg-chroma-subsample") == "4:4:4"
 
 
+@pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 88, 95, 100])
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_keeps_its_quality_but_for_the_lowest(
+    tmp_path: Path, quality: int, mode: str, progressive: bool
+) -> None:
+    path, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    image = PIL.Image.fromarray(noise).convert(mode)
+    image.save(path, quality=quality, progressive=progressive, icc_profile=bytes(70_000))
+    photo = read_photo(path)
+    # Two neighbors among the lowest and highest can have one and the same table.
+    assert photo.quality is not None and abs(photo.quality - quality) <= (quality < 5)
+    write_photo(target, np.broadcast_to(photo.pixels, (40, 60, 3)), photo)
+    assert read_photo(target).quality == max(photo.quality, 75)
+    with PIL.Image.open(target) as result:
+        assert {part[1:3] for part in result.layer} == {(1, 1)}
+    write_photo(target, np.broadcast_to(photo.pixels, (40, 60, 3)), photo, quality=60, force=True)
+    assert read_photo(target).quality == 60
+
+
 @pytest.mark.parametrize("extension", [".png", ".tif", ".webp"])
 def test_the_color_below_transparent_parts_is_kept(tmp_path: Path, extension: str) -> None:
     clear = np.zeros((48, 64, 1), np.uint8)

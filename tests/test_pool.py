@@ -139,3 +139,14 @@ def test_libraries_in_workers_are_told_how_many_threads_to_start(
 
 def test_there_is_at_least_one_cpu() -> None:
     assert 1 <= cpus() <= (os.cpu_count() or 1)
+
+
+def stuck_at_three(item: int) -> int:
+    time.sleep(600 if item == 3 else 0)
+    return -item
+
+
+def test_an_item_that_takes_too_long_is_ended_and_the_others_go_on() -> None:
+    results = dict(spread(stuck_at_three, range(8), 2, timeout=1.5))
+    assert results.pop(3) == Died(-signal.SIGKILL, late=True)
+    assert results == {n: -n for n in range(8) if n != 3}

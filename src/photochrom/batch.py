@@ -14,7 +14,8 @@ lines of one result the last one without an error counts. What is decided by it:
   line whose result is missing is done again, a torn line is passed over.
 - *The same source.* The same path, size and time of last change, as rsync has it. Where one of them
   differs, the SHA-256 of the content decides: an archive that was moved or copied is not done anew.
-- *The same settings.* Temperature, saturation, hints, working size and the SHA-256 of the model.
+- *The same settings.* Temperature, saturation, hints, the share of the photo's own color, quality,
+  working size and the SHA-256 of the model.
   The version of photochrom and the device are noted, but an update does not redo an archive.
 - *Whose file it is.* A file is replaced only if it is, to the byte, the result that a line tells
   of, and of the same source. All else needs `force`. An empty file is nobody's result, though:
@@ -186,21 +187,33 @@ class Settings:
     working_size: int
     model: str
     model_sha256: str
+    keep_color: float = 0.0
+    quality: int | None = None
 
     @classmethod
     def of(
-        cls, colorizer: Colorizer, temperature: float, saturation: float, hints: Sequence[Hint]
+        cls,
+        colorizer: Colorizer,
+        temperature: float,
+        saturation: float,
+        hints: Sequence[Hint],
+        keep_color: float = 0.0,
+        quality: int | None = None,
     ) -> Settings:
         """The settings of a colorizer with these for rendering.
 
         Raises
         ------
         ConfigError
-            A temperature or saturation that is negative or not finite.
+            A temperature or saturation that is negative or not finite, a share or a quality that
+            is none.
         """
-        from photochrom.colorizer import check_settings
+        from photochrom.colorizer import check_keep, check_settings
+        from photochrom.writing import check_quality
 
         check_settings(temperature, saturation)
+        check_keep(keep_color)
+        check_quality(quality)
         with colorizer.model.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(
@@ -210,6 +223,8 @@ class Settings:
             colorizer.working_size,
             colorizer.info.name,
             digest,
+            float(keep_color),
+            quality,
         )
 
     @property
@@ -221,6 +236,8 @@ class Settings:
                 "saturation": self.saturation,
                 "hints": self.hints,
                 "size": self.working_size,
+                "keep_color": self.keep_color,
+                "quality": self.quality,
             },
             "model": {"name": self.model, "sha256": self.model_sha256},
         }
@@ -678,6 +695,8 @@ class Coloring:
             job.target,
             settings.temperature,
             settings.saturation,
+            keep_color=settings.keep_color,
+            quality=settings.quality,
             force=replace,
             draft=draft,
             ready=ready,
@@ -719,7 +738,11 @@ class Coloring:
 
 
 def color(
-    jobs: Sequence[Job], work: Coloring, workers: int, stop: Callable[[], bool] = lambda: False
+    jobs: Sequence[Job],
+    work: Coloring,
+    workers: int,
+    stop: Callable[[], bool] = lambda: False,
+    timeout: float | None = None,
 ) -> Generator[tuple[Job, Outcome]]:
     """Do all jobs, as many at once as there are workers.
 
@@ -732,6 +755,7 @@ def color(
     work : how
     workers : processes, at least 1; each holds one photo, as decoded and as float, in memory
     stop : asked before each job; when it says yes, what is in hand is finished and no more
+    timeout : seconds that a photo may take; then it has failed, and its worker is replaced
     """
     clean = False
 
@@ -746,13 +770,20 @@ def color(
         deaths = 0
         for round_jobs, most in ((jobs, workers), (killed, 1)):
             count = min(most, len(round_jobs))
-            results = spread(work, going(round_jobs), count, threads=work.threads)
+            results = spread(work, going(round_jobs), count, threads=work.threads, timeout=timeout)
             with closing(results):
                 for job, outcome in results:
                     if isinstance(outcome, Outcome):
                         yield job, outcome
                         continue
                     deaths += 1
+                    if outcome.late:
+                        message = (
+                            f"{job.source}: took longer than {timeout:g} seconds; try it alone, or "
+                            "allow more with --timeout"
+                        )
+                        yield job, work.failed(job, message)
+                        continue
                     if outcome.exit_code == -signal.SIGKILL and round_jobs is jobs:
                         killed.append(job)
                         continue

@@ -82,15 +82,23 @@ def _colorize(options: argparse.Namespace) -> int:
 
 
 def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
-    from photochrom.colorizer import Colorizer, check_settings
+    from photochrom.colorizer import Colorizer, check_keep, check_settings
     from photochrom.image import read_photo, read_stream
+    from photochrom.writing import check_quality
 
     hints = [_hint(text) for text in options.hint]
     colorizer = Colorizer(
         options.model, options.device, working_size=options.size, threads=options.threads
     )
     check_settings(options.temperature, options.saturation)
-    rendering = options.temperature, options.saturation
+    check_keep(options.keep_color)
+    check_quality(options.quality)
+    save: dict[str, Any] = {
+        "temperature": options.temperature,
+        "saturation": options.saturation,
+        "keep_color": options.keep_color,
+        "quality": options.quality,
+    }
     try:
         if target != "-":
             _check_target(source, target, options.force)
@@ -99,11 +107,11 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
         if target == "-":
             with tempfile.TemporaryDirectory(prefix="photochrom-") as folder:
                 path = os.path.join(folder, f"photo{photo.extension}")
-                result.save(path, *rendering)
+                result.save(path, **save)
                 _copy_to_stdout(path)
         else:
             os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            result.save(target, *rendering, force=options.force)
+            result.save(target, **save, force=options.force)
             print(_shown(target))
     except (PhotoError, HintError) as error:
         return _fail(str(error))
@@ -157,7 +165,14 @@ def _colorize_many(
         raise ConfigError(f"--workers {workers}: must be at least 1")
     model = Colorizer(options.model, options.device, working_size=options.size, threads=1)
     hints = [_hint(text) for text in options.hint]
-    settings = batch.Settings.of(model, options.temperature, options.saturation, hints)
+    settings = batch.Settings.of(
+        model,
+        options.temperature,
+        options.saturation,
+        hints,
+        options.keep_color,
+        options.quality,
+    )
     del model
 
     shard = options.shard or (1, 1)
@@ -184,7 +199,9 @@ def _colorize_many(
             progress.count(work.failed(step.job, step.why))
         notice = "photochrom: finishing what is in hand; once more to drop it"
         stop = stack.enter_context(batch.until_stopped(notice))
-        results = stack.enter_context(closing(batch.color(jobs, work, workers, stop)))
+        results = stack.enter_context(
+            closing(batch.color(jobs, work, workers, stop, options.timeout))
+        )
         for job, outcome in results:
             progress.count(outcome, job.target if options.verbose else None)
     _say(progress.summary())
@@ -401,6 +418,16 @@ def _start_of(name: str) -> Path:
 
     files = {model.name: WEIGHTS / model.file for model in MODELS}
     return files.get(name) or Path(name)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError("give seconds, such as 60; 0 for no limit")
+    return seconds or None
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -787,6 +814,15 @@ def _colorize_arguments(p: argparse.ArgumentParser) -> None:
         "-s", "--saturation", type=float, default=1.0, metavar="S",
         help="factor on the colors (default: 1)",
     )  # fmt: skip
+    p.add_argument(
+        "--keep-color", type=float, nargs="?", const=0.5, default=0.0, metavar="AMOUNT",
+        help="share of a color photo's own color in the result, 0 none .. 1 all (default: 0; "
+        "without AMOUNT: 0.5)",
+    )  # fmt: skip
+    p.add_argument(
+        "-q", "--quality", type=int, metavar="N",
+        help="of JPEG, WebP and AVIF, 1 to 100 (default: that of a JPEG source, at least 75)",
+    )  # fmt: skip
     p.add_argument("-m", "--model", metavar="M", help="bundled name or .onnx file (see `models`)")
     p.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
     p.add_argument("--size", type=int, metavar="N", help="short side that the network sees")
@@ -801,6 +837,10 @@ def _colorize_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--shard", type=_shard, metavar="I/N", help="do the I-th of N parts, for a job array"
     )
+    p.add_argument(
+        "--timeout", type=_seconds, default=900.0, metavar="SECONDS",
+        help="of several photos, how long each may take; 0: no limit (default: 900)",
+    )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     p.add_argument(
         "--hint", action="append", default=[], metavar="X,Y,RRGGBB",

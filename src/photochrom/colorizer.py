@@ -229,6 +229,12 @@ def check_settings(temperature: float, saturation: float) -> None:
             raise ConfigError(f"{name} = {value}: must be a number not below 0")
 
 
+def check_keep(keep: float) -> None:
+    """Raise ConfigError for a share of the photo's own color that is none."""
+    if not 0 <= keep <= 1:
+        raise ConfigError(f"keep_color = {keep}: must be from 0 to 1")
+
+
 # --- the distribution and what it answers -----------------------------------------------------
 
 
@@ -277,20 +283,27 @@ class Prediction:
             ab = bins.annealed_mean(self.logits, temperature, self.info.bins)
         return ab * np.float32(saturation)
 
-    def render(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Any:
+    def render(
+        self,
+        temperature: float = bins.TEMPERATURE,
+        saturation: float = 1.0,
+        *,
+        keep_color: float = 0.0,
+    ) -> Any:
         """The photo in color, at full size, with its own L.
 
         Parameters
         ----------
         temperature : T of the annealed mean; lower is more vivid, higher more muted
         saturation : factor on the colors
+        keep_color : share, 0..1, of a color photo's own a and b in the result
 
         Returns
         -------
         What went in: an array (H, W, 3 or 4) of the same dtype for an array or a file, a PIL image
         for a PIL image; alpha is kept.
         """
-        return self.photo.restore(self._rgb(temperature, saturation))
+        return self.photo.restore(self._rgb(temperature, saturation, keep_color))
 
     def save(
         self,
@@ -298,6 +311,8 @@ class Prediction:
         temperature: float = bins.TEMPERATURE,
         saturation: float = 1.0,
         *,
+        keep_color: float = 0.0,
+        quality: int | None = None,
         force: bool = False,
         draft: str | None = None,
         ready: Callable[[str], None] | None = None,
@@ -309,10 +324,19 @@ class Prediction:
         PhotoError
             The file exists (and not `force`), or cannot be written.
         """
-        settings = temperature, saturation
+        settings = temperature, saturation, keep_color
         rgb = self._strips_of(*settings) if self.photo.streamed else self._rgb(*settings)
         model = self.info.name
-        write_photo(path, rgb, self.photo, force=force, model=model, draft=draft, ready=ready)
+        write_photo(
+            path,
+            rgb,
+            self.photo,
+            force=force,
+            model=model,
+            quality=quality,
+            draft=draft,
+            ready=ready,
+        )
 
     def candidates(
         self,
@@ -434,12 +458,13 @@ class Prediction:
         h, w = self.logits.shape[1:]
         return self.upsampler or Upsampler(self.L, (h, w))
 
-    def _rgb(self, temperature: float, saturation: float) -> NDArray[Any]:
+    def _rgb(self, temperature: float, saturation: float, keep: float = 0.0) -> NDArray[Any]:
         """(H, W, 3) in the photo's own dtype."""
+        check_keep(keep)
         out = np.empty((self.photo.height, self.photo.width, 3), dtype=self.photo.samples)
         if self.photo.streamed:
             top = 0
-            for colors, _ in self._strips_of(temperature, saturation):
+            for colors, _ in self._strips_of(temperature, saturation, keep):
                 out[top : top + len(colors)] = colors
                 top += len(colors)
             return out
@@ -447,28 +472,43 @@ class Prediction:
         fitted = upsampler.fit(self.ab(temperature, saturation))
 
         def paint(rows: slice) -> None:
-            out[rows] = rejoin(upsampler, fitted, self.L[rows], rows.start, out.dtype)
+            own = self.photo.pixels[rows] if keep else None
+            out[rows] = rejoin(upsampler, fitted, self.L[rows], rows.start, out.dtype, own, keep)
 
         _strips(self.L.shape, self.threads, paint)
         return out
 
-    def _strips_of(self, temperature: float, saturation: float) -> stream.Strips:
+    def _strips_of(self, temperature: float, saturation: float, keep: float) -> stream.Strips:
         """The same as strips, with their alpha, of a photo that is `streamed`."""
+        check_keep(keep)
         upsampler = self._upsampler
         fitted = upsampler.fit(self.ab(temperature, saturation))
         dtype = self.photo.samples
 
         def paint(pixels: NDArray[Any], first: int) -> NDArray[Any]:
-            return rejoin(upsampler, fitted, stream.rows_L(pixels), first, dtype)
+            return rejoin(upsampler, fitted, stream.rows_L(pixels), first, dtype, pixels, keep)
 
         return stream.colored_strips(self.photo, paint, self.threads)
 
 
 def rejoin(
-    upsampler: Upsampler, fitted: Float32, L: Float32, first: int, dtype: Any
+    upsampler: Upsampler,
+    fitted: Float32,
+    L: Float32,
+    first: int,
+    dtype: Any,
+    own: NDArray[Any] | None = None,
+    keep: float = 0.0,
 ) -> NDArray[Any]:
-    """Some rows of a photo in color: encoded sRGB (n, W, 3); see `Upsampler.rows`."""
+    """Some rows of a photo in color: encoded sRGB (n, W, 3); see `Upsampler.rows`.
+
+    `own` are the pixels (n, W, 1 or 3) of the photo, of whose color a share `keep` is mixed in.
+    """
     ab = np.stack(upsampler.rows(fitted, L, first), axis=-1)
+    if keep and own is not None:
+        ab *= np.float32(1 - keep)
+        if own.shape[2] == 3:  # a gray photo's own color is none
+            ab += np.float32(keep) * color.rgb_to_lab(own)[..., 1:]
     return color.fit_gamut(L, ab, dtype)
 
 

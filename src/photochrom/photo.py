@@ -95,6 +95,7 @@ class Photo:
     resolution: tuple[float, float] | None = None  # pixels per mm, across and down; None: unknown
     source: tuple[str, int, int] | None = None  # a file's absolute path, device and inode
     extension: str = ""  # that of the format which a file was in, ".jpg"
+    quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell
 
     @property
     def height(self) -> int:

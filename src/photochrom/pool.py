@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 # Spawned, not forked: a fork copies the locks of threads (torch's, a progress bar's) that it does
 # not copy.
 _CONTEXT = multiprocessing.get_context("spawn")
+_VERY_LONG = 86400.0  # seconds
 _AHEAD = 4  # items a worker that may be done before their turn
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VIPS_CONCURRENCY")
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -33,6 +35,8 @@ class Died:
 
     exit_code: int | None
     """Negative: the number of the signal, -9 for the kernel's answer to too little memory."""
+    late: bool = False
+    """It was ended here, for it took longer than it may."""
 
 
 def cpus() -> int:
@@ -48,6 +52,7 @@ def spread(
     *,
     in_order: bool = False,
     threads: int = 1,
+    timeout: float | None = None,
 ) -> Generator[tuple[Item, Result | Died]]:
     """Yield (item, work(item)) for all items, computed by that many processes.
 
@@ -66,6 +71,7 @@ def spread(
     in_order : give the results in the order of the items, not as they come; a slow item then holds
         up those that are more than a few ahead of it
     threads : that libraries start in each worker, unless the environment says how many
+    timeout : seconds that an item may take; then its worker is ended
 
     Raises
     ------
@@ -108,7 +114,10 @@ def spread(
                 continue
             if not busy:
                 return
-            for connection in wait(list(busy)):
+            for worker in busy.values():
+                worker.end_if_late(timeout)
+            left = [worker.left(timeout) for worker in busy.values()]
+            for connection in wait(list(busy), min(left)):
                 worker = busy.pop(connection)  # type: ignore[call-overload]
                 task, result = worker.answer()
                 if isinstance(result, Died):
@@ -133,6 +142,8 @@ class _Worker(Generic[Item, Result]):
 
     def __init__(self, work: Callable[[Item], Result], threads: int) -> None:
         self.task: tuple[int, Item] | None = None
+        self._began = time.monotonic()
+        self._late = False
         self.connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
         # A new process has the mask of its parent: a signal cannot hit it while it starts up.
@@ -153,7 +164,20 @@ class _Worker(Generic[Item, Result]):
         except OSError:
             return False
         self.task = task
+        self._began = time.monotonic()
         return True
+
+    def left(self, timeout: float | None) -> float:
+        """Seconds until the task is late; a very long time where there is no limit."""
+        if timeout is None or self.task is None or self._late:
+            return _VERY_LONG
+        return max(0.0, self._began + timeout - time.monotonic())
+
+    def end_if_late(self, timeout: float | None) -> None:
+        """Kill the process if its task is late; its answer is `Died` then."""
+        if self.left(timeout) == 0:
+            self._late = True
+            self._process.kill()
 
     def answer(self) -> tuple[tuple[int, Item] | None, Result | Died]:
         """The task, None for the start, and its result; waits for it."""
@@ -164,7 +188,7 @@ class _Worker(Generic[Item, Result]):
             self._process.join()
             code = self._process.exitcode
             self.stop()
-            return task, Died(code)
+            return task, Died(code, self._late)
 
     def stop(self) -> None:
         """End the process: at once if it is at work, otherwise when it sees that there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.jpeg import jpeg_quality
 from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
@@ -194,6 +196,9 @@ class _Origin(Protocol):
     def source(self) -> Any:
         """A new libvips source, at the start."""
 
+    def open(self) -> BinaryIO:
+        """The same as a file, for what libvips does not tell."""
+
     def check(self) -> None:
         """Raise PhotoError if the bytes are no longer those that they were."""
 
@@ -204,6 +209,9 @@ class _Bytes:
 
     def source(self) -> Any:
         return pyvips.Source.new_from_memory(self.data)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.data)
 
     def check(self) -> None:
         pass
@@ -227,17 +235,23 @@ class _File:
     copy: _Kept | None = None  # instead of the path; not to be read by two at once
 
     def source(self) -> Any:
+        with self.open() as file:
+            # By descriptor, for libvips would read options out of a name such as "scan[1].jpg".
+            return pyvips.Source.new_from_descriptor(file.fileno())
+
+    def open(self) -> BinaryIO:
         if self.copy is not None:
             descriptor = os.dup(self.copy.descriptor)
             os.lseek(descriptor, 0, os.SEEK_SET)
         else:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        file = os.fdopen(descriptor, "rb", buffering=0)
         try:
             self._compare(os.fstat(descriptor))
-            # By descriptor, for libvips would read options out of a name such as "scan[1].jpg".
-            return pyvips.Source.new_from_descriptor(descriptor)
-        finally:
-            os.close(descriptor)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
     def check(self) -> None:
         self._compare(os.stat(self.path) if self.copy is None else os.fstat(self.copy.descriptor))
@@ -293,6 +307,10 @@ def _decode(
     if orientation in (5, 6, 7, 8) and resolution is not None:
         resolution = resolution[::-1]
 
+    quality = None
+    if loader == "jpegload_source":
+        with origin.open() as file:
+            quality = jpeg_quality(file)
     space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
     # libvips shifts 10 or 12 bits up and leaves the low ones zero: white would not be white.
     narrow = loader == "heifload_source" and image.format == "ushort"
@@ -340,6 +358,7 @@ def _decode(
         resolution=resolution,
         source=place,
         extension=_LOADERS[loader],
+        quality=quality,
     )
 
 

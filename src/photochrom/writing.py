@@ -13,17 +13,18 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from photochrom.errors import PhotoError
+from photochrom.errors import ConfigError, PhotoError
 from photochrom.metadata import JPEG_XMP_LIMIT, photoshop_block, read_iptc, say_synthetic
 from photochrom.photo import Photo, check_colors
 from photochrom.reading import file_name, reason
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
 
-__all__ = ["EXTENSIONS", "publish", "write_photo"]
+__all__ = ["EXTENSIONS", "LEAST_QUALITY", "check_quality", "publish", "write_photo"]
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
+LEAST_QUALITY = 75  # of a JPEG, unless asked for
 # Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
 _UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
 
@@ -73,6 +74,12 @@ _SAVERS = {
 EXTENSIONS = tuple(_SAVERS)  # of the files that are read and written, lower case, with the dot
 
 
+def check_quality(quality: int | None) -> None:
+    """Raise ConfigError for a quality that is none."""
+    if quality is not None and not 1 <= quality <= 100:
+        raise ConfigError(f"quality {quality}: must be from 1 to 100")
+
+
 def write_photo(
     path: str | os.PathLike[str],
     rgb: NDArray[Any] | Strips,
@@ -80,6 +87,7 @@ def write_photo(
     *,
     force: bool = False,
     model: str = "",
+    quality: int | None = None,
     draft: str | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
@@ -88,7 +96,8 @@ def write_photo(
     The extension decides the format. PNG keeps 8 and 16 bits, TIFF also float; JPEG, WebP and AVIF
     hold 8 bits, rounded to nearest, and PNG holds float as 16 bits. Alpha is kept, except in JPEG,
     which has none: there the colors below transparent parts become visible. JPEG is written with
-    quality 95 and full chroma resolution.
+    the quality of a JPEG source, but at least 75, and with 95 for other sources; with full chroma
+    resolution.
 
     From a source file the EXIF block (orientation reset, embedded gray thumbnail removed), XMP,
     IPTC and resolution are taken over where the format has a place for them. The XMP says, in the
@@ -108,6 +117,8 @@ def write_photo(
         Replace an existing file; never the one that ``photo`` was read from.
     model : str
         The name of the model, for the XMP.
+    quality : int, 1..100
+        Of JPEG, WebP and AVIF; PNG and TIFF have no loss.
     draft : str
         The name that the file has until it is complete; in the same folder, and free. By default a
         random one, .photochrom-....
@@ -121,6 +132,7 @@ def write_photo(
         The extension is unknown, the file exists, it is the photo's own source, or it cannot be
         written. Nothing is left behind then, and an existing file is as it was.
     """
+    check_quality(quality)
     if isinstance(rgb, np.ndarray):
         check_colors(rgb, photo)
     name = file_name(path)
@@ -141,7 +153,7 @@ def write_photo(
     # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
     temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
     try:
-        _save(temporary, rgb, photo, saver, model)
+        _save(temporary, rgb, photo, saver, model, quality)
         if ready is not None:
             ready(temporary)
         publish(temporary, name, force)
@@ -200,7 +212,12 @@ def _is_source(name: str, photo: Photo) -> bool:
 
 
 def _save(
-    temporary: str, rgb: NDArray[Any] | Strips, photo: Photo, saver: _Saver, model: str
+    temporary: str,
+    rgb: NDArray[Any] | Strips,
+    photo: Photo,
+    saver: _Saver,
+    model: str,
+    quality: int | None,
 ) -> None:
     dtype = photo.samples
     if dtype not in saver.dtypes:
@@ -210,13 +227,13 @@ def _save(
         flow = (_sample_rows(*strip, dtype, has_alpha) for strip in rgb)
         shape = (photo.height, photo.width, 3 + has_alpha)
         with StripSource(flow, shape, dtype) as source:
-            image, options = _dressed(source.image(), photo, saver, model)
+            image, options = _dressed(source.image(), photo, saver, model, quality)
             source.run(lambda: _put(temporary, image, saver, options))
         return
     image = to_vips(requantize(rgb, dtype))
     if has_alpha and photo.alpha is not None:
         image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
-    image, options = _dressed(image, photo, saver, model)
+    image, options = _dressed(image, photo, saver, model, quality)
     _put(temporary, image, saver, options)
 
 
@@ -274,10 +291,17 @@ def publish(temporary: str, name: str, force: bool) -> None:
         raise
 
 
-def _dressed(image: Any, photo: Photo, saver: _Saver, model: str) -> tuple[Any, dict[str, Any]]:
+def _dressed(
+    image: Any, photo: Photo, saver: _Saver, model: str, quality: int | None
+) -> tuple[Any, dict[str, Any]]:
     """The image to save, with its metadata, and the options to save it with."""
     dtype = np.dtype(DTYPES[image.format])
     options = dict(saver.options)
+    if saver is _JPEG and photo.quality is not None:
+        # Less than 75 was chosen for a gray photo; on smooth color its blocks would be seen.
+        options["Q"] = max(photo.quality, LEAST_QUALITY)
+    if quality is not None and "Q" in options:
+        options["Q"] = quality
     if saver is _TIFF:
         # Readers without the floating-point predictor are common; four bytes a sample barely fit
         # the 4 GB of a classic TIFF at 300 megapixels.
