@@ -1213,17 +1213,17 @@ def test_a_jpeg_keeps_its_quality_but_for_the_lowest(
     tmp_path: Path, quality: int, mode: str, progressive: bool
 ) -> None:
     path, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
-    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (140, 160, 3), np.uint8)
     image = PIL.Image.fromarray(noise).convert(mode)
-    image.save(path, quality=quality, progressive=progressive, icc_profile=bytes(70_000))
+    image.save(path, quality=quality, progressive=progressive, icc_profile=bytes(150_000))
     photo = read_photo(path)
     # Two neighbors among the lowest and highest can have one and the same table.
     assert photo.quality is not None and abs(photo.quality - quality) <= (quality < 5)
-    write_photo(target, np.broadcast_to(photo.pixels, (40, 60, 3)), photo)
+    write_photo(target, np.broadcast_to(photo.pixels, (140, 160, 3)), photo)
     assert read_photo(target).quality == max(photo.quality, 75)
     with PIL.Image.open(target) as result:
         assert {part[1:3] for part in result.layer} == {(1, 1)}
-    write_photo(target, np.broadcast_to(photo.pixels, (40, 60, 3)), photo, quality=60, force=True)
+    write_photo(target, np.broadcast_to(photo.pixels, (140, 160, 3)), photo, quality=60, force=True)
     assert read_photo(target).quality == 60
 
 

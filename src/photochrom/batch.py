@@ -655,6 +655,8 @@ class Coloring:
         return Outcome("failed", message)
 
     def _color(self, job: Job, began: float, written: list[FileState]) -> Outcome:
+        from photochrom.image import read_photo
+
         manifest, settings = self.manifest, self.settings
         replace = job.force
         if manifest is None:
@@ -683,7 +685,7 @@ class Coloring:
                 manifest.append(job, settings, seconds, source=before, result=result)
                 written.append(result)
 
-        prediction = self._colorizer.predict(job.source, settings.hints)
+        photo = read_photo(job.source)
         try:
             os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
         except OSError as error:
@@ -691,8 +693,10 @@ class Coloring:
                 f"{job.target}: its folder cannot be made: {error.strerror}; choose an output "
                 "folder that you may write to and that has space left"
             ) from error
-        prediction.save(
+        self._colorizer.color_file(
+            photo,
             job.target,
+            settings.hints,
             settings.temperature,
             settings.saturation,
             keep_color=settings.keep_color,

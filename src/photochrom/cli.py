@@ -103,15 +103,16 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
         if target != "-":
             _check_target(source, target, options.force)
         photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
-        result = colorizer.predict(photo, hints)
+        if photo.frames > 1:
+            _say(f"{source}: holds {photo.frames} frames; the first alone is colored")
         if target == "-":
             with tempfile.TemporaryDirectory(prefix="photochrom-") as folder:
                 path = os.path.join(folder, f"photo{photo.extension}")
-                result.save(path, **save)
+                colorizer.color_file(photo, path, hints, **save)
                 _copy_to_stdout(path)
         else:
             os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            result.save(target, **save, force=options.force)
+            colorizer.color_file(photo, target, hints, **save, force=options.force)
             print(_shown(target))
     except (PhotoError, HintError) as error:
         return _fail(str(error))

@@ -7,7 +7,7 @@ over the 313 colors for every pixel, and answers from it: render, candidates, pa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from photochrom import bins, color, stream
 from photochrom.errors import ConfigError, HintError
-from photochrom.image import Photo, open_photo, write_photo
+from photochrom.image import Photo, check_pages, open_photo, write_pages, write_photo
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.upsample import Upsampler, area_shrink, box_mean, guide_size
 
@@ -115,6 +115,41 @@ class Colorizer:
         L = lightness(opened, self.threads)
         logits = self.run(L, shape, hints)
         return Prediction(opened, L, logits, self.info, self.threads)
+
+    def color_file(
+        self,
+        source: Photo | str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        hints: Sequence[Hint] = (),
+        temperature: float = bins.TEMPERATURE,
+        saturation: float = 1.0,
+        *,
+        keep_color: float = 0.0,
+        quality: int | None = None,
+        force: bool = False,
+        draft: str | None = None,
+        ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Color a file, with all its pages; see `predict` and `Prediction.save`."""
+        photo = source if isinstance(source, Photo) else open_photo(source)
+        colors: dict[str, Any] = {
+            "temperature": temperature,
+            "saturation": saturation,
+            "keep_color": keep_color,
+        }
+        put: dict[str, Any] = {"force": force, "draft": draft, "ready": ready}
+        if photo.pages == 1:
+            self.predict(photo, hints).save(target, **colors, quality=quality, **put)
+            return
+        check_pages(photo, target)
+
+        def pages() -> Iterator[tuple[Any, Photo]]:
+            for page in range(photo.pages):
+                one = photo if page == 0 else photo.turned_to(page)
+                prediction = self.predict(one, hints if page == 0 else ())
+                yield prediction.colors(**colors), one
+
+        write_pages(target, pages(), model=self.info.name, **put)
 
     def frame(self, shape: tuple[int, int]) -> Frame:
         """What the network sees of a photo of (height, width)."""
@@ -324,8 +359,7 @@ class Prediction:
         PhotoError
             The file exists (and not `force`), or cannot be written.
         """
-        settings = temperature, saturation, keep_color
-        rgb = self._strips_of(*settings) if self.photo.streamed else self._rgb(*settings)
+        rgb = self.colors(temperature, saturation, keep_color)
         model = self.info.name
         write_photo(
             path,
@@ -433,6 +467,13 @@ class Prediction:
         self._needs_distribution("probabilities")
         z = self._honest - self._honest.max(axis=0)
         return np.asarray(z - np.log(np.exp(z).sum(axis=0)), dtype=np.float32)
+
+    def colors(
+        self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0, keep_color: float = 0
+    ) -> NDArray[Any] | stream.Strips:
+        """What `image.write_photo` takes: all the pixels, or strips of a photo that is streamed."""
+        settings = temperature, saturation, keep_color
+        return self._strips_of(*settings) if self.photo.streamed else self._rgb(*settings)
 
     # --- inside ---
 

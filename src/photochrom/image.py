@@ -13,9 +13,8 @@ depth is kept: 8, 16 or float.
 What writing does: the new file appears whole or not at all, another file is replaced only with
 ``force``, and the photo's own source file never.
 
-Known limits: of a file with several pages or frames only the first is read; the EXIF of a TIFF file
-is neither read nor written (libvips leaves it out; its XMP, IPTC, resolution and description
-are kept); IPTC blocks are written to JPEG and TIFF only.
+Known limits: of an animation the first frame alone is read; IPTC blocks are written to JPEG and
+TIFF only.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from photochrom.samples import (
     to_uint8,
 )
 from photochrom.text import one_line
-from photochrom.writing import EXTENSIONS, publish, write_photo
+from photochrom.writing import EXTENSIONS, check_pages, publish, write_pages, write_photo
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -51,6 +50,7 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_SIDE",
     "Photo",
+    "check_pages",
     "decode_photo",
     "open_photo",
     "publish",
@@ -59,6 +59,7 @@ __all__ = [
     "resized",
     "to_jpeg",
     "to_uint8",
+    "write_pages",
     "write_photo",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from photochrom.errors import PhotoError
 from photochrom.profiles import srgb_profile
 from photochrom.samples import requantize, with_alpha
+from photochrom.tiff import Layout
 
 __all__ = ["MAX_PIXELS", "MAX_SIDE", "Held", "Photo", "Pixels", "check_colors", "check_size"]
 
@@ -95,6 +96,11 @@ class Photo:
     resolution: tuple[float, float] | None = None  # pixels per mm, across and down; None: unknown
     source: tuple[str, int, int] | None = None  # a file's absolute path, device and inode
     extension: str = ""  # that of the format which a file was in, ".jpg"
+    page: int = 0  # of the file
+    pages: int = 1  # that can be read and colored
+    frames: int = 1  # of an animation or a collection of images, of which the first alone is read
+    layout: Layout | None = None  # of a TIFF page
+    turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
     quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell
 
     @property
@@ -129,6 +135,14 @@ class Photo:
     def alpha(self) -> NDArray[Any] | None:
         """(H, W), same dtype; straight, not premultiplied. Reads the file as `pixels` does."""
         return self.content.alpha
+
+    def turned_to(self, page: int) -> Photo:
+        """Another page of the same file, from 0; PhotoError if there is none, or it has changed."""
+        if self.turn is not None:
+            return self.turn(page)
+        if page == 0:
+            return self
+        raise PhotoError(f"{self.name}: has no page {page}; it has but one")
 
     def restore(self, rgb: NDArray[Any]) -> Any:
         """Give colored pixels back as the type that came in.

@@ -24,6 +24,7 @@ from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
+from photochrom.tiff import exif_block, layouts
 
 T = TypeVar("T")
 
@@ -66,12 +67,15 @@ def read_photo(path: str | os.PathLike[str], page: int = 0) -> Photo:
     8-bit, 16-bit and float files keep their depth (AVIF of 10 or 12 bits is scaled to 16); 1-bit
     and palette images are expanded to 8 bits, CMYK is converted to sRGB. Float samples, which only
     TIFF has, must be sRGB-encoded and in 0..1. The orientation that the file asks for is applied.
-    Of a file with several pages or frames the first is read.
+    Of an animation, WebP or AVIF, the first frame is read.
 
     Parameters
     ----------
     path : str or os.PathLike
         The content decides the format, not the extension.
+    page : int
+        Of a TIFF file, from 0; the smaller copies in a pyramid do not count. How many there are is
+        said by ``pages`` of the result.
 
     Returns
     -------
@@ -284,7 +288,15 @@ def _read_descriptor(
 def _decode(
     origin: _Origin, loader: str, name: str, place: tuple[str, int, int] | None, page: int
 ) -> Photo:
-    load = partial(_open, origin, loader, page)
+    pages, layout = 1, None
+    if loader == "tiffload_source":
+        with origin.open() as file:
+            found = layouts(file)
+        pages = max(1, len(found))
+        layout = found[page] if page < len(found) else None
+    if not 0 <= page < pages:
+        raise PhotoError(f"{name}: has no page {page}; its pages are 0 to {pages - 1}")
+    load = partial(_open, origin, loader, 0 if layout is None else layout.index)
     image = load()
     check_size(name, image.width, image.height)
     if image.format not in DTYPES:
@@ -302,6 +314,11 @@ def _decode(
     fields = set(image.get_fields())
     metadata = {key: image.get(key) for key in _KEPT_FIELDS if key in fields}
     profile = image.get("icc-profile-data") if "icc-profile-data" in fields else None
+    if layout is not None:  # libvips leaves out the EXIF of a TIFF file
+        with origin.open() as file:
+            block = exif_block(file, layout.index)
+        if block is not None:
+            metadata["exif-data"] = block
     resolution = _resolution(image, fields)
     orientation = image.get("orientation") if "orientation" in fields else 1
     if orientation in (5, 6, 7, 8) and resolution is not None:
@@ -358,8 +375,19 @@ def _decode(
         resolution=resolution,
         source=place,
         extension=_LOADERS[loader],
+        page=page,
+        pages=pages,
+        frames=image.get("n-pages") if layout is None and "n-pages" in fields else 1,
+        layout=layout,
+        turn=partial(_turned, origin, loader, name, place) if pages > 1 else None,
         quality=quality,
     )
+
+
+def _turned(
+    origin: _Origin, loader: str, name: str, place: tuple[str, int, int] | None, page: int
+) -> Photo:
+    return _named(name, lambda: _decode(origin, loader, name, place, page))
 
 
 def _open(origin: _Origin, loader: str, page: int, access: str = "sequential") -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +20,17 @@ from photochrom.photo import Photo, check_colors
 from photochrom.reading import file_name, reason
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
+from photochrom.tiff import Joiner, Layout, add_exif
 
-__all__ = ["EXTENSIONS", "LEAST_QUALITY", "check_quality", "publish", "write_photo"]
+__all__ = [
+    "EXTENSIONS",
+    "LEAST_QUALITY",
+    "check_pages",
+    "check_quality",
+    "publish",
+    "write_pages",
+    "write_photo",
+]
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
@@ -135,6 +145,74 @@ def write_photo(
     check_quality(quality)
     if isinstance(rgb, np.ndarray):
         check_colors(rgb, photo)
+    saver = _saver_for(path, photo)
+    _write(
+        file_name(path),
+        photo,
+        force,
+        draft,
+        ready,
+        lambda temporary: _save(temporary, rgb, photo, saver, model, quality),
+    )
+
+
+def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
+    """Raise PhotoError if a photo has more pages than a file of this name can hold."""
+    if photo.pages > 1 and _saver_for(path, photo) is not _TIFF:
+        raise PhotoError(
+            f"{file_name(path)}: {photo.name} has {photo.pages} pages, which only TIFF can hold; "
+            "let the name end in .tif"
+        )
+
+
+def write_pages(
+    path: str | os.PathLike[str],
+    pages: Iterable[tuple[NDArray[Any] | Strips, Photo]],
+    *,
+    force: bool = False,
+    model: str = "",
+    draft: str | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Write several pages to one TIFF file, each of its own size, depth and layout.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Ends in .tif or .tiff.
+    pages : (rgb, photo), as `write_photo` takes them
+        Each is written before the next is asked for.
+    force, model, draft, ready : see `write_photo`, also for the errors
+    """
+    name = file_name(path)
+    rest = iter(pages)
+    rgb, photo = next(rest)
+    saver = _saver_for(path, photo)
+    if saver is not _TIFF:
+        raise PhotoError(f"{name}: only TIFF holds several pages; let its name end in .tif")
+
+    def save(temporary: str) -> None:
+        part = os.path.splitext(temporary)[0] + ".page"
+        # All offsets of a file are of one width. A compressed page may be as large as a plain one.
+        big = photo.pages * photo.content.shape[0] * photo.content.shape[1] > 1 << 28
+        big = big or _large(photo, photo.samples, 3 + photo.content.has_alpha)
+        with open(temporary, "x+b") as file:
+            joiner = Joiner(file, big)
+            for colors, one in itertools.chain([(rgb, photo)], rest):
+                try:
+                    _save(part, colors, one, saver, model, None, big)
+                    with open(part, "rb") as page:
+                        joiner.add(page, 0 if one.layout is None else one.layout.subfile)
+                finally:
+                    with contextlib.suppress(OSError):
+                        os.unlink(part)
+            file.flush()
+            os.fsync(file.fileno())
+
+    _write(name, photo, force, draft, ready, save)
+
+
+def _saver_for(path: str | os.PathLike[str], photo: Photo) -> _Saver:
     name = file_name(path)
     suffix = os.path.splitext(name)[1].lower()
     if suffix not in _SAVERS:
@@ -148,12 +226,25 @@ def write_photo(
             f"{name}: {photo.width} x {photo.height} pixels are more than the {saver.max_side} a "
             "side that this format can hold; write .png or .tif"
         )
+    return saver
+
+
+def _write(
+    name: str,
+    photo: Photo,
+    force: bool,
+    draft: str | None,
+    ready: Callable[[str], None] | None,
+    save: Callable[[str], None],
+) -> None:
+    """Have a file saved under a draft's name, and give it its own."""
+    suffix = os.path.splitext(name)[1].lower()
     _check_target(name, photo, force)
     folder = os.path.dirname(name)
     # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
     temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
     try:
-        _save(temporary, rgb, photo, saver, model, quality)
+        save(temporary)
         if ready is not None:
             ready(temporary)
         publish(temporary, name, force)
@@ -218,6 +309,7 @@ def _save(
     saver: _Saver,
     model: str,
     quality: int | None,
+    big: bool = False,
 ) -> None:
     dtype = photo.samples
     if dtype not in saver.dtypes:
@@ -228,13 +320,17 @@ def _save(
         shape = (photo.height, photo.width, 3 + has_alpha)
         with StripSource(flow, shape, dtype) as source:
             image, options = _dressed(source.image(), photo, saver, model, quality)
-            source.run(lambda: _put(temporary, image, saver, options))
+            if big:
+                options["bigtiff"] = True
+            source.run(lambda: _put(temporary, image, saver, options, photo))
         return
     image = to_vips(requantize(rgb, dtype))
     if has_alpha and photo.alpha is not None:
         image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
     image, options = _dressed(image, photo, saver, model, quality)
-    _put(temporary, image, saver, options)
+    if big:
+        options["bigtiff"] = True
+    _put(temporary, image, saver, options, photo)
 
 
 def _sample_rows(
@@ -243,12 +339,18 @@ def _sample_rows(
     return requantize(with_alpha(rgb, alpha if has_alpha else None), dtype)
 
 
-def _put(temporary: str, image: Any, saver: _Saver, options: Mapping[str, Any]) -> None:
+def _put(
+    temporary: str, image: Any, saver: _Saver, options: Mapping[str, Any], photo: Photo
+) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     descriptor = os.open(temporary, flags, 0o666)
     try:
         target = pyvips.Target.new_to_descriptor(descriptor)
         getattr(image, saver.operation)(target, **options)
+        block = photo.metadata.get("exif-data") if photo.kind == "file" else None
+        if saver is _TIFF and block:
+            with os.fdopen(os.dup(descriptor), "r+b") as file:
+                add_exif(file, block, photo.width, photo.height)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -291,6 +393,26 @@ def publish(temporary: str, name: str, force: bool) -> None:
         raise
 
 
+def _large(photo: Photo, dtype: np.dtype[Any], bands: int) -> bool:
+    """Whether a page, with its pyramid, may come near the 4 GB of a classic TIFF."""
+    size = photo.height * photo.width * bands * dtype.itemsize
+    pyramid = photo.layout is not None and photo.layout.pyramid
+    return size > (2 << 30 if pyramid else 3 << 30)
+
+
+def _as_stored(layout: Layout | None) -> dict[str, Any]:
+    """Options for TIFF by which a page is stored as the one that was read."""
+    if layout is None:
+        return {}
+    options: dict[str, Any] = {"compression": layout.compression}
+    tile = layout.tile or ((256, 256) if layout.pyramid else None)
+    if tile is not None:
+        options |= {"tile": True, "tile_width": tile[0], "tile_height": tile[1]}
+    if layout.pyramid:
+        options |= {"pyramid": True, "subifd": layout.nested}
+    return options
+
+
 def _dressed(
     image: Any, photo: Photo, saver: _Saver, model: str, quality: int | None
 ) -> tuple[Any, dict[str, Any]]:
@@ -305,9 +427,10 @@ def _dressed(
     if saver is _TIFF:
         # Readers without the floating-point predictor are common; four bytes a sample barely fit
         # the 4 GB of a classic TIFF at 300 megapixels.
-        if dtype != np.float32:
+        options |= _as_stored(photo.layout)
+        if dtype != np.float32 and options["compression"] in ("lzw", "deflate"):
             options["predictor"] = "horizontal"
-        options["bigtiff"] = photo.height * photo.width * image.bands * dtype.itemsize > 3 << 30
+        options["bigtiff"] = _large(photo, dtype, image.bands)
     if photo.profiled:
         options["profile"] = "srgb"
 

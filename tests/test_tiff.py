@@ -1,0 +1,301 @@
+"""TIFF files of many pages, pyramids and EXIF, read by libraries other than the one that writes."""
+
+from __future__ import annotations
+
+import io
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import pyvips
+import tifffile
+
+import photochrom.reading as reading_module
+import photochrom.writing as writing_module
+from photochrom import Colorizer, PhotoError, color
+from photochrom.cli import main
+from photochrom.image import read_photo, write_pages, write_photo
+from photochrom.tiff import exif_block, layouts
+
+SIZES = [(60, 80), (45, 30), (20, 90)]
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Colorizer:
+    return Colorizer(threads=1)
+
+
+def gray(height: int, width: int, dtype: Any = np.uint8) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    top = np.iinfo(dtype).max
+    return ((x * 3 + y * 2) % 230 / 255 * top).astype(dtype)
+
+
+def pages_file(path: Path, dtype: Any = np.uint8, **options: Any) -> list[np.ndarray]:
+    pages = [gray(*size, dtype) for size in SIZES]
+    with tifffile.TiffWriter(path, **options) as file:
+        for page in pages:
+            file.write(page, photometric="minisblack", metadata=None)
+    return pages
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_all_pages_are_colored_each_in_its_size_and_depth(
+    colorizer: Colorizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    dtype: Any,
+    streamed: bool,
+) -> None:
+    if streamed:
+        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    pages = pages_file(source, dtype, **options)
+    assert read_photo(source).pages == 3
+    colorizer.color_file(source, target)
+    with tifffile.TiffFile(target) as file:
+        assert [page.shape[:2] for page in file.pages] == SIZES
+        for number, (page, result) in enumerate(zip(pages, file.pages, strict=True)):
+            rgb = result.asarray()
+            assert rgb.dtype == dtype
+            wanted = colorizer.predict(read_photo(source, number)).render()
+            np.testing.assert_array_equal(rgb, wanted)
+            wrong = np.abs(color.rgb_to_L(rgb) - color.gray_to_L(page)).max()
+            assert wrong <= (0.30 if dtype == np.uint8 else 0.005)
+    if dtype == np.uint8:  # Pillow has no deep RGB
+        with PIL.Image.open(target) as image:
+            assert image.n_frames == 3
+            for number, size in enumerate(SIZES):
+                image.seek(number)
+                assert image.size == size[::-1]
+                assert image.convert("RGB").getpixel((5, 5))
+    assert [p.name for p in tmp_path.iterdir() if p not in (source, target)] == []
+
+
+def test_pages_of_an_archive_through_the_command(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    pages_file(scans / "a.tif")
+    assert main(["colorize", str(scans), "-o", str(out), "--workers", "1"]) == 0
+    assert read_photo(out / "a.tif").pages == 3
+    assert main(["colorize", str(scans / "a.tif"), "-o", str(tmp_path / "b.tif")]) == 0
+    assert read_photo(tmp_path / "b.tif", 2).pixels.shape == (20, 90, 3)
+
+
+def test_pages_do_not_fit_into_other_formats(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages_file(tmp_path / "a.tif")
+    assert main(["colorize", str(tmp_path / "a.tif"), "-o", str(tmp_path / "b.jpg")]) == 1
+    assert "a.tif has 3 pages, which only TIFF can hold" in capsys.readouterr().err
+    assert not (tmp_path / "b.jpg").exists()
+
+
+@pytest.mark.parametrize("page", [-1, 3, 100])
+def test_a_page_that_is_not_there_is_refused(tmp_path: Path, page: int) -> None:
+    pages_file(tmp_path / "a.tif")
+    with pytest.raises(PhotoError, match=rf"a\.tif: has no page {page}; .* 0 to 2"):
+        read_photo(tmp_path / "a.tif", page)
+    with pytest.raises(PhotoError, match="has no page"):
+        read_photo(tmp_path / "a.tif").turned_to(page)
+
+
+def test_a_page_that_cannot_be_read_leaves_no_file(colorizer: Colorizer, tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    pages_file(source)
+    with tifffile.TiffFile(source) as file:
+        offset = file.pages[2].dataoffsets[0]
+    data = source.read_bytes()
+    at = data.rindex(offset.to_bytes(4, "little"))
+    source.write_bytes(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :])
+    with pytest.raises(PhotoError, match=r"a\.tif"):
+        colorizer.color_file(source, tmp_path / "b.tif")
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_pyramid_stays_a_pyramid(colorizer: Colorizer, tmp_path: Path, nested: bool) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    pixels = gray(300, 420)
+    pyvips.Image.new_from_array(pixels).cast("uchar").tiffsave(
+        str(source), tile=True, tile_width=64, tile_height=64, pyramid=True, subifd=nested
+    )
+    photo = read_photo(source)
+    assert photo.pages == 1 and photo.layout is not None and photo.layout.pyramid
+    colorizer.color_file(source, target)
+    with tifffile.TiffFile(source) as before, tifffile.TiffFile(target) as after:
+        assert len(after.series[0].levels) == len(before.series[0].levels) > 2
+        for old, new in zip(before.series[0].levels, after.series[0].levels, strict=True):
+            assert new.shape == (*old.shape, 3)
+            assert new.pages[0].tile[:2] == (64, 64)
+            wrong = color.rgb_to_L(new.asarray()) - color.gray_to_L(old.asarray())
+            assert np.abs(wrong).mean() < 3
+        np.testing.assert_array_equal(after.series[0].asarray(), colorizer.predict(source).render())
+
+
+def test_pages_with_pyramids_keep_them(colorizer: Colorizer, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    with tifffile.TiffWriter(source) as file:
+        for height in (256, 200):
+            page = gray(height, 320)
+            tiles: dict[str, Any] = {"tile": (64, 64), "photometric": "minisblack"}
+            file.write(page, subifds=2, metadata=None, **tiles)
+            file.write(page[::2, ::2], subfiletype=1, metadata=None, **tiles)
+            file.write(page[::4, ::4], subfiletype=1, metadata=None, **tiles)
+    assert read_photo(source).pages == 2
+    colorizer.color_file(source, target)
+    with tifffile.TiffFile(target) as file:
+        assert [page.shape[:2] for page in file.pages] == [(256, 320), (200, 320)]
+        for page in file.pages:
+            assert page.pages is not None and len(page.pages) >= 2
+            level = page.pages[0].asarray()
+            assert np.abs(level - page.asarray()[::2, ::2].astype(int)).mean() < 40
+
+
+def test_the_way_of_storing_is_kept(colorizer: Colorizer, tmp_path: Path) -> None:
+    for compression in ("none", "lzw", "deflate", "packbits"):
+        source, target = tmp_path / f"{compression}.tif", tmp_path / f"{compression}.new.tif"
+        pyvips.Image.new_from_array(gray(50, 70)).cast("uchar").tiffsave(
+            str(source), compression=compression
+        )
+        colorizer.color_file(source, target)
+        with tifffile.TiffFile(source) as before, tifffile.TiffFile(target) as after:
+            assert before.pages[0].compression == after.pages[0].compression
+
+
+def test_large_files_become_big_ones(
+    colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing_module, "_large", lambda *args: True)
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    pages_file(source)
+    colorizer.color_file(source, target)
+    with tifffile.TiffFile(target) as file:
+        assert file.is_bigtiff and [page.shape[:2] for page in file.pages] == SIZES
+
+
+# --- EXIF ---
+
+
+def exif() -> PIL.Image.Exif:
+    block = PIL.Image.Exif()
+    block[0x010F], block[0x0110], block[0x0132] = "Leica", "M3", "1954:05:06 07:08:09"
+    block[0x8298], block[0x0112] = "© Åsa", 6
+    inner = block.get_ifd(0x8769)
+    inner[0x829A], inner[0x8827], inner[0x9003] = 0.008, 400, "1954:05:06 07:08:09"
+    inner[0xA002], inner[0xA003] = 80, 60
+    place = block.get_ifd(0x8825)
+    place[1], place[2] = "N", (48.0, 51.0, 30.5)
+    block[0x8769], block[0x8825] = dict(inner), dict(place)  # Pillow's TIFF wants them twice
+    return block
+
+
+def check_exif(path: Path, size: tuple[int, int]) -> None:
+    with PIL.Image.open(path) as image:
+        assert image.size == size
+        block = image.getexif()
+        assert (block[0x010F], block[0x0110]) == ("Leica", "M3")
+        assert block.get(0x0112, 1) == 1
+        inner, place = block.get_ifd(0x8769), block.get_ifd(0x8825)
+        assert (float(inner[0x829A]), inner[0x8827]) == (0.008, 400)
+        assert inner[0xA001] == 1
+        assert (inner[0xA002], inner[0xA003]) == size
+        assert place[1] == "N" and [float(v) for v in place[2]] == [48.0, 51.0, 30.5]
+
+
+@pytest.mark.parametrize("origin", [".tif", ".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("result", [".tif", ".jpg", ".png", ".webp"])
+def test_exif_travels_into_and_out_of_tiff(tmp_path: Path, origin: str, result: str) -> None:
+    source, target = tmp_path / f"a{origin}", tmp_path / f"b{result}"
+    PIL.Image.fromarray(gray(60, 80)).convert("RGB").save(source, exif=exif())
+    photo = read_photo(source)
+    write_photo(target, np.broadcast_to(photo.pixels, (80, 60, 3)), photo)
+    check_exif(target, (60, 80))
+    read_photo(target)
+
+
+def test_exif_of_each_page_stays_with_it(colorizer: Colorizer, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    first, second = exif(), exif()
+    second[0x0110] = "M4"
+    images = [PIL.Image.fromarray(gray(60, 80)) for _ in range(2)]
+    for image, block in zip(images, (first, second), strict=True):
+        image.encoderinfo = {"exif": block}
+    images[0].save(source, save_all=True, append_images=images[1:], exif=first)
+    colorizer.color_file(source, target)
+    with PIL.Image.open(target) as image:
+        assert image.n_frames == 2
+        assert image.getexif()[0x0110] == "M3"
+        image.seek(1)
+        assert image.getexif()[0x0110] in ("M3", "M4")
+        assert image.getexif().get_ifd(0x8769)[0x8827] == 400
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_of_either_byte_order_is_read(tmp_path: Path, order: str) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        gray(20, 30),
+        byteorder=order,
+        extratags=[(271, 2, 0, "Zeiss", True), (33432, 2, 0, "by us", True)],
+        software="scanner",
+    )
+    with path.open("rb") as file:
+        block = exif_block(file)
+    assert block is not None
+    read = PIL.Image.Exif()
+    read.load(block)
+    assert (read[271], read[305]) == ("Zeiss", "scanner")
+
+
+# --- broken files ---
+
+
+def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    source = tmp_path / "a.tif"
+    PIL.Image.fromarray(gray(60, 80)).save(source, exif=exif())
+    exif_data = source.read_bytes()
+    pages_file(source)
+    pages = source.read_bytes()
+    for number in range(1500):
+        data = bytearray(pages if number % 2 else exif_data)
+        for _ in range(rng.choice((1, 2, 8))):
+            data[rng.randrange(len(data))] = rng.choice((0, 1, 8, 127, 255, rng.randrange(256)))
+        if number % 5 == 0:
+            del data[rng.randrange(len(data)) :]
+        file = io.BytesIO(bytes(data))
+        assert len(layouts(file)) < 100
+        block = exif_block(file)
+        assert block is None or len(block) < 1 << 20
+
+
+def test_mutants_of_many_pages_are_colored_or_refused(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    pages_file(source)
+    whole = source.read_bytes()
+    done = 0
+    for _ in range(80):
+        data = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 4))):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        source.write_bytes(data)
+        try:
+            first = read_photo(source)
+            photos = [first, *(first.turned_to(page) for page in range(1, first.pages))]
+            parts = [(np.broadcast_to(p.pixels, (p.height, p.width, 3)), p) for p in photos]
+            write_pages(target, parts, force=True)
+            assert read_photo(target).pages == len(parts)
+            done += 1
+        except PhotoError as error:
+            assert str(error).startswith(str(source))
+        assert source.read_bytes() == bytes(data)
+    assert 10 < done < 80
