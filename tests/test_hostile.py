@@ -22,14 +22,17 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
+import pillow_heif
 import pytest
+import pyvips
 import tifffile
 
+from photochrom import reading
 from photochrom.batch import MANIFEST
 from photochrom.errors import PhotoError
 from photochrom.image import read_photo, write_photo
 
-EXTENSIONS = (".jpg", ".png", ".tif", ".webp", ".avif")
+EXTENSIONS = (".jpg", ".png", ".tif", ".webp", ".avif", ".heic")
 READ = 2400  # mutants that are read, every fourth written again if it can be
 COMMAND = 100  # mutants that go through the command
 GIGABYTE = 1 << 30
@@ -86,6 +89,18 @@ def seeds() -> dict[str, bytes]:
     tiff("deep.tif", deep, byteorder=">")
     tiff("float.tif", (gray / 255).astype(np.float32))
     tiff("big.tif", gray, bigtiff=True)
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for page in (gray, gray[:20], gray[:, :30]):
+            writer.write(page, photometric="minisblack", metadata=None)
+    made["pages.tif"] = file.getvalue()
+    pyramid = pyvips.Image.new_from_array(np.tile(gray, (4, 4))).cast("uchar")
+    made["pyramid.tif"] = bytes(
+        pyramid.tiffsave_buffer(tile=True, tile_width=32, tile_height=32, pyramid=True)
+    )
+    file = io.BytesIO()
+    pillow_heif.from_bytes("RGB", rgb.shape[1::-1], rgb.tobytes()).save(file, exif=exif.tobytes())
+    made["photo.heic"] = file.getvalue()
     return made
 
 
@@ -126,8 +141,13 @@ def read_mutants(folder: str) -> None:
         path = Path(folder, f"mutant{extension}")
         path.write_bytes(data)
         Path(folder, "last").write_text(str(number))
+        # A third of them as if they were huge, strip by strip; every page is read.
+        reading.STREAM_PIXELS = 0 if number % 3 == 0 else 16_000_000
         try:
             photo = read_photo(path)
+            assert photo.pixels.shape[:2] == (photo.height, photo.width)
+            for page in range(1, min(photo.pages, 4)):
+                assert photo.turned_to(page).pixels.size
             counts["read"] += 1
             if number % 4 == 0 and photo.pixels.size < 1_000_000:
                 rgb = np.broadcast_to(photo.pixels, (photo.height, photo.width, 3))

@@ -943,13 +943,6 @@ def test_the_file_behind_a_stream_is_an_original_too(tmp_path: Path) -> None:
     assert "never overwritten" in refusal(write_photo, path, photo.pixels, photo, force=True)
 
 
-@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
-def test_heic_gets_its_own_message(tmp_path: Path, brand: bytes) -> None:
-    path = tmp_path / "photo.heic"
-    path.write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(200))
-    assert "HEIC is not supported" in refusal(read_photo, path)
-
-
 def test_camera_raw_is_not_taken_for_its_preview(tmp_path: Path) -> None:
     path = tmp_path / "DSC_0001.NEF"
     tifffile.imwrite(path, smooth())

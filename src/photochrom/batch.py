@@ -134,10 +134,11 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 def target_of(source: str, folder: str, beside: bool) -> str:
     """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
+    from photochrom import heif
     from photochrom.image import EXTENSIONS
 
     stem, suffix = os.path.splitext(os.path.basename(source))
-    suffix = suffix if suffix.lower() in EXTENSIONS else ".png"
+    suffix = suffix if suffix.lower() in (*EXTENSIONS, *heif.EXTENSIONS) else ".png"
     return os.path.join(folder, f"{stem}{'.color' if beside else ''}{suffix}")
 
 

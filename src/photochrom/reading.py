@@ -19,6 +19,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.heif import decode_heif, need_heif
 from photochrom.jpeg import jpeg_quality
 from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
@@ -42,12 +43,14 @@ STREAM_PIXELS = 16_000_000
 """Files with more than these are not held in memory: the network, and then each rendering, reads
 them anew, a strip after the other."""
 
+_HEIC = "heic"  # no operation of libvips, but photochrom.heif
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
-_FORMAT_NAMES = "JPEG, PNG, TIFF, WebP or AVIF"
+_FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
     "jpegload_source": ".jpg",
@@ -55,6 +58,7 @@ _LOADERS = {  # libvips operation -> extension of its format
     "tiffload_source": ".tif",
     "webpload_source": ".webp",
     "heifload_source": ".avif",
+    _HEIC: ".heic",
 }
 _HEVC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
 # What travels from the source file to the result.
@@ -288,6 +292,8 @@ def _read_descriptor(
 def _decode(
     origin: _Origin, loader: str, name: str, place: tuple[str, int, int] | None, page: int
 ) -> Photo:
+    if loader == _HEIC:
+        return _decode_heic(origin, name, place)
     pages, layout = 1, None
     if loader == "tiffload_source":
         with origin.open() as file:
@@ -381,6 +387,23 @@ def _decode(
         layout=layout,
         turn=partial(_turned, origin, loader, name, place) if pages > 1 else None,
         quality=quality,
+    )
+
+
+def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None) -> Photo:
+    with origin.open() as file:
+        samples, metadata, profile, images = decode_heif(file, name, check_size)
+    space = "GRAY" if samples.shape[2] <= 2 else "RGB "
+    color, alpha = _converted(samples, name=name, space=space, profile=profile, bits=0)
+    return Photo(
+        Held(color, alpha),
+        name,
+        "file",
+        profiled=profile is not None,
+        metadata=metadata,
+        source=place,
+        extension=_LOADERS[_HEIC],
+        frames=images,
     )
 
 
@@ -511,7 +534,8 @@ def _find_loader(head: bytes, name: str) -> str:
         if b"avif" in brands or b"avis" in brands:
             loader = "heifload_source"
         elif brands & _HEVC_BRANDS:
-            raise PhotoError(f"{name}: HEIC is not supported; convert it to JPEG, PNG or TIFF")
+            need_heif(name)
+            return _HEIC
     if loader is None:
         raise PhotoError(f"{name}: not a {_FORMAT_NAMES} file; convert it to one of these")
     if pyvips.type_find("VipsOperation", loader) == 0:

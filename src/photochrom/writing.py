@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import secrets
@@ -14,13 +15,15 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from photochrom import heif
 from photochrom.errors import ConfigError, PhotoError
 from photochrom.metadata import JPEG_XMP_LIMIT, photoshop_block, read_iptc, say_synthetic
 from photochrom.photo import Photo, check_colors
+from photochrom.profiles import srgb_profile
 from photochrom.reading import file_name, reason
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
-from photochrom.tiff import Joiner, Layout, add_exif
+from photochrom.tiff import Joiner, Layout, add_exif, exif_block
 
 __all__ = [
     "EXTENSIONS",
@@ -72,6 +75,7 @@ _AVIF = _Saver(
     16384,
     {"compression": "av1", "Q": 90, "bitdepth": 8, "subsample_mode": "off", "effort": 2},
 )
+_HEIC = _Saver("", (np.uint8, np.uint16), True, 16384, {"Q": heif.QUALITY})
 _SAVERS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
@@ -80,8 +84,11 @@ _SAVERS = {
     ".tiff": _TIFF,
     ".webp": _WEBP,
     ".avif": _AVIF,
+    ".heic": _HEIC,
+    ".heif": _HEIC,
 }
-EXTENSIONS = tuple(_SAVERS)  # of the files that are read and written, lower case, with the dot
+# Of the files that are read and written, lower case, with the dot; HEIC is an extra.
+EXTENSIONS = tuple(suffix for suffix in _SAVERS if suffix not in heif.EXTENSIONS)
 
 
 def check_quality(quality: int | None) -> None:
@@ -221,6 +228,8 @@ def _saver_for(path: str | os.PathLike[str], photo: Photo) -> _Saver:
             + " ".join(EXTENSIONS)
         )
     saver = _SAVERS[suffix]
+    if saver is _HEIC:
+        heif.need_heif(name)
     if max(photo.width, photo.height) > saver.max_side:
         raise PhotoError(
             f"{name}: {photo.width} x {photo.height} pixels are more than the {saver.max_side} a "
@@ -315,6 +324,9 @@ def _save(
     if dtype not in saver.dtypes:
         dtype = np.dtype(saver.dtypes[-1])
     has_alpha = photo.content.has_alpha and saver.alpha
+    if saver is _HEIC:
+        _save_heic(temporary, rgb, photo, model, quality, dtype)
+        return
     if not isinstance(rgb, np.ndarray):
         flow = (_sample_rows(*strip, dtype, has_alpha) for strip in rgb)
         shape = (photo.height, photo.width, 3 + has_alpha)
@@ -331,6 +343,35 @@ def _save(
     if big:
         options["bigtiff"] = True
     _put(temporary, image, saver, options, photo)
+
+
+def _save_heic(
+    temporary: str,
+    rgb: NDArray[Any] | Strips,
+    photo: Photo,
+    model: str,
+    quality: int | None,
+    dtype: np.dtype[Any],
+) -> None:
+    if isinstance(rgb, np.ndarray):
+        samples = _sample_rows(rgb, photo.alpha, dtype, photo.content.has_alpha)
+    else:
+        rows = [_sample_rows(*strip, dtype, photo.content.has_alpha) for strip in rgb]
+        samples = np.concatenate(rows)
+    kept = photo.metadata if photo.kind == "file" else {}
+    block = kept.get("exif-data")
+    with open(temporary, "xb") as file:
+        heif.encode_heif(
+            file,
+            samples,
+            photo.name,
+            quality=heif.QUALITY if quality is None else quality,
+            exif=block and exif_block(io.BytesIO(block.removeprefix(b"Exif\0\0"))),
+            xmp=say_synthetic(kept.get("xmp-data"), model),
+            profile=srgb_profile() if photo.profiled else None,
+        )
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sample_rows(
