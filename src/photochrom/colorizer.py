@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from photochrom import bins, color
 from photochrom.errors import ConfigError, HintError
-from photochrom.hints import Anchors
+from photochrom.hints import Anchors, heard
 from photochrom.image import Photo, open_photo, write_photo
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.upsample import Upsampler, area_shrink, box_mean
@@ -107,13 +107,20 @@ class Colorizer:
         L = lightness(opened, self.threads)
         frame = Frame.of(L.shape[0], L.shape[1], self.working_size, self.info.multiple)
         places = check_hints(hints, opened, self.info)
-        x = network_input(L, frame, self.info, places)
-        logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
-        prediction = Prediction(opened, L, logits, self.info, self.threads)
+        x = network_input(L, frame, self.info, [])
+        plain = Prediction(opened, L, self._logits(x, frame), self.info, self.threads)
         if not places:
-            return prediction
-        seen = x[0, : frame.height, : frame.width] * self.info.L_scale + self.info.L_center
-        return replace(prediction, anchors=prediction.anchored(places, seen))
+            return plain
+        hinted = self._logits(network_input(L, frame, self.info, places), frame)
+        p = None if self.info.regression else np.exp(plain.log_probabilities())
+        return replace(
+            plain,
+            logits=heard(places, plain.logits, hinted, p),
+            anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
+        )
+
+    def _logits(self, x: Float32, frame: Frame) -> Float32:
+        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -172,6 +179,14 @@ def network_input(
         x[1:3, *near] = ab[:, None, None] / info.ab_scale
         x[3, *near] = 1
     return x
+
+
+def seen_lightness(x: Float32, frame: Frame, info: ModelInfo) -> Float32:
+    """L at the resolution of the logits, float32 (h, w), of the network's input."""
+    seen = x[0, : frame.height, : frame.width] * info.L_scale + info.L_center
+    blocks = seen.reshape(frame.height // STRIDE, STRIDE, frame.width // STRIDE, STRIDE)
+    L: Float32 = blocks.mean(axis=(1, 3))
+    return L
 
 
 def check_hints(
@@ -255,19 +270,6 @@ class Prediction:
         if self.anchors is not None:
             ab = self.anchors.corrected(ab)
         return ab * np.float32(saturation)
-
-    def anchored(self, hints: Sequence[tuple[float, float, Float32]], seen: Float32) -> Anchors:
-        """What makes the hints' colors the given ones; see `hints.Anchors`.
-
-        Parameters
-        ----------
-        hints : (x, y, ab), shares of the photo in [0, 1) and the ab there; at least one
-        seen : float32 (4 h, 4 w), the L that the network saw
-        """
-        h, w = self.logits.shape[1:]
-        L = seen.reshape(h, STRIDE, w, STRIDE).mean(axis=(1, 3))
-        p = None if self.info.regression else np.exp(self.log_probabilities())
-        return Anchors.of(hints, L, p)
 
     def render(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Any:
         """The photo in color, at full size, with its own L.
