@@ -434,8 +434,7 @@ class Prediction:
         out = np.empty((*self.L.shape, 3), dtype=dtype)
 
         def rejoin(rows: slice) -> None:
-            ab = np.stack(upsampler.rows(fitted, self.L[rows], rows.start), axis=-1)
-            out[rows] = color.fit_gamut(self.L[rows], ab, dtype)
+            upsampler.paint(fitted, self.L[rows], out[rows], rows.start)
 
         _strips(self.L.shape, self.threads, rejoin)
         return out
