@@ -3,7 +3,7 @@
 Every function here has its twin in color.py or upsample.py, which says what it computes and why,
 takes over where this module is missing or switched off, and is what the tests compare it with. The
 steps are the same in the same order, in float32 and without fused products, so that the results
-are too, but for the powers: those are polynomials here.
+are too, but for the powers: those are polynomials or quotients of them here.
 
 Nothing is looked up at a place that the data decide, except in tables whose length is checked
 against all that the type of the index can hold: no pixel, NaN or not, can lead outside an array.
@@ -41,7 +41,7 @@ typedef Py_ssize_t Size;
 
 /* --- one pixel ------------------------------------------------------------------------------ */
 
-/* As `a < b ? a : b`, and not fminf, so that it is one instruction; NaN as a gives b. */
+/* And not fminf, which would be a call. */
 INLINE float least(float a, float b) { return a < b ? a : b; }
 INLINE float most(float a, float b) { return a > b ? a : b; }
 
@@ -58,6 +58,21 @@ INLINE float encoded(float v)
     float odd = 0.487126563f
         + u2 * (-0.00688526725f + u2 * (-0.000381163549f + u2 * -8.50079503e-05f));
     return v <= 0.0031308f ? v * 12.92f : even + u * odd;
+}
+
+/* The same for 8 bits: one division instead of two square roots, off by at most 3.7e-5, which is a
+hundredth of a step. */
+INLINE float encoded8(float v)
+{
+    float over = 0.0393835438f
+        + v * (37.3784439f + v * (2367.48365f + v * (17926.1163f + v * 14136.0906f)));
+    float under = 1.0f + v * (262.027032f + v * (6714.94718f + v * (20946.5093f + v * 4746.89087f)));
+    return v <= 0.0031308f ? v * 12.92f : over / under - 0.055f;
+}
+
+INLINE float code(float v, int coarse)
+{
+    return least(most(coarse ? encoded8(v) : encoded(v), 0.0f), 1.0f);
 }
 
 /* 116 f(y) - 16 (CIE 15:2004): of y^(1/3), that is q^(4/3), likewise; off by at most 4e-8. */
@@ -83,7 +98,7 @@ INLINE float cubed(float f)
 
 /* Of n <= BLOCK pixels. m is the matrix from X/Xn, Y/Yn, Z/Zn to linear rgb, whose rows sum to 1. */
 INLINE void colors(const float *RESTRICT L, const float *RESTRICT a, const float *RESTRICT b,
-                   const float *RESTRICT m, Size n,
+                   const float *RESTRICT m, Size n, int coarse,
                    float *RESTRICT red, float *RESTRICT green, float *RESTRICT blue)
 {
     const float m0 = m[0], m2 = m[2], m3 = m[3], m5 = m[5], m6 = m[6], m8 = m[8];
@@ -98,10 +113,12 @@ INLINE void colors(const float *RESTRICT L, const float *RESTRICT a, const float
         float s = y + m6 * dx + m8 * dz - gray;
         float up = most(most(most(r, g), s), 1e-12f);
         float down = most(-least(least(r, g), s), 1e-12f);
-        float scale = least(least((1.0f - gray) / up, gray / down), 1.0f);
-        red[i] = least(most(encoded(gray + scale * r), 0.0f), 1.0f);
-        green[i] = least(most(encoded(gray + scale * g), 0.0f), 1.0f);
-        blue[i] = least(most(encoded(gray + scale * s), 0.0f), 1.0f);
+        /* The lesser of the ways to white, (1 - gray) / up, and to black; a division is dear. */
+        int white = (1.0f - gray) * down < gray * up;
+        float scale = least((white ? 1.0f - gray : gray) / (white ? up : down), 1.0f);
+        red[i] = code(gray + scale * r, coarse);
+        green[i] = code(gray + scale * g, coarse);
+        blue[i] = code(gray + scale * s, coarse);
     }
 }
 
@@ -144,9 +161,13 @@ INLINE void painted(const float *RESTRICT L, const float *RESTRICT a, const floa
                     const float *RESTRICT m, Size n, void *out, Size itemsize)
 {
     float red[BLOCK], green[BLOCK], blue[BLOCK];
-    colors(L, a, b, m, n, red, green, blue);
-    if (itemsize == 1) woven8(red, green, blue, n, out);
-    else if (itemsize == 2) woven16(red, green, blue, n, out);
+    if (itemsize == 1) {
+        colors(L, a, b, m, n, 1, red, green, blue);
+        woven8(red, green, blue, n, out);
+        return;
+    }
+    colors(L, a, b, m, n, 0, red, green, blue);
+    if (itemsize == 2) woven16(red, green, blue, n, out);
     else woven32(red, green, blue, n, out);
 }
 
@@ -331,118 +352,129 @@ CLONES static void strip(const Strip *s, const float *m, float *ab, char *out, S
 
 /* --- the fit of the curves: upsample.Upsampler.fit ---------------------------------------------- */
 
-INLINE void weighed(const float *RESTRICT guide, const float *RESTRICT place, Size plane,
-                    Size below, float share, const float *RESTRICT factor, Size cells, Size n,
-                    float *RESTRICT sums)
+/* The shares of dark, middle and bright in n pixels of the guide: parts (3, n). */
+INLINE void parted(const float *RESTRICT guide, const float *RESTRICT place, Size plane, Size below,
+                   float share, Size n, float *RESTRICT parts)
 {
     for (Size x = 0; x < n; x++) {
         float t = position(guide[x], mixed(place + x, below, share),
                            mixed(place + plane + x, below, share));
-        float dark = most(-t, 0.0f), bright = most(t, 0.0f), middle = 1.0f - dark - bright;
-        for (Size k = 0; k < 3; k++) {
-            float *sum = sums + 3 * k * n + x;
-            sum[0] += factor[k * cells] * dark;
-            sum[n] += factor[k * cells] * middle;
-            sum[2 * n] += factor[k * cells] * bright;
-        }
+        float dark = most(-t, 0.0f), bright = most(t, 0.0f);
+        parts[x] = dark;
+        parts[x + n] = 1.0f - dark - bright;
+        parts[x + 2 * n] = bright;
     }
+}
+
+INLINE void add_cells(const float *RESTRICT sum, Size columns, float factor, Size w,
+                      float *RESTRICT out)
+{
+    for (Size x = 0; x < w; x++) out[x] += factor * sum[x * columns];
 }
 
 /* upsample._moments, before what it does at the borders. guide (h rows, w columns), place (2, h,
 w columns) grown along its rows only; of_rows (3, rows), of_columns (3, columns); sums holds
-9 w columns; out (3, 3, 3, h, w). */
+12 w columns; out (3, 3, 3, h, w). */
 CLONES static void moments(const float *guide, const float *place, const float *of_rows,
                            const float *of_columns, Size h, Size w, Size rows, Size columns,
                            float *RESTRICT sums, float *RESTRICT out)
 {
     const Size n = w * columns, plane = h * n;
+    float *parts = sums + 9 * n;
     for (Size y = 0; y < h; y++) {
         memset(sums, 0, (size_t)(9 * n) * sizeof(float));
         for (Size row = 0; row < rows; row++) {
             float share;
             Size line = y * rows + row, above = between(line, h, h * rows, &share);
-            weighed(guide + line * n, place + above * n, plane, above + 1 < h ? n : 0, share,
-                    of_rows + row, rows, n, sums);
+            parted(guide + line * n, place + above * n, plane, above + 1 < h ? n : 0, share, n,
+                   parts);
+            for (Size i = 0; i < 3; i++)
+                if (of_rows[i * rows + row] != 0.0f)
+                    add_row(sums + 3 * i * n, parts, of_rows[i * rows + row], 3 * n);
         }
         for (Size i = 0; i < 3; i++)
             for (Size j = 0; j < 3; j++)
                 for (Size k = 0; k < 3; k++) {
                     const float *sum = sums + (3 * i + k) * n, *factor = of_columns + j * columns;
                     float *line = out + ((((3 * i + j) * 3) + k) * h + y) * w;
-                    for (Size x = 0; x < w; x++) {
-                        float total = 0;
-                        for (Size c = 0; c < columns; c++) total += factor[c] * sum[x * columns + c];
-                        line[x] = total;
-                    }
+                    memset(line, 0, (size_t)w * sizeof(float));
+                    for (Size c = 0; c < columns; c++)
+                        if (factor[c] != 0.0f) add_cells(sum + c, columns, factor[c], w, line);
                 }
     }
 }
 
 typedef struct {
     Size h, w;
-    const float *moments; /* (9, 3, h, w): none points beyond the border */
+    const float *moments; /* (9, 3, h, w): 0 where they would point beyond the border */
     float smooth, level;
 } Fit;
 
-/* For the neighbor in direction n of 0..8: the rows and columns that have it. */
-INLINE Size low(Size step) { return step < 0 ? 1 : 0; }
-INLINE Size high(Size step, Size size) { return step > 0 ? size - 1 : size; }
+/* Of all pixels of a plane those that have a neighbor so far on in memory. Where that is none of the
+3 x 3 around, for a row ends between, the moment is 0. */
+INLINE Size low(Size beside) { return beside < 0 ? -beside : 0; }
+INLINE Size high(Size beside, Size plane) { return beside > 0 ? plane - beside : plane; }
+
+INLINE void add_three(const float *RESTRICT factor, const float *RESTRICT near, Size plane, Size n,
+                      float *RESTRICT out)
+{
+    for (Size x = 0; x < n; x++)
+        out[x] += factor[x] * near[x] + factor[x + plane] * near[x + plane]
+            + factor[x + 2 * plane] * near[x + 2 * plane];
+}
 
 /* Upsampler._reduced: curves (2, 3, h, w) to out (2, h, w). */
-INLINE void reduced(const Fit *f, const float *RESTRICT curves, float *RESTRICT out)
+INLINE void reduced(const Fit *f, const float *curves, float *out)
 {
-    const Size h = f->h, w = f->w, plane = h * w;
+    const Size plane = f->h * f->w;
     memset(out, 0, (size_t)(2 * plane) * sizeof(float));
-    for (Size y = 0; y < h; y++)
-        for (Size n = 0; n < 9; n++) {
-            const Size down = n / 3 - 1, right = n % 3 - 1;
-            if (y + down < 0 || y + down >= h) continue;
-            for (Size k = 0; k < 3; k++) {
-                const float *RESTRICT factor = f->moments + (3 * n + k) * plane + y * w;
-                const float *RESTRICT near = curves + k * plane + (y + down) * w + right;
-                float *RESTRICT a = out + y * w, *RESTRICT b = a + plane;
-                for (Size x = low(right); x < high(right, w); x++) {
-                    a[x] += factor[x] * near[x];
-                    b[x] += factor[x] * near[x + 3 * plane];
-                }
-            }
-        }
+    for (Size n = 0; n < 9; n++) {
+        const Size beside = (n / 3 - 1) * f->w + n % 3 - 1;
+        const Size first = low(beside), count = high(beside, plane) - first;
+        for (Size c = 0; c < 2 && count > 0; c++)
+            add_three(f->moments + 3 * n * plane + first, curves + 3 * c * plane + first + beside,
+                      plane, count, out + c * plane + first);
+    }
+}
+
+INLINE void add_products(const float *RESTRICT factor, const float *RESTRICT near, Size n,
+                         float *RESTRICT out)
+{
+    for (Size x = 0; x < n; x++) out[x] += factor[x] * near[x];
+}
+
+/* The differences of a row from the row (or plane, or column) beside it. */
+INLINE void add_steps(const float *RESTRICT v, Size beside, float weight, Size n,
+                      float *RESTRICT out)
+{
+    for (Size x = 0; x < n; x++) out[x] += weight * (v[x] - v[x + beside]);
 }
 
 /* Upsampler._returned less or plus _roughness: out = returned(small) + sign roughness(curves). */
-INLINE void returned(const Fit *f, const float *RESTRICT small, const float *RESTRICT curves,
-                     float sign, float *RESTRICT out)
+INLINE void returned(const Fit *f, const float *small, const float *curves, float sign, float *out)
 {
     const Size h = f->h, w = f->w, plane = h * w;
     const float smooth = sign * f->smooth, level = sign * f->level;
-    for (Size c = 0; c < 2; c++)
-        for (Size k = 0; k < 3; k++)
-            for (Size y = 0; y < h; y++) {
-                const float *RESTRICT v = curves + (3 * c + k) * plane + y * w;
-                float *RESTRICT sum = out + (3 * c + k) * plane + y * w;
-                for (Size x = 0; x < w; x++) sum[x] = 0;
-                if (y > 0) for (Size x = 0; x < w; x++) sum[x] += smooth * (v[x] - v[x - w]);
-                if (y < h - 1) for (Size x = 0; x < w; x++) sum[x] += smooth * (v[x] - v[x + w]);
-                for (Size x = 1; x < w; x++) sum[x] += smooth * (v[x] - v[x - 1]);
-                for (Size x = 0; x < w - 1; x++) sum[x] += smooth * (v[x] - v[x + 1]);
-                if (k > 0) for (Size x = 0; x < w; x++) sum[x] += level * (v[x] - v[x - plane]);
-                if (k < 2) for (Size x = 0; x < w; x++) sum[x] += level * (v[x] - v[x + plane]);
-            }
-    for (Size y = 0; y < h; y++)
-        for (Size n = 0; n < 9; n++) {
-            const Size down = n / 3 - 1, right = n % 3 - 1;
-            if (y + down < 0 || y + down >= h) continue;
-            const Size from = (y + down) * w + right;
-            for (Size k = 0; k < 3; k++) {
-                const float *RESTRICT factor = f->moments + (3 * (8 - n) + k) * plane + from;
-                const float *RESTRICT near = small + from;
-                float *RESTRICT a = out + k * plane + y * w, *RESTRICT b = a + 3 * plane;
-                for (Size x = low(right); x < high(right, w); x++) {
-                    a[x] += factor[x] * near[x];
-                    b[x] += factor[x] * near[x + plane];
-                }
-            }
+    memset(out, 0, (size_t)(6 * plane) * sizeof(float));
+    for (Size i = 0; i < 6; i++) {
+        const float *v = curves + i * plane;
+        float *sum = out + i * plane;
+        add_steps(v + w, -w, smooth, plane - w, sum + w);
+        add_steps(v, w, smooth, plane - w, sum);
+        if (i % 3 > 0) add_steps(v, -plane, level, plane, sum);
+        if (i % 3 < 2) add_steps(v, plane, level, plane, sum);
+        for (Size at = 0; at < plane; at += w) {
+            add_steps(v + at + 1, -1, smooth, w - 1, sum + at + 1);
+            add_steps(v + at, 1, smooth, w - 1, sum + at);
         }
+    }
+    for (Size n = 0; n < 9; n++) {
+        const Size beside = (n / 3 - 1) * w + n % 3 - 1;
+        const Size first = low(beside), count = high(beside, plane) - first;
+        for (Size i = 0; i < 6 && count > 0; i++)
+            add_products(f->moments + (3 * (8 - n) + i % 3) * plane + first + beside,
+                         small + i / 3 * plane + first + beside, count, out + i * plane + first);
+    }
 }
 
 INLINE double product(const float *a, const float *b, Size n)
@@ -507,6 +539,57 @@ CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, float marg
                     curve[i] = least(most(curve[i] + (wanted[at + i] - small[at + i]),
                                           lowest[at + i]), highest[at + i]);
             }
+    }
+}
+
+/* --- the annealed mean: bins.annealed_mean ------------------------------------------------------ */
+
+/* 2^x for x <= 0, from -126 on the same; the series of 2^f up to f^6 is off by 2e-7 of itself. */
+INLINE float power_of_two(float x)
+{
+    const float far = most(x, -126.0f);
+    const int32_t whole = (int32_t)(far - 0.5f), bits = (whole + 127) * (1 << 23);
+    const float f = far - (float)whole;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale * (1.0f + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f
+        + f * (0.00961812911f + f * (0.00133335581f + f * 0.000154035304f))))));
+}
+
+INLINE void rise(const float *RESTRICT z, Size n, float *RESTRICT top)
+{
+    for (Size i = 0; i < n; i++) top[i] = most(z[i], top[i]);
+}
+
+INLINE void weigh(const float *RESTRICT z, const float *RESTRICT top, float sharpness, float a,
+                  float b, Size n, float *RESTRICT sum, float *RESTRICT sum_a,
+                  float *RESTRICT sum_b)
+{
+    for (Size i = 0; i < n; i++) {
+        const float p = power_of_two((z[i] - top[i]) * sharpness);
+        sum[i] += p;
+        sum_a[i] += p * a;
+        sum_b[i] += p * b;
+    }
+}
+
+/* logits (Q, n), bins (Q, 2), out (n, 2); sharpness is 1 / (T ln 2). */
+CLONES static void annealed(const float *logits, const float *bins, float sharpness, Size Q, Size n,
+                            float *RESTRICT out)
+{
+    float top[BLOCK], sums[3][BLOCK];
+    for (Size at = 0; at < n; at += BLOCK) {
+        const Size count = n - at < BLOCK ? n - at : BLOCK;
+        for (Size i = 0; i < count; i++) top[i] = -FLT_MAX;
+        for (Size q = 0; q < Q; q++) rise(logits + q * n + at, count, top);
+        memset(sums, 0, sizeof sums);
+        for (Size q = 0; q < Q; q++)
+            weigh(logits + q * n + at, top, sharpness, bins[2 * q], bins[2 * q + 1], count, sums[0],
+                  sums[1], sums[2]);
+        for (Size i = 0; i < count; i++) {
+            out[2 * (at + i)] = sums[1][i] / sums[0][i];
+            out[2 * (at + i) + 1] = sums[2][i] / sums[0][i];
+        }
     }
 }
 
@@ -638,6 +721,26 @@ static PyObject *py_rgb_to_L(PyObject *self, PyObject *args)
     return finish(&arrays, good);
 }
 
+static PyObject *py_annealed_mean(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    float sharpness;
+    Arrays arrays = {.count = 0};
+    Py_buffer *logits, *bins, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOfO", o, o + 1, &sharpness, o + 2)) return NULL;
+    int good = (logits = take(&arrays, o[0], "f", 2, 0)) && (bins = take(&arrays, o[1], "f", 2, 0))
+        && (out = take(&arrays, o[2], "f", 2, 1)) && logits->shape[0] > 0
+        && shape_is(bins, logits->shape[0], 2, 0, 0, 0)
+        && shape_is(out, logits->shape[1], 2, 0, 0, 0);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        annealed(logits->buf, bins->buf, sharpness, logits->shape[0], logits->shape[1], out->buf);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
 static PyObject *py_area_shrink(PyObject *self, PyObject *args)
 {
     PyObject *o[2];
@@ -709,7 +812,7 @@ static PyObject *py_moments(PyObject *self, PyObject *args)
             && guide->shape[0] / rows == h && guide->shape[0] % rows == 0
             && guide->shape[1] / columns == w && guide->shape[1] % columns == 0
             && shape_is(place, 2, h, guide->shape[1], 0, 0);
-        float *sums = good ? room_for(w * columns, 9 * sizeof(float)) : NULL;
+        float *sums = good ? room_for(w * columns, 12 * sizeof(float)) : NULL;
         good = good && sums != NULL;
         if (good) {
             Py_BEGIN_ALLOW_THREADS
@@ -810,6 +913,7 @@ static PyObject *py_paint(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
+    {"annealed_mean", py_annealed_mean, METH_VARARGS, "annealed_mean(logits, bins, sharpness, out)"},
     {"area_shrink", py_area_shrink, METH_VARARGS, "area_shrink(image, out)"},
     {"fit", py_fit, METH_VARARGS,
      "fit(wanted, moments, smooth, level, margin, steps, corrections, out)"},
