@@ -202,7 +202,7 @@ def test_a_strip_without_rows_is_painted() -> None:
     upsampler.paint(upsampler.fit(np.zeros((2, 2, 2))), L[:0], out, 8)
 
 
-# --- the border: nothing that Python passes may lead outside an array -------------------------------
+# --- the border: nothing that Python passes may lead outside an array ----------------------------
 
 
 def zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray:
@@ -250,7 +250,7 @@ def spoiled(array: np.ndarray) -> Iterator[np.ndarray]:
     yield np.zeros(array.shape[1:], array.dtype)
     for axis, side in enumerate(array.shape):
         for other in {0, 1, side - 1, side + 1} - {side}:
-            shape = array.shape[:axis] + (other,) + array.shape[axis + 1 :]
+            shape = *array.shape[:axis], other, *array.shape[axis + 1 :]
             yield np.zeros(shape, array.dtype)
     doubled = np.repeat(array, 2, axis=-1)
     yield doubled[..., ::2]
@@ -362,7 +362,7 @@ def test_a_kernel_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "photochrom._kernel", None)  # importing it raises
     assert native.load(None) is None
     assert native.load("") is None
-    with pytest.raises(ConfigError, match="PHOTOCHROM_NATIVE=1.*C compiler"):
+    with pytest.raises(ConfigError, match=r"PHOTOCHROM_NATIVE=1.*C compiler"):
         native.load("1")
     with pytest.raises(ConfigError, match="PHOTOCHROM_NATIVE=yes"):
         native.load("yes")
