@@ -502,6 +502,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         baselines=options.baselines,
         temperatures=options.temperature,
         rebalance=options.rebalance,
+        hints=options.hints,
         working_size=options.size,
         short_side=options.short_side,
         skip=options.skip,
@@ -549,6 +550,13 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError("give numbers with commas, such as 0,0.38,1") from None
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("give whole numbers with commas, such as 0,5,20") from None
 
 
 def _missing_judges(options: argparse.Namespace) -> int:
@@ -951,6 +959,13 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         default=(1.0,),
         metavar="X[,X...]",
         help="how much of a model's rebalancing to keep, a row for each (default: 1)",
+    )
+    p.add_argument(
+        "--hints",
+        type=_counts,
+        default=(0,),
+        metavar="N[,N...]",
+        help="true colors at random places that the models are given, a row for each (default: 0)",
     )
     p.add_argument("--size", type=int, metavar="N", help="short side that the networks see")
     p.add_argument(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from photochrom import bins, color, stream
 from photochrom.errors import ConfigError, HintError
+from photochrom.hints import Anchors, heard
 from photochrom.image import Photo, check_pages, open_photo, write_pages, write_photo
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.upsample import Upsampler, area_shrink, box_mean, guide_size
@@ -89,7 +90,7 @@ class Colorizer:
         photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
             uint16 or float in [0, 1]; of a color photo only the lightness is used
         hints : colors for places, (x, y, (r, g, b)) with the color as sRGB in 0..255; of the color
-            only a and b are used. They are followed and spread by the network.
+            only a and b are used. They are followed to the letter and spread to like pixels.
 
         Returns
         -------
@@ -104,17 +105,31 @@ class Colorizer:
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
         shape = opened.height, opened.width
+        frame = self.frame(shape)
+        places = check_hints(hints, shape, self.info)
+        upsampler = None
         if opened.streamed:
-            check_hints(hints, shape, self.info)  # before the long way through the file
-            frame = self.frame(shape)
             small = frame.height // STRIDE, frame.width // STRIDE
             sizes = [(frame.height, frame.width), guide_size(shape, small)]
-            L, guide = stream.reduced_L(opened, sizes, self.threads)
-            logits, upsampler = self.run(L, shape, hints), Upsampler(guide, small, shape)
-            return Prediction(opened, guide, logits, self.info, self.threads, upsampler)
-        L = lightness(opened, self.threads)
-        logits = self.run(L, shape, hints)
-        return Prediction(opened, L, logits, self.info, self.threads)
+            seen, L = stream.reduced_L(opened, sizes, self.threads)
+            upsampler = Upsampler(L, small, shape)
+        else:
+            seen = L = lightness(opened, self.threads)
+        x = network_input(seen, frame, self.info, [])
+        logits = self._logits(x, frame)
+        plain = Prediction(opened, L, logits, self.info, self.threads, upsampler=upsampler)
+        if not places:
+            return plain
+        hinted = self._logits(network_input(seen, frame, self.info, places), frame)
+        p = None if self.info.regression else np.exp(plain.log_probabilities())
+        return replace(
+            plain,
+            logits=heard(places, plain.logits, hinted, p),
+            anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
+        )
+
+    def _logits(self, x: Float32, frame: Frame) -> Float32:
+        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
     def color_file(
         self,
@@ -154,20 +169,6 @@ class Colorizer:
     def frame(self, shape: tuple[int, int]) -> Frame:
         """What the network sees of a photo of (height, width)."""
         return Frame.of(*shape, self.working_size, self.info.multiple)
-
-    def run(self, L: Float32, shape: tuple[int, int], hints: Sequence[Hint] = ()) -> Float32:
-        """The network alone: logits float32 (Q, h, w).
-
-        Parameters
-        ----------
-        L : float32, 0..100, of the photo or, with the same result, reduced by `area_shrink` to the
-            height and width of its `frame`
-        shape : (height, width) of the photo, in whose pixels the hints are
-        hints : see `predict`, also for the errors
-        """
-        frame = self.frame(shape)
-        x = network_input(L, frame, self.info, check_hints(hints, shape, self.info))
-        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -228,6 +229,14 @@ def network_input(
     return x
 
 
+def seen_lightness(x: Float32, frame: Frame, info: ModelInfo) -> Float32:
+    """L at the resolution of the logits, float32 (h, w), of the network's input."""
+    seen = x[0, : frame.height, : frame.width] * info.L_scale + info.L_center
+    blocks = seen.reshape(frame.height // STRIDE, STRIDE, frame.width // STRIDE, STRIDE)
+    L: Float32 = blocks.mean(axis=(1, 3))
+    return L
+
+
 def check_hints(
     hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo
 ) -> list[tuple[float, float, Float32]]:
@@ -286,6 +295,7 @@ class Prediction:
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
     threads : cores to render on; 0 for all
+    anchors : where the user's hints are followed to the letter; None without hints
     upsampler : made for this L and size of logits, where there is one already
     """
 
@@ -294,6 +304,7 @@ class Prediction:
     logits: Float32
     info: ModelInfo
     threads: int = 0
+    anchors: Anchors | None = None
     upsampler: Upsampler | None = field(default=None, repr=False)
 
     def ab(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Float32:
@@ -316,6 +327,8 @@ class Prediction:
             ab = np.moveaxis(self.logits, 0, -1) * np.float32(self.info.ab_scale)
         else:
             ab = bins.annealed_mean(self.logits, temperature, self.info.bins)
+        if self.anchors is not None:
+            ab = self.anchors.corrected(ab)
         return ab * np.float32(saturation)
 
     def render(
@@ -514,7 +527,7 @@ class Prediction:
 
         def paint(rows: slice) -> None:
             own = self.photo.pixels[rows] if keep else None
-            out[rows] = rejoin(upsampler, fitted, self.L[rows], rows.start, out.dtype, own, keep)
+            rejoin(upsampler, fitted, self.L[rows], rows.start, out[rows], own, keep)
 
         _strips(self.L.shape, self.threads, paint)
         return out
@@ -524,10 +537,9 @@ class Prediction:
         check_keep(keep)
         upsampler = self._upsampler
         fitted = upsampler.fit(self.ab(temperature, saturation))
-        dtype = self.photo.samples
 
-        def paint(pixels: NDArray[Any], first: int) -> NDArray[Any]:
-            return rejoin(upsampler, fitted, stream.rows_L(pixels), first, dtype, pixels, keep)
+        def paint(pixels: NDArray[Any], first: int, out: NDArray[Any]) -> None:
+            rejoin(upsampler, fitted, stream.rows_L(pixels), first, out, pixels, keep)
 
         return stream.colored_strips(self.photo, paint, self.threads)
 
@@ -537,20 +549,22 @@ def rejoin(
     fitted: Float32,
     L: Float32,
     first: int,
-    dtype: Any,
+    out: NDArray[Any],
     own: NDArray[Any] | None = None,
     keep: float = 0.0,
-) -> NDArray[Any]:
-    """Some rows of a photo in color: encoded sRGB (n, W, 3); see `Upsampler.rows`.
+) -> None:
+    """Some rows of a photo in color, encoded sRGB, into `out` (n, W, 3); see `Upsampler.paint`.
 
     `own` are the pixels (n, W, 1 or 3) of the photo, of whose color a share `keep` is mixed in.
     """
+    if not keep or own is None:
+        upsampler.paint(fitted, L, out, first)
+        return
     ab = np.stack(upsampler.rows(fitted, L, first), axis=-1)
-    if keep and own is not None:
-        ab *= np.float32(1 - keep)
-        if own.shape[2] == 3:  # a gray photo's own color is none
-            ab += np.float32(keep) * color.rgb_to_lab(own)[..., 1:]
-    return color.fit_gamut(L, ab, dtype)
+    ab *= np.float32(1 - keep)
+    if own.shape[2] == 3:  # a gray photo's own color is none
+        ab += np.float32(keep) * color.rgb_to_lab(own)[..., 1:]
+    out[...] = color.fit_gamut(L, ab, out.dtype)
 
 
 def _strips(shape: tuple[int, ...], threads: int, work: Any, pixels: int = 1 << 16) -> None:

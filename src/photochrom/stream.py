@@ -25,8 +25,8 @@ __all__ = ["Strips", "colored_strips", "reduced_L", "rows_L"]
 Float32 = NDArray[np.float32]
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 """Colors (n, W, 3) and alpha (n, W) or None, from top to bottom."""
-Paint = Callable[[NDArray[Any], int], NDArray[Any]]
-"""Pixels (n, W, 1 or 3) and the number of the first row, to colors (n, W, 3)."""
+Paint = Callable[[NDArray[Any], int, NDArray[Any]], None]
+"""Pixels (n, W, 1 or 3) and the number of the first row; colors go into the array (n, W, 3)."""
 
 _PART = 1 << 16  # pixels that a thread takes at a time: their float planes stay in the cache
 
@@ -66,7 +66,7 @@ def colored_strips(photo: Photo, paint: Paint, threads: int) -> Strips:
                 pixels: NDArray[Any] = pixels,
                 out: NDArray[Any] = out,
             ) -> None:
-                out[rows] = paint(pixels[rows], first + rows.start)
+                paint(pixels[rows], first + rows.start, out[rows])
 
             list(pool.map(work, _parts(height, width)))
             yield out, alpha
