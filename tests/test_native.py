@@ -371,7 +371,7 @@ def test_a_kernel_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(native.kernel is None, reason="the kernel is not built")
 @pytest.mark.parametrize(
     "place",
-    [(0, 90, 0, 30), (1, 9, 0, 3), (0, 9, 2, 3), (0, 9, -1, 3), (5, 90, 0, 30), (0, 2, 0, 3)],
+    [(0, 90, 1, 30), (1, 9, 0, 3), (0, 9, 2, 3), (0, 9, -1, 3), (5, 90, 0, 30), (0, 2, 0, 3)],
 )
 def test_rows_of_a_strip_that_are_not_there_are_refused(place: tuple[int, ...]) -> None:
     assert native.kernel is not None

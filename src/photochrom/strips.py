@@ -12,7 +12,7 @@ import contextlib
 import struct
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
@@ -53,6 +53,9 @@ class StripSource:
         self._start = len(self._head)  # where in the file it begins
         self._failure: BaseException | None = None
         self._stopped = threading.Event()
+        # The next strip is made while libvips encodes the last one.
+        self._maker = ThreadPoolExecutor(1)
+        self._ahead: Future[NDArray[Any]] | None = None
         self._source = pyvips.SourceCustom()
         self._source.on_read(self._read)
         self._source.on_seek(self._seek)
@@ -67,6 +70,7 @@ class StripSource:
         trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
+        self._maker.shutdown(cancel_futures=True)
         if isinstance(self._strips, Generator):
             with contextlib.suppress(ValueError):  # still at work, after a second Ctrl-C
                 self._strips.close()
@@ -110,7 +114,10 @@ class StripSource:
             if self._stopped.is_set():
                 raise InterruptedError
             self._start += len(self._strip)
-            self._strip = np.ascontiguousarray(next(self._strips)).data.cast("B")
+            made = self._ahead or self._maker.submit(next, self._strips)
+            self._strip = np.ascontiguousarray(made.result()).data.cast("B")
+            more = self._start + len(self._strip) < self._end
+            self._ahead = self._maker.submit(next, self._strips) if more else None
         offset = self._at - self._start
         if offset < 0:
             raise RuntimeError("libvips went back in a stream")
