@@ -887,7 +887,7 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         assert name in refusal(read_photo, tmp_path / name)
     assert "empty" in refusal(read_photo, tmp_path / "empty.jpg")
-    assert "JPEG, PNG, TIFF, WebP or AVIF" in refusal(read_photo, tmp_path / "text.jpg")
+    assert "JPEG, PNG, TIFF, WebP, AVIF or HEIC" in refusal(read_photo, tmp_path / "text.jpg")
     assert "no such file" in refusal(read_photo, tmp_path / "absent.jpg")
     assert "not a file" in refusal(read_photo, tmp_path)
     assert "not a file" in refusal(read_photo, tmp_path / "text.jpg" / "photo.jpg")
@@ -1240,7 +1240,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["photo", "photo.gif", "photo.heic", "photo.jp2", ".jpg", "photo."]
+    "name", ["photo", "photo.gif", "photo.psd", "photo.jp2", ".jpg", "photo."]
 )
 def test_unknown_extensions_are_refused(tmp_path: Path, name: str) -> None:
     message = refusal(write_photo, tmp_path / name, smooth(), photo_of(smooth()))

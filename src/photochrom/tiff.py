@@ -85,7 +85,7 @@ class _Reader:
         )[0]
 
     def bytes(self, at: int, size: int) -> bytes:
-        if not 0 <= size <= _MOST_BYTES:
+        if not 0 <= size <= _MOST_BYTES or at >= 1 << 62:
             raise _Damaged
         self.file.seek(self.base + at)
         data = self.file.read(size)
