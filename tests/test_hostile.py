@@ -364,12 +364,17 @@ def test_a_photo_too_large_for_the_memory_fails_alone(tmp_path: Path) -> None:
     scans, out = tmp_path / "scans", tmp_path / "out"
     for name in ("a.png", "b.png", "y.png", "z.png"):
         photo(scans / name)
-    PIL.Image.new("L", (20_000, 20_000)).save(scans / "huge.png")  # a legal size, 400 kB
-    done = colorize(scans, "-o", out, memory=3 * GIGABYTE // 2)
-    assert "4 done, 1 failed" in done.stderr
+    # Large, and read by strips: its lightness alone would be 400 MB, its colors 300 MB.
+    PIL.Image.new("L", (10_000, 10_000)).save(scans / "large.png")
+    # An interlaced file cannot be read by strips; this one would be 2.4 GB.
+    header = (20_000).to_bytes(4, "big") * 2 + b"\x10\x02\0\0\x01"
+    data = chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
+    (scans / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data)
+    done = colorize(scans, "-o", out, "--workers", 2, memory=GIGABYTE)
+    assert "5 done, 1 failed" in done.stderr
     assert f"{scans / 'huge.png'}: " in done.stderr
     assert sorted(path.name for path in out.iterdir()) == [
-        "a.png", "b.png", MANIFEST, "y.png", "z.png",
+        "a.png", "b.png", "large.png", MANIFEST, "y.png", "z.png",
     ]  # fmt: skip
 
 
