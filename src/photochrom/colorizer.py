@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -104,10 +104,26 @@ class Colorizer:
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
         L = lightness(opened, self.threads)
-        frame = Frame.of(L.shape[0], L.shape[1], self.working_size, self.info.multiple)
-        x = network_input(L, frame, self.info, check_hints(hints, opened, self.info))
-        logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        logits = self.run(L, (opened.height, opened.width), hints)
         return Prediction(opened, L, logits, self.info, self.threads)
+
+    def frame(self, shape: tuple[int, int]) -> Frame:
+        """What the network sees of a photo of (height, width)."""
+        return Frame.of(*shape, self.working_size, self.info.multiple)
+
+    def run(self, L: Float32, shape: tuple[int, int], hints: Sequence[Hint] = ()) -> Float32:
+        """The network alone: logits float32 (Q, h, w).
+
+        Parameters
+        ----------
+        L : float32, 0..100, of the photo or, with the same result, reduced by `area_shrink` to the
+            height and width of its `frame`
+        shape : (height, width) of the photo, in whose pixels the hints are
+        hints : see `predict`, also for the errors
+        """
+        frame = self.frame(shape)
+        x = network_input(L, frame, self.info, check_hints(hints, shape, self.info))
+        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -169,9 +185,13 @@ def network_input(
 
 
 def check_hints(
-    hints: Sequence[Hint], photo: Photo, info: ModelInfo
+    hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo
 ) -> list[tuple[float, float, Float32]]:
-    """Hints as (x share, y share, ab); see `Colorizer.predict` for the errors."""
+    """Hints as (x share, y share, ab), of a photo of (height, width).
+
+    See `Colorizer.predict` for the errors.
+    """
+    height, width = shape
     if len(hints) and info.channels != 4:
         raise HintError(f"the model {info.name} takes no hints; use a photochrom model")
     checked = []
@@ -182,14 +202,14 @@ def check_hints(
             values = np.array([float(v) for v in rgb], dtype=np.float32)
         except (TypeError, ValueError):
             raise HintError(f"hint {n}: {hint!r} is not (x, y, (r, g, b))") from None
-        if not (0 <= x < photo.width and 0 <= y < photo.height):
+        if not (0 <= x < width and 0 <= y < height):
             raise HintError(
-                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {photo.width} x {photo.height}"
+                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {width} x {height}"
             )
         if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
             raise HintError(f"hint {n}: {tuple(rgb)!r} is no color; give r, g, b in 0..255")
         ab = color.rgb_to_lab(values / np.float32(255))[1:]
-        checked.append(((x + 0.5) / photo.width, (y + 0.5) / photo.height, ab))
+        checked.append(((x + 0.5) / width, (y + 0.5) / height, ab))
     return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]
 
 
@@ -216,6 +236,7 @@ class Prediction:
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
     threads : cores to render on; 0 for all
+    upsampler : made for this L and size of logits, where there is one already
     """
 
     photo: Photo
@@ -223,6 +244,7 @@ class Prediction:
     logits: Float32
     info: ModelInfo
     threads: int = 0
+    upsampler: Upsampler | None = field(default=None, repr=False)
 
     def ab(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Float32:
         """Color at the network's resolution: float32 (h, w, 2).
@@ -314,6 +336,18 @@ class Prediction:
         Sources: E. J. Gumbel, 1954 (the maximum of perturbed logits is a sample); Holtzman et al.,
         "The Curious Case of Neural Text Degeneration", 2020 (nucleus).
         """
+        logits, fields = self.leanings(n, seed)
+        return [replace(self, logits=logits + f[:, None, None]) for f in fields]
+
+    def leanings(self, n: int = 4, seed: int = 0) -> tuple[Float32, Float32]:
+        """What `variants` are made of.
+
+        Returns
+        -------
+        logits : float32 (Q, h, w), those of the nucleus; the rest held down
+        fields : float32 (n, Q); the i-th variant has logits + fields[i]. Up to six of them are the
+            same for every n.
+        """
         if n < 1:
             raise ConfigError(f"n = {n}: must be at least 1")
         self._needs_distribution("alternatives")
@@ -322,10 +356,7 @@ class Prediction:
         # Coarse maps suffice to compare colorings.
         step = max(1, round(min(logits.shape[1:]) / 24))
         base, *maps = _means(logits[:, ::step, ::step], fields, self.info.bins)
-        return [
-            replace(self, logits=logits + fields[i][:, None, None])
-            for i in _most_different(base, np.stack(maps), n)
-        ]
+        return logits, fields[_most_different(base, np.stack(maps), n)]
 
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w) at the network's resolution.
@@ -354,19 +385,32 @@ class Prediction:
         HintError
             The spot lies outside the photo.
         """
+        return [(rgb, share) for rgb, _, share in self.swatches(x, y, n)]
+
+    def swatches(
+        self, x: float, y: float, n: int = 6
+    ) -> list[tuple[tuple[int, int, int], tuple[float, float], float]]:
+        """`palette`, with the (a, b) of each color: [((r, g, b), (a, b), probability), ...]."""
+        L, p = self.spot(x, y)
+        colors = []
+        for center, share in _modes(p, self.info.bins, n):
+            r, g, b = (int(v) for v in color.fit_gamut(L, center, np.uint8))
+            colors.append(((r, g, b), (float(center[0]), float(center[1])), share))
+        return colors
+
+    def spot(self, x: float, y: float) -> tuple[float, Float32]:
+        """L of one spot, 0..100, and its distribution: float32 (Q,), sum 1.
+
+        Rebalancing is taken off. `x`, `y` and errors as in `palette`.
+        """
         self._needs_distribution("palette")
         height, width = self.L.shape
         if not (0 <= x < width and 0 <= y < height):
             raise HintError(f"({x:g}, {y:g}) lies outside the photo of {width} x {height}")
         h, w = self.logits.shape[1:]
         row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
-        p = bins.softmax(self._honest[:, min(row, h - 1), min(column, w - 1)])
-        L = self.L[int(y), int(x)]
-        colors: list[tuple[tuple[int, int, int], float]] = []
-        for center, share in _modes(p, self.info.bins, n):
-            r, g, b = (int(v) for v in color.fit_gamut(L, center, np.uint8))
-            colors.append(((r, g, b), share))
-        return colors
+        here = self.logits[:, min(row, h - 1), min(column, w - 1)]
+        return float(self.L[int(y), int(x)]), bins.softmax(here - self.info.log_weights)
 
     def log_probabilities(self) -> Float32:
         """The distribution itself: ln p of each bin, float32 (Q, h, w), sum of p over Q is 1.
@@ -399,7 +443,7 @@ class Prediction:
     @cached_property
     def _upsampler(self) -> Upsampler:
         h, w = self.logits.shape[1:]
-        return Upsampler(self.L, (h, w))
+        return self.upsampler or Upsampler(self.L, (h, w))
 
     def _rgb(self, temperature: float, saturation: float) -> NDArray[Any]:
         """(H, W, 3) in the photo's own dtype."""
@@ -408,12 +452,19 @@ class Prediction:
         dtype = self.photo.pixels.dtype
         out = np.empty((*self.L.shape, 3), dtype=dtype)
 
-        def rejoin(rows: slice) -> None:
-            ab = np.stack(upsampler.rows(fitted, self.L[rows], rows.start), axis=-1)
-            out[rows] = color.fit_gamut(self.L[rows], ab, dtype)
+        def paint(rows: slice) -> None:
+            out[rows] = rejoin(upsampler, fitted, self.L[rows], rows.start, dtype)
 
-        _strips(self.L.shape, self.threads, rejoin)
+        _strips(self.L.shape, self.threads, paint)
         return out
+
+
+def rejoin(
+    upsampler: Upsampler, fitted: Float32, L: Float32, first: int, dtype: Any
+) -> NDArray[Any]:
+    """Some rows of a photo in color: encoded sRGB (n, W, 3); see `Upsampler.rows`."""
+    ab = np.stack(upsampler.rows(fitted, L, first), axis=-1)
+    return color.fit_gamut(L, ab, dtype)
 
 
 def _strips(shape: tuple[int, ...], threads: int, work: Any, pixels: int = 1 << 16) -> None:

@@ -51,11 +51,15 @@ __all__ = [
     "Photo",
     "decode_photo",
     "open_photo",
+    "photo_format",
+    "photo_size",
     "publish",
     "read_photo",
     "read_stream",
     "resized",
+    "shrunk",
     "to_jpeg",
+    "to_png",
     "to_uint8",
     "write_photo",
 ]
@@ -306,9 +310,24 @@ def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
     return np.ascontiguousarray(_to_numpy(small))
 
 
+def shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """A picture (H, W, C) reduced by a whole factor: the mean of each factor x factor pixels.
+
+    What is left over at the right and below makes one more column and row.
+    """
+    if factor == 1:
+        return picture
+    return np.ascontiguousarray(_to_numpy(_to_vips(picture).shrink(factor, factor, ceil=True)))
+
+
 def to_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
     """A picture (H, W, 3) as a JPEG without metadata; from quality 90 on with full chroma."""
     return bytes(_to_vips(rgb).jpegsave_buffer(Q=quality, keep="none"))
+
+
+def to_png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, C) as a PNG without metadata, packed quickly."""
+    return bytes(_to_vips(picture).pngsave_buffer(compression=1, keep="none"))
 
 
 # --- PIL images ---------------------------------------------------------------------------------
@@ -624,6 +643,37 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
     loader = _find_loader(data[:64], name)
     source = pyvips.Source.new_from_memory(data)
     return _named(name, lambda: _decode(source, loader, name, None))
+
+
+def photo_format(head: bytes, name: str = "photo") -> str:
+    """The format of a file by its first 64 bytes, as an extension such as ".jpg".
+
+    Raises
+    ------
+    PhotoError
+        It is none that is read here.
+    """
+    return _LOADERS[_find_loader(head[:64], name)]
+
+
+def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
+    """(height, width) that the header of a photo file states; no pixel is decoded.
+
+    Raises
+    ------
+    PhotoError
+        It is not a photo, or its header is damaged.
+    """
+    loader = getattr(pyvips.Image, _find_loader(data[:64], name))
+    source = pyvips.Source.new_from_memory(data)
+
+    try:
+        image = loader(source, access="sequential", fail_on="error")
+    except pyvips.Error as error:
+        raise PhotoError(
+            f"{name}: cannot be read: {_reason(error)}; {_REMEDY_DAMAGED}"
+        ) from error.with_traceback(None)
+    return int(image.height), int(image.width)
 
 
 def _read_descriptor(descriptor: int, name: str) -> Photo:
