@@ -23,10 +23,10 @@ from starlette.types import Receive, Scope, Send
 
 from photochrom._version import __version__
 from photochrom.bins import TEMPERATURE
-from photochrom.errors import ConfigError, HintError
+from photochrom.errors import ConfigError, HintError, PhotochromError
 from photochrom.image import EXTENSIONS
 from photochrom.web.docs import docs_page
-from photochrom.web.lane import Busy
+from photochrom.web.lane import Busy, Lane
 from photochrom.web.server import make_app
 from photochrom.web.store import Gone, Unknown
 from photochrom.web.studio import CANDIDATES, TILE, VIEW, Box, Look, Refused, Studio
@@ -362,6 +362,14 @@ def studio_app(studio: Studio) -> FastAPI:
     def gone(_: Request, error: Gone) -> Response:
         return _error(410, "the photo made room for others; send it again")
 
+    @app.exception_handler(MemoryError)
+    def too_large(_: Request, error: MemoryError) -> Response:
+        return _error(503, "the server has too little memory for this; use a smaller photo")
+
+    @app.exception_handler(TimeoutError)
+    def late(_: Request, error: TimeoutError) -> Response:
+        return _error(503, f"took longer than {limits.seconds:g} seconds", {"Retry-After": "10"})
+
     @app.exception_handler(ClientDisconnect)
     def left(_: Request, error: ClientDisconnect) -> Response:
         return _error(499, "nobody waits for the answer")  # nobody reads it either
@@ -383,34 +391,39 @@ def studio_app(studio: Studio) -> FastAPI:
                 return task.result()
             if left.done():
                 raise HTTPException(499, "nobody waits for the answer")  # nobody reads it either
-            raise HTTPException(
-                503, f"took longer than {limits.seconds:g} seconds", {"Retry-After": "10"}
-            )
+            raise TimeoutError
         finally:
             for pending in (task, left):
                 pending.cancel()
             await asyncio.gather(task, left, return_exceptions=True)
 
-    async def take(request: Request) -> FilePath:
-        """The body in a file of its own, which the caller removes."""
-        if coming.locked():
-            raise Busy(5)
+    async def take(request: Request, lane: Lane) -> FilePath:
+        """The body in a file of its own, which the caller removes; for work in that lane.
+
+        Raises
+        ------
+        Busy
+            Too many come in at once, or wait; after the body, or its sender would not hear it.
+        """
+        try:
+            lane.check()
+            if coming.locked():
+                raise Busy(5)
+        except Busy:
+            async with asyncio.timeout(limits.seconds):
+                async for _ in request.stream():
+                    pass
+            raise
         async with coming:
             file, path = await asyncio.to_thread(studio.store.new_file)
             try:
                 with file:
                     async with asyncio.timeout(limits.seconds):
                         await _copy_body(request, file, limits.bytes)
-            except TimeoutError:
+            except BaseException as error:
                 path.unlink()
-                raise HTTPException(503, f"took longer than {limits.seconds:g} seconds") from None
-            except OSError as error:
-                path.unlink()
-                raise HTTPException(
-                    503, f"the server cannot keep it: {error.strerror or 'an error of its disk'}"
-                ) from None
-            except BaseException:
-                path.unlink()
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise PhotochromError(f"{path.parent}: {error.strerror}") from error
                 raise
         return path
 
@@ -477,8 +490,7 @@ def studio_app(studio: Studio) -> FastAPI:
     )
     async def add(request: Request) -> dict[str, Any]:
         """Send a photo: it is decoded, and the network runs on it once."""
-        studio.prepare.check()
-        path = await take(request)
+        path = await take(request, studio.prepare)
         return (await answer(request, studio.add(path))).description
 
     @app.get("/api/photos/{photo}", response_model=PhotoOut, responses=_OF_PHOTO, tags=["photos"])
@@ -613,8 +625,7 @@ def studio_app(studio: Studio) -> FastAPI:
     )
     async def color(request: Request, look: Looked, format: Format = None) -> Response:
         """Send a photo, get it back in color; nothing of it is kept."""
-        studio.exports.check()
-        path = await take(request)
+        path = await take(request, studio.exports)
         try:
             extension = None if format is None else f".{format}"
             return _attachment(await answer(request, studio.color(path, look, extension)))

@@ -190,7 +190,7 @@ class Guard:
         # All browsers say where a change comes from; what does not say so is no page, or old.
         origin = headers.get("origin")
         if origin is None and self.programs:
-            return "sec-fetch-site" not in headers and "referer" not in headers
+            return not {"sec-fetch-site", "referer", "cookie"} & set(headers)
         return origin == f"http://{host}"
 
     def _is_ours(self, host: str) -> bool:

@@ -112,8 +112,15 @@ class Cache:
         with self._lock:
             return self._use(key)
 
-    def get(self, key: Key, make: Callable[[], T]) -> T:
-        """The value, computed by `make` where it is not here; errors of `make` are not kept."""
+    def get(self, key: Key, make: Callable[[], T], keep: int | None = None) -> T:
+        """The value, computed by `make` where it is not here; errors of `make` are not kept.
+
+        Parameters
+        ----------
+        key : its first part is the owner, its second the kind of value
+        make : runs in this thread
+        keep : of this owner and kind keep only so many, those used last
+        """
         with self._lock:
             found: T | None = self._use(key)
             if found is not None:
@@ -133,7 +140,7 @@ class Cache:
             raise
         with self._lock:
             del self._pending[key]
-            self._keep(key, value)
+            self._keep(key, value, keep)
         mine.set_result(value)
         return value
 
@@ -158,12 +165,16 @@ class Cache:
         self._entries.move_to_end(key)
         return entry.value
 
-    def _keep(self, key: Key, value: Sized) -> None:
+    def _keep(self, key: Key, value: Sized, keep: int | None) -> None:
         size = value.nbytes
         if key[0] not in self._owners or size > self.limit:
             return
         self._entries[key] = _Entry(value, size, self._clock())
         self.nbytes += size
+        if keep is not None:
+            alike = [other for other in self._entries if other[:2] == key[:2]]
+            for other in alike[:-keep]:
+                self._remove(other)
         while self.nbytes > self.limit:
             self._remove(next(iter(self._entries)))
 

@@ -63,6 +63,9 @@ ENTROPY = float(np.log2(bins.Q))
 APART = 0.12
 """Of the photo's short side: about how far the spots are from each other that are proposed."""
 
+KEPT = {"logits": 48, "leanings": 4, "view": 4, "level": 2, "fitted": 2}
+"""Of one photo at most so many of a kind, so that nobody who plays pushes out all others: sets of
+hints, seeds of candidates, sizes of previews, scales of tiles, settings of tiles."""
 FORMATS = {
     ".jpg": "JPEG",
     ".png": "PNG",
@@ -399,8 +402,9 @@ class Studio:
 
         def work() -> list[dict[str, Any]]:
             bits = self._prediction(base, logits).uncertainty()
-            # A click is spread over its object: a large unsure area gains more than a single pixel.
-            left = box_mean(box_mean(box_mean(bits)))
+            # A click is spread over its object: a large unsure area gains more than a single pixel,
+            # and beyond the edge there is nothing to gain.
+            left = box_mean(box_mean(box_mean(np.pad(bits, 3))))[3:-3, 3:-3]
             h, w = bits.shape
             height, width = base.shape
             y, x = np.mgrid[:h, :w]
@@ -525,7 +529,7 @@ class Studio:
             with self._network:
                 return self.colorizer.run(base.small, base.shape, hints)
 
-        return self.cache.get((token, "logits", name), make)
+        return self.cache.get((token, "logits", name), make, KEPT["logits"])
 
     async def _base_of(self, token: str) -> Base:
         upload = self.store.get(token)
@@ -559,7 +563,8 @@ class Studio:
         def make() -> Leanings:
             return Leanings(*self._prediction(base, logits).leanings(CANDIDATES, look.seed))
 
-        found = self.cache.get((token, "leanings", name, look.seed), make)
+        key = token, "leanings", name, look.seed
+        found = self.cache.get(key, make, KEPT["leanings"])
         field: Float32 = found.fields[look.candidate]
         return np.add(found.logits, field[:, None, None])
 
@@ -572,7 +577,7 @@ class Studio:
             L = lightness(_picture(pixels))
             return Level(pixels, Upsampler(L, base.size), L)
 
-        return self.cache.get((token, "view", height, width), make)
+        return self.cache.get((token, "view", height, width), make, KEPT["view"])
 
     async def _level(self, token: str, scale: int) -> Level:
         """The photo at its own size or reduced, for tiles."""
@@ -587,7 +592,9 @@ class Studio:
             return Level(pixels, Upsampler(base.guide, base.size, shape))
 
         key = token, "level", scale
-        return await self._cached(key, lambda: self.cache.get(key, make), self.prepare)
+        return await self._cached(
+            key, lambda: self.cache.get(key, make, KEPT["level"]), self.prepare
+        )
 
     def _paint(
         self,
@@ -607,7 +614,8 @@ class Studio:
             ab = self._prediction(base, leaning).ab(look.temperature, look.saturation)
             return level.upsampler.fit(ab)
 
-        fitted = self.cache.get((token, "fitted", name, look, box.scale), fit)
+        key = token, "fitted", name, look, box.scale
+        fitted = self.cache.get(key, fit, KEPT["fitted"])
         L = lightness(_picture(level.pixels[rows, columns]))
         part = level.upsampler.columns(columns)
         painted: NDArray[np.uint8] = rejoin(
