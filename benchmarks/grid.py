@@ -54,7 +54,7 @@ def main() -> int:
     for r, key in enumerate(photos):
         i = keys[key]
         truth = scorer.original(i)
-        predictions, _ = scorer.predictions(truth)
+        predictions = scorer.predictions(i, truth)
         results = (rgb for rgb, _ in scorer.results(i, truth, predictions))
         pictures = dict(zip(names, results, strict=True))
         for c, name in enumerate(columns):

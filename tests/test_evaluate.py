@@ -31,6 +31,7 @@ from photochrom.scoring import (
     grayed,
     judge_distribution,
     label_of,
+    true_hints,
 )
 
 Picture = NDArray[np.uint8]
@@ -316,8 +317,61 @@ def test_the_same_model_twice_does_not_differ(photos: Path, prior: Path, tmp_pat
 
 def test_one_row_for_a_regression() -> None:
     asked = Evaluation(("x",), models=(("r", "r.onnx"), ("c", "c.onnx")), temperatures=(0.38, 1))
-    names = [row.name for row in asked.rows([True, False])]
+    info = load_model().info
+    regression = replace(info, bins=info.bins[:0], log_weights=info.log_weights[:0])
+    names = [row.name for row in asked.rows([regression, info])]
     assert names == ["original", "gray", "random", "r", "c, T 0.38", "c, T 1"]
+
+
+# --- with hints ---
+
+
+def test_hints_are_true_colors_and_few_begin_like_many(pictures: list[Picture]) -> None:
+    picture = np.repeat(np.repeat(pictures[0], 4, axis=0), 4, axis=1)
+    many = true_hints(picture, 50, (0, 3))
+    assert true_hints(picture, 7, (0, 3)) == many[:7] != true_hints(picture, 7, (0, 4))
+    reach = min(picture.shape[:2]) // 80
+    assert reach >= 1
+    for x, y, rgb in many:
+        assert 0 <= x < picture.shape[1] and 0 <= y < picture.shape[0]
+        rows = slice(max(0, int(y) - reach), int(y) + reach + 1)
+        columns = slice(max(0, int(x) - reach), int(x) + reach + 1)
+        np.testing.assert_allclose(rgb, picture[rows, columns].mean(axis=(0, 1)))
+    assert len({(x, y) for x, y, _ in many}) > 45, "they are spread"
+
+
+def test_rows_with_hints_are_nearer_the_truth(photos: Path, prior: Path, tmp_path: Path) -> None:
+    asked = Evaluation(
+        (str(photos),),
+        models=(("m", "photochrom-1"),),
+        prior=str(prior),
+        hints=(0, 1, 20),
+        baselines=False,
+    )
+    result = measured(asked, tmp_path / "work")
+    names = [row.name for row in result.rows]
+    assert names == ["original", "gray", "m, 0 hints", "m, 1 hint", "m, 20 hints"]
+    none, one, twenty = (figures(result, name) for name in names[2:])
+    assert twenty["psnr"] > none["psnr"] + 1
+    assert twenty["auc_raw"] > max(none["auc_raw"], one["auc_raw"])
+    assert twenty["nll"] < none["nll"], "each number of hints has a distribution of its own"
+    alone = replace(asked, hints=(20,))
+    again = measured(alone, tmp_path / "alone")
+    assert [row.name for row in again.rows] == ["original", "gray", "m"]
+    assert figures(again, "m")["psnr"] == twenty["psnr"]
+
+
+def test_hints_for_a_model_without_them_are_refused(photos: Path, tmp_path: Path) -> None:
+    info = replace(load_model().info, channels=1)
+    asked = Evaluation(("x",), models=(("m", "m.onnx"),), hints=(0, 5))
+    with pytest.raises(ConfigError, match="m: this model takes no hints"):
+        asked.rows([info])
+    for hints in ((-1,), (5, 5), (), (100000,)):
+        with pytest.raises(ConfigError):
+            Evaluation(("x",), models=(("m", "m.onnx"),), hints=hints)
+    command = ["evaluate", str(photos), "-o", str(tmp_path / "r"), "--hints", "few"]
+    with pytest.raises(SystemExit):
+        main(command)
 
 
 # --- folders of others ---

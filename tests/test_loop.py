@@ -489,7 +489,8 @@ def test_a_run_starts_from_the_averaged_weights_of_another(shard: Path, run: Pat
     config = TrainConfig(**PLAIN | {"steps": 3})
     first, second = run / "first", run / "second"
     assert train(config, [str(shard)], first, progress=False)
-    trainer = trainer_of(config, shard, second)
+    prior = np.load(first / "prior.npy")  # with another one the last bias would be shifted
+    trainer = Trainer(config, PhotoStore([shard]), prior, second)
     trainer.start(first)
     expected = load_run(first)[1].state_dict()
     same_bits(trainer.network.state_dict(), expected)

@@ -383,7 +383,7 @@ def _train(options: argparse.Namespace) -> int:
         values["steps"] = 0
     values |= given
     config = TrainConfig.from_dict(values)
-    init = None if options.init is None else Path(options.init)
+    init = None if options.init is None else _start_of(options.init)
     done = train(
         config, options.shards, run, resume=options.resume, init=init, device=options.device
     )
@@ -394,6 +394,14 @@ def _train(options: argparse.Namespace) -> int:
         )
         return 130
     return 0
+
+
+def _start_of(name: str) -> Path:
+    """A run's folder, an .onnx file, or the file of the bundled model with this name."""
+    from photochrom.models import MODELS, WEIGHTS
+
+    files = {model.name: WEIGHTS / model.file for model in MODELS}
+    return files.get(name) or Path(name)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -467,6 +475,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         baselines=options.baselines,
         temperatures=options.temperature,
         rebalance=options.rebalance,
+        hints=options.hints,
         working_size=options.size,
         short_side=options.short_side,
         skip=options.skip,
@@ -514,6 +523,13 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError("give numbers with commas, such as 0,0.38,1") from None
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError("give whole numbers with commas, such as 0,5,20") from None
 
 
 def _missing_judges(options: argparse.Namespace) -> int:
@@ -870,7 +886,10 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("shards", nargs="+", metavar="SHARDS", help="tar, tar.gz, or a folder")
     p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
     p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    p.add_argument("--init", metavar="RUN", help="start from another run's averaged weights")
+    p.add_argument(
+        "--init", metavar="RUN",
+        help="start from what another run learned: its folder, an .onnx file, or a bundled model",
+    )  # fmt: skip
     p.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
     p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     budget = p.add_mutually_exclusive_group()
@@ -946,6 +965,13 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         default=(1.0,),
         metavar="X[,X...]",
         help="how much of a model's rebalancing to keep, a row for each (default: 1)",
+    )
+    p.add_argument(
+        "--hints",
+        type=_counts,
+        default=(0,),
+        metavar="N[,N...]",
+        help="true colors at random places that the models are given, a row for each (default: 0)",
     )
     p.add_argument("--size", type=int, metavar="N", help="short side that the networks see")
     p.add_argument(

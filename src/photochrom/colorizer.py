@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from photochrom import bins, color
 from photochrom.errors import ConfigError, HintError
+from photochrom.hints import Anchors
 from photochrom.image import Photo, open_photo, write_photo
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.upsample import Upsampler, area_shrink, box_mean
@@ -89,7 +90,7 @@ class Colorizer:
         photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
             uint16 or float in [0, 1]; of a color photo only the lightness is used
         hints : colors for places, (x, y, (r, g, b)) with the color as sRGB in 0..255; of the color
-            only a and b are used. They are followed and spread by the network.
+            only a and b are used. They are followed to the letter and spread to like pixels.
 
         Returns
         -------
@@ -103,27 +104,42 @@ class Colorizer:
             A hint lies outside the photo or is no color, or the model takes none.
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
-        L = lightness(opened, self.threads)
-        logits = self.run(L, (opened.height, opened.width), hints)
-        return Prediction(opened, L, logits, self.info, self.threads)
+        return self.run(opened, lightness(opened, self.threads), hints)
 
     def frame(self, shape: tuple[int, int]) -> Frame:
         """What the network sees of a photo of (height, width)."""
         return Frame.of(*shape, self.working_size, self.info.multiple)
 
-    def run(self, L: Float32, shape: tuple[int, int], hints: Sequence[Hint] = ()) -> Float32:
-        """The network alone: logits float32 (Q, h, w).
+    def run(
+        self,
+        photo: Photo,
+        L: Float32,
+        hints: Sequence[Hint] = (),
+        *,
+        shape: tuple[int, int] | None = None,
+        small: Float32 | None = None,
+    ) -> Prediction:
+        """`predict`, for who has more than the photo, or less.
 
         Parameters
         ----------
-        L : float32, 0..100, of the photo or, with the same result, reduced by `area_shrink` to the
-            height and width of its `frame`
-        shape : (height, width) of the photo, in whose pixels the hints are
+        photo, L : what the prediction shall render; its L, float32 (H, W), 0..100
         hints : see `predict`, also for the errors
+        shape : (height, width) of the photo in whose pixels the hints are, where `photo` is a
+            reduced copy
+        small : L of the whole photo, reduced by `area_shrink` to the height and width of its
+            `frame`; the same result for less work
         """
+        shape = (photo.height, photo.width) if shape is None else shape
         frame = self.frame(shape)
-        x = network_input(L, frame, self.info, check_hints(hints, shape, self.info))
-        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        places = check_hints(hints, shape, self.info)
+        x = network_input(L if small is None else small, frame, self.info, places)
+        logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        prediction = Prediction(photo, L, logits, self.info, self.threads)
+        if not places:
+            return prediction
+        seen = x[0, : frame.height, : frame.width] * self.info.L_scale + self.info.L_center
+        return replace(prediction, anchors=prediction.anchored(places, seen))
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -236,6 +252,7 @@ class Prediction:
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
     threads : cores to render on; 0 for all
+    anchors : where the user's hints are followed to the letter; None without hints
     upsampler : made for this L and size of logits, where there is one already
     """
 
@@ -244,6 +261,7 @@ class Prediction:
     logits: Float32
     info: ModelInfo
     threads: int = 0
+    anchors: Anchors | None = None
     upsampler: Upsampler | None = field(default=None, repr=False)
 
     def ab(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Float32:
@@ -266,7 +284,22 @@ class Prediction:
             ab = np.moveaxis(self.logits, 0, -1) * np.float32(self.info.ab_scale)
         else:
             ab = bins.annealed_mean(self.logits, temperature, self.info.bins)
+        if self.anchors is not None:
+            ab = self.anchors.corrected(ab)
         return ab * np.float32(saturation)
+
+    def anchored(self, hints: Sequence[tuple[float, float, Float32]], seen: Float32) -> Anchors:
+        """What makes the hints' colors the given ones; see `hints.Anchors`.
+
+        Parameters
+        ----------
+        hints : (x, y, ab), shares of the photo in [0, 1) and the ab there; at least one
+        seen : float32 (4 h, 4 w), the L that the network saw
+        """
+        h, w = self.logits.shape[1:]
+        L = seen.reshape(h, STRIDE, w, STRIDE).mean(axis=(1, 3))
+        p = None if self.info.regression else np.exp(self.log_probabilities())
+        return Anchors.of(hints, L, p)
 
     def render(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Any:
         """The photo in color, at full size, with its own L.

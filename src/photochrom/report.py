@@ -96,7 +96,11 @@ def summary(result: Result) -> dict[str, Any]:
         values = figures_of(totals[r], totals[0])
         entry: dict[str, Any] = {"name": row.name, "kind": row.kind}
         if row.kind == "model":
-            entry |= {"temperature": row.temperature, "rebalance": row.rebalance}
+            entry |= {
+                "temperature": row.temperature,
+                "rebalance": row.rebalance,
+                "hints": row.hints,
+            }
         entry["figures"] = _with_limits(values, intervals[r])
         if result.fid:
             entry["figures"]["fid"] = {"value": result.fid[r]}
@@ -538,7 +542,7 @@ def _grid_line(result: Result, n: int) -> str:
     i, key = int(result.used[n]), result.keys[n]
     try:
         truth = result.scorer.original(i)
-        predictions, _ = result.scorer.predictions(truth)
+        predictions = result.scorer.predictions(i, truth)
         pictures = [rgb for rgb, _ in result.scorer.results(i, truth, predictions)]
     except PhotochromError as error:  # the file may have gone since it was measured
         return f"<tr><td colspan={len(result.rows)}>{escape(str(error))}</td></tr>"

@@ -7,12 +7,13 @@ it is stored and added up. What is done with many photos stands in `evaluate`.
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import secrets
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile
@@ -21,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import bins, color, metrics
-from photochrom.colorizer import Colorizer, Prediction
+from photochrom.colorizer import Colorizer, Hint, Prediction
 from photochrom.errors import ConfigError, DataError, PhotochromError, PhotoError
 from photochrom.figures import CELLS, COLUMNS, EXACT, STRENGTHS, Sums
 from photochrom.image import decode_photo, resized, to_uint8
 from photochrom.judges import Classifier, Features
+from photochrom.models import ModelInfo
 from photochrom.train.prepare import is_gray
 from photochrom.train.shards import PHOTO_SUFFIXES, PhotoStore
 from photochrom.upsample import area_shrink
@@ -39,6 +41,7 @@ __all__ = [
     "grayed",
     "label_of",
     "open_store",
+    "true_hints",
 ]
 
 Float64 = NDArray[np.float64]
@@ -46,6 +49,7 @@ RGB = NDArray[np.uint8]
 
 SHORT_SIDE = 256
 """Larger photos are reduced to this before anything else; the paper measured at 256."""
+MAX_HINTS = 1000
 TEMPERATURES = (0.05, 0.1, 0.2, 0.3, bins.TEMPERATURE, 0.5, 0.65, 0.8, 1.0)
 """Of the temperature sweep."""
 
@@ -67,6 +71,8 @@ class Row:
     temperature: float = bins.TEMPERATURE
     rebalance: float = 1.0
     """How much of the model's rebalancing to keep."""
+    hints: int = 0
+    """How many true colors the model is given."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Evaluation:
     """Rows for the truth, for gray, and for the colors of another photo."""
     temperatures: tuple[float, ...] = (bins.TEMPERATURE,)
     rebalance: tuple[float, ...] = (1.0,)
+    hints: tuple[int, ...] = (0,)
+    """Numbers of true colors, at random places, that a model is given; a row for each."""
     working_size: int | None = None
     """Short side that the networks see; None for each model's own."""
     short_side: int = SHORT_SIDE
@@ -109,7 +117,7 @@ class Evaluation:
                 raise ConfigError(f"{name}: two rows of this name; give others as NAME=...")
             if not name.isprintable():
                 raise ConfigError(f"{name!r}: is no name for a row; give another as NAME=...")
-        for values in (self.temperatures, self.rebalance):
+        for values in (self.temperatures, self.rebalance, self.hints):
             if len(set(values)) < len(values):
                 raise ConfigError(f"{values}: one of them is given twice")
         if not names and not self.baselines:
@@ -117,8 +125,10 @@ class Evaluation:
         for t in self.temperatures:
             if not (np.isfinite(t) and t >= 0):
                 raise ConfigError(f"temperature = {t}: must be a number not below 0")
-        if not self.temperatures or not self.rebalance:
-            raise ConfigError("give at least one temperature and one share of rebalancing")
+        if not (self.temperatures and self.rebalance and self.hints):
+            raise ConfigError("give at least one temperature, share of rebalancing and count")
+        if any(not 0 <= n <= MAX_HINTS for n in self.hints):
+            raise ConfigError(f"hints = {self.hints}: must lie in 0..{MAX_HINTS}")
         if any(not 0 <= r <= 1 for r in self.rebalance):
             raise ConfigError(f"rebalance = {self.rebalance}: must lie in [0, 1]")
         if min(self.short_side, self.skip, self.limit, self.sweep) < 0:
@@ -126,22 +136,29 @@ class Evaluation:
         if 0 < self.short_side < 32:
             raise ConfigError(f"short side {self.short_side}: must be at least 32, or 0 for all")
 
-    def rows(self, regressions: Sequence[bool]) -> list[Row]:
-        """The lines of the table; a regression has neither temperature nor rebalancing."""
+    def rows(self, infos: Sequence[ModelInfo]) -> list[Row]:
+        """The lines of the table; a regression has neither temperature nor rebalancing.
+
+        Raises
+        ------
+        ConfigError
+            Hints are asked for and a model takes none.
+        """
         rows = [Row("original", "truth"), Row("gray", "gray")]
         if self.baselines:
             rows.append(Row("random", "random"))
-        several = len(self.temperatures) > 1, len(self.rebalance) > 1
         for source, (name, _) in enumerate(self.models):
-            if regressions[source]:
-                rows.append(Row(name, "model", source))
-                continue
-            for r in self.rebalance:
-                for t in self.temperatures:
-                    label = name
-                    label += f", T {t:g}" if several[0] else ""
-                    label += f", rebalance {r:g}" if several[1] else ""
-                    rows.append(Row(label, "model", source, t, r))
+            info = infos[source]
+            if any(self.hints) and info.channels != 4:
+                raise ConfigError(f"{name}: this model takes no hints; leave out --hints")
+            ts = (bins.TEMPERATURE,) if info.regression else self.temperatures
+            shares = (1.0,) if info.regression else self.rebalance
+            for r, t, n in itertools.product(shares, ts, self.hints):
+                label = name
+                label += f", T {t:g}" if len(ts) > 1 else ""
+                label += f", rebalance {r:g}" if len(shares) > 1 else ""
+                label += f", {n} hint{'s' * (n != 1)}" if len(self.hints) > 1 else ""
+                rows.append(Row(label, "model", source, t, r, n))
         rows += [Row(name, "folder", i) for i, (name, _) in enumerate(self.against)]
         return rows
 
@@ -202,7 +219,7 @@ class Scorer:
             for _, source in asked.models
         ]
         self.folders = [Folder(name, path) for name, path in asked.against]
-        self.rows = asked.rows([c.info.regression for c in self.colorizers])
+        self.rows = asked.rows([c.info for c in self.colorizers])
         self.weights: list[Float64] = []
         if prior is not None:
             self.weigh(prior)
@@ -219,17 +236,26 @@ class Scorer:
         """A photo of the store, uint8 (H, W, 3), reduced to the short side that was asked for."""
         return original(self.asked, self.store, i)
 
-    def predictions(self, truth: RGB) -> tuple[list[Prediction], list[float]]:
-        """Each model's prediction for the photo made gray, and its seconds."""
-        gray, out, seconds = grayed(truth), [], []
-        for colorizer in self.colorizers:
-            began = time.perf_counter()
-            out.append(colorizer.predict(gray))
-            seconds.append(time.perf_counter() - began)
-        return out, seconds
+    def predictions(self, i: int, truth: RGB) -> dict[tuple[int, int], tuple[Prediction, float]]:
+        """Each model's prediction for the photo made gray, and its seconds.
+
+        By (model, number of hints). The hints of a photo are the same for all models, and a larger
+        number begins with those of a smaller one.
+        """
+        gray, out = grayed(truth), {}
+        hints = true_hints(truth, max(self.asked.hints), (self.asked.seed, i))
+        for source, colorizer in enumerate(self.colorizers):
+            for n in self.asked.hints:
+                began = time.perf_counter()
+                prediction = colorizer.predict(gray, hints[:n])
+                out[source, n] = prediction, time.perf_counter() - began
+        return out
 
     def results(
-        self, i: int, truth: RGB, predictions: Sequence[Prediction]
+        self,
+        i: int,
+        truth: RGB,
+        predictions: Mapping[tuple[int, int], tuple[Prediction, float]],
     ) -> Iterator[tuple[RGB, float]]:
         """What each row makes of a photo, uint8 (H, W, 3), and the seconds of rendering it."""
         for row in self.rows:
@@ -247,7 +273,7 @@ class Scorer:
                         f"{self.store.name(i)}: the result of {row.name} is not of its size"
                     )
             else:
-                rgb = _rendered(predictions[row.source], row)
+                rgb = _rendered(predictions[row.source, row.hints][0], row)
             yield rgb, time.perf_counter() - began
 
     def _recolored(self, i: int, truth: RGB) -> RGB:
@@ -284,20 +310,21 @@ class Scorer:
         if is_gray(lab):
             raise PhotoError(f"{self.store.name(i)}: has no color of its own")
         nearest = bins.nearest_bin(lab[..., 1:])
-        predictions, seconds = self.predictions(truth)
+        predictions = self.predictions(i, truth)
         sums = np.zeros((len(self.rows), len(COLUMNS)))
         errors = np.zeros((len(self.rows), 1 + len(STRENGTHS), _T))
         label = None if self.classifier is None else self.classifier.label(self._label(i))
         pictures: list[RGB] = []
-        judged = [np.zeros(len(COLUMNS)) for _ in predictions]
-        for prediction, columns in zip(predictions, judged, strict=True):
+        judged = {key: np.zeros(len(COLUMNS)) for key in predictions}
+        for key, (prediction, _) in predictions.items():
             if not prediction.info.regression:
-                judge_distribution(prediction, lab, Sums(columns))
+                judge_distribution(prediction, lab, Sums(judged[key]))
         for n, (rgb, spent) in enumerate(self.results(i, truth, predictions)):
             row, s = self.rows[n], Sums(sums[n])
             if row.kind == "model":  # all rows of a model share its distribution
-                s.values[:] = judged[row.source]
-                s["ms"], s["timed"] = 1e3 * (seconds[row.source] + spent), 1
+                key = row.source, row.hints
+                s.values[:] = judged[key]
+                s["ms"], s["timed"] = 1e3 * (predictions[key][1] + spent), 1
             self._measure(rgb, truth, lab, nearest, s, errors[n])
             if label is not None or self.features is not None:
                 pictures.append(rgb)
@@ -305,7 +332,11 @@ class Scorer:
             every = Sums(sums)
             every["labeled"], every["hit"] = 1, self.classifier.top(pictures) == label
         features = None if self.features is None else self.features(pictures)
-        sweep = self._sweep(truth, lab, nearest, predictions) if i in part.swept else None
+        sweep = None
+        if i in part.swept:
+            # Without hints, or with as few as were asked for.
+            plain = [predictions[m, min(self.asked.hints)][0] for m in range(len(self.colorizers))]
+            sweep = self._sweep(truth, lab, nearest, plain)
         part.add(i, sums, errors, sweep, features)
 
     def _measure(
@@ -430,6 +461,29 @@ def grayed(rgb: RGB) -> RGB:
     luminance = color.L_to_luminance(color.rgb_to_L(rgb))
     gray: RGB = color.from_unit(color.linear_to_srgb(luminance), np.uint8)
     return gray
+
+
+def true_hints(rgb: RGB, count: int, seed: Sequence[int]) -> list[Hint]:
+    """What a user who knows the colors would give: the true color at random places.
+
+    The places are drawn evenly over the photo; the color is the mean of the pixels about the place,
+    as far as a fortieth of the short side reaches, for nobody picks the color of a grain.
+
+    Parameters
+    ----------
+    rgb : uint8 (H, W, 3), the photo in color
+    count : how many
+    seed : equal seeds give equal hints, and fewer are the first of more
+    """
+    rng = np.random.default_rng(seed)
+    height, width = rgb.shape[:2]
+    reach = min(height, width) // 80
+    hints: list[Hint] = []
+    for _ in range(count):
+        y, x = int(rng.integers(height)), int(rng.integers(width))
+        near = rgb[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+        hints.append((x, y, near.reshape(-1, 3).mean(axis=0).tolist()))
+    return hints
 
 
 def _rendered(prediction: Prediction, row: Row) -> RGB:

@@ -86,23 +86,39 @@ class Trainer:
 
         Parameters
         ----------
-        init : a run whose averaged weights are taken instead
+        init : a run whose averaged weights are taken instead, or an exported .onnx file
 
         Raises
         ------
         ConfigError
-            The other run is of another network.
+            The other network is not that of this run.
+        DataError, ModelError
+            There is no such run, or the file cannot be taken.
+
+        Notes
+        -----
+        A network trained with class weights w learns p w. Where the other's w were not ours
+        (another lambda, another prior, some of it taken off at export) the last layer's bias is
+        shifted, so that what it has learned of p is kept.
         """
         network = self.network
         if init is not None:
-            theirs, other, _ = load_run(init)
-            for key in ("arch", "encoder", "objective"):
+            theirs, other, log_weights = _load_other(init)
+            # The two kinds of classification differ by the shift below.
+            regressions = [c.objective == "regression" for c in (theirs, self.config)]
+            keys = ("arch", "encoder") + ("objective",) * (regressions[0] != regressions[1])
+            for key in keys:
                 if getattr(theirs, key) != getattr(self.config, key):
                     raise ConfigError(
                         f"{init}: was trained with {key} {getattr(theirs, key)}, not "
                         f"{getattr(self.config, key)}"
                     )
             network.load_state_dict(other.state_dict())
+            if self.config.objective != "regression":
+                shift = self._log_class_weights() - log_weights
+                bias = output_layer(network).bias
+                assert bias is not None
+                bias.data += torch.from_numpy(shift).to(self.device)
             self._prepare()
             return
         if isinstance(network, Photochrom) and self.config.pretrained:
@@ -124,6 +140,11 @@ class Trainer:
             assert bias is not None
             bias.data.copy_(torch.from_numpy(np.log(share / share.sum())))
         self._prepare()
+
+    def _log_class_weights(self) -> np.ndarray[Any, Any]:
+        if self.config.objective != "full":
+            return np.zeros(bins.Q, dtype=np.float32)
+        return _log_weights(self.config, self.prior)
 
     def _prepare(self) -> None:
         if self.world > 1 and isinstance(self.network, ECCV16):
@@ -472,6 +493,25 @@ def load_run(run: Path) -> tuple[TrainConfig, nn.Module, dict[str, Any]]:
     return config, network.eval(), counters
 
 
+def _load_other(init: Path) -> tuple[TrainConfig, nn.Module, np.ndarray[Any, Any]]:
+    """What another run, or an exported file, learned: config, network, log class weights."""
+    if init.suffix == ".onnx":
+        from photochrom.train.restore import restore
+
+        config, network, info = restore(init)
+        return config, network, info.log_weights
+    config, other, _ = load_run(init)
+    log_weights = np.zeros(bins.Q, dtype=np.float32)
+    if config.objective == "full":
+        log_weights = _log_weights(config, load_prior(init / PRIOR))
+    return config, other, log_weights
+
+
+def _log_weights(config: TrainConfig, prior: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """By how much rebalanced training raises each logit, float32 (313,)."""
+    return np.log(bins.rebalancing_weights(prior, config.rebalance)).astype(np.float32)
+
+
 def save_weights(run: Path, target: Path) -> None:
     """Write a run's averaged weights alone, in 16 bits, as the checkpoint of a smaller run.
 
@@ -508,7 +548,8 @@ def train(
     config : of the run; on resume it must equal the stored one except for the budget
     sources : tar or tar.gz shards, or a folder (`PhotoStore`)
     run : folder; gets config.json, prior.npy, checkpoint.pt and log/
-    init : another run, whose averaged weights this one starts from; not for `resume`
+    init : another run, whose averaged weights this one starts from, or an exported .onnx file; not
+        for `resume`
 
     Returns
     -------

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from photochrom import bins, color
 from photochrom.colorizer import Colorizer, Hint, Prediction, lightness, rejoin
 from photochrom.errors import ConfigError, PhotochromError, PhotoError
+from photochrom.hints import Anchors
 from photochrom.image import (
     Photo,
     decode_photo,
@@ -63,7 +64,7 @@ ENTROPY = float(np.log2(bins.Q))
 APART = 0.12
 """Of the photo's short side: about how far the spots are from each other that are proposed."""
 
-KEPT = {"logits": 48, "leanings": 4, "view": 4, "level": 2, "fitted": 2}
+KEPT = {"made": 48, "leanings": 4, "view": 4, "level": 2, "fitted": 2}
 """Of one photo at most so many of a kind, so that nobody who plays pushes out all others: sets of
 hints, seeds of candidates, sizes of previews, scales of tiles, settings of tiles."""
 FORMATS = {
@@ -194,6 +195,19 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Made:
+    """What the network made of a photo and hints; see `Prediction`."""
+
+    logits: Float32
+    anchors: Anchors | None
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        return self.logits.nbytes + (0 if self.anchors is None else self.anchors.spread.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
 class Leanings:
     """What the candidates of one seed are made of; see `Prediction.leanings`."""
 
@@ -275,24 +289,26 @@ class Studio:
         upload = self.store.get(token)
         name = prediction_name(hints)
 
-        def work() -> Float32:
-            return self._logits(token, self._base(token, upload.path), hints, name)
+        def work() -> Made:
+            return self._made(token, self._base(token, upload.path), hints, name)
 
-        await self._cached((token, "logits", name), work, self.prepare)
+        await self._cached((token, "made", name), work, self.prepare)
         # Not before: wrong ones are an error here and not at the first picture.
         upload.remember(hints)
         return name
 
     async def preview(self, token: str, name: str, look: Look, size: int) -> bytes:
         """The colored photo as a JPEG, its longest side at most `size` pixels."""
-        base, logits = await self._ready(token, name)
+        base, made = await self._ready(token, name)
 
         def work() -> bytes:
             level = self._view(token, base, size)
-            colored = self._prediction(base, self._leaning(token, name, base, logits, look))
             assert level.L is not None
             shown = replace(
-                colored, photo=_picture(level.pixels), L=level.L, upsampler=level.upsampler
+                self._colored(token, name, base, made, look),
+                photo=_picture(level.pixels),
+                L=level.L,
+                upsampler=level.upsampler,
             )
             return to_jpeg(shown.render(look.temperature, look.saturation), QUALITY)
 
@@ -300,11 +316,11 @@ class Studio:
 
     async def tile(self, token: str, name: str, look: Look, box: Box) -> bytes:
         """A rectangle of the colored photo as a JPEG; see `_cut` for its geometry."""
-        base, logits = await self._ready(token, name)
+        base, made = await self._ready(token, name)
         level = await self._level(token, box.scale)
 
         def work() -> bytes:
-            return to_jpeg(self._paint(token, name, base, logits, level, look, box), QUALITY)
+            return to_jpeg(self._paint(token, name, base, made, level, look, box), QUALITY)
 
         return await self.renders.run(work)
 
@@ -329,14 +345,14 @@ class Studio:
 
     async def candidates(self, token: str, name: str, n: int, seed: int) -> list[dict[str, Any]]:
         """The candidates of a seed: each its number and its mean color."""
-        base, logits = await self._ready(token, name)
+        base, made = await self._ready(token, name)
 
         def work() -> list[dict[str, Any]]:
             L = area_shrink(base.small, base.size)
             found = []
             for k in range(n):
                 look = Look(candidate=k, seed=seed)
-                ab = self._prediction(base, self._leaning(token, name, base, logits, look)).ab()
+                ab = self._colored(token, name, base, made, look).ab()
                 mean = color.fit_gamut(L, ab, np.uint8).mean(axis=(0, 1))
                 found.append({"candidate": k, "color": [round(float(v)) for v in mean]})
             return found
@@ -347,13 +363,13 @@ class Studio:
         self, token: str, name: str, look: Look, x: float, y: float, n: int
     ) -> dict[str, Any]:
         """The likely colors of a spot, its distribution over the bins, and its color now."""
-        base, logits = await self._ready(token, name)
+        base, made = await self._ready(token, name)
         height, width = base.shape
         if not (0 <= x < width and 0 <= y < height):
             raise ConfigError(f"({x:g}, {y:g}) lies outside the photo of {width} x {height}")
 
         def work() -> dict[str, Any]:
-            prediction = self._prediction(base, logits)
+            prediction = self._prediction(base, made)
             rows, columns = base.L.shape
             # Centers of pixels onto centers of pixels.
             at_x = min(max((x + 0.5) * columns / width - 0.5, 0), columns - 1)
@@ -361,9 +377,8 @@ class Studio:
             L, p = prediction.spot(at_x, at_y)
             h, w = base.size
             row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
-            leaning = self._leaning(token, name, base, logits, look)
-            here = self._prediction(base, leaning[:, row : row + 1, column : column + 1])
-            ab = here.ab(look.temperature, look.saturation)[0, 0]
+            colored = self._colored(token, name, base, made, look)
+            ab = colored.ab(look.temperature, look.saturation)[row, column]
             swatches = prediction.swatches(at_x, at_y, n)
             centers = self.colorizer.info.bins
             return {
@@ -387,10 +402,10 @@ class Studio:
 
     async def uncertainty(self, token: str, name: str, size: int) -> bytes:
         """The entropy of each pixel as a gray PNG of a preview's size: white is `ENTROPY` bits."""
-        base, logits = await self._ready(token, name)
+        base, made = await self._ready(token, name)
 
         def work() -> bytes:
-            bits = self._prediction(base, logits).uncertainty()
+            bits = self._prediction(base, made).uncertainty()
             levels = area_shrink(bits, _fit(base.shape, size)) * np.float32(255 / ENTROPY)
             return to_png(np.rint(np.clip(levels, 0, 255)).astype(np.uint8)[..., None])
 
@@ -398,10 +413,10 @@ class Studio:
 
     async def spots(self, token: str, name: str, n: int) -> list[dict[str, Any]]:
         """The n places where a click would tell most, apart from each other."""
-        base, logits = await self._ready(token, name)
+        base, made = await self._ready(token, name)
 
         def work() -> list[dict[str, Any]]:
-            bits = self._prediction(base, logits).uncertainty()
+            bits = self._prediction(base, made).uncertainty()
             # A click is spread over its object: a large unsure area gains more than a single pixel,
             # and beyond the edge there is nothing to gain.
             left = box_mean(box_mean(box_mean(np.pad(bits, 3))))[3:-3, 3:-3]
@@ -438,10 +453,10 @@ class Studio:
 
         def work() -> Path:
             base = self._base(token, upload.path)
-            logits = self._logits(token, base, hints, name)
+            made = self._made(token, base, hints, name)
             full = self._full(token, upload.path).photo
-            leaning = self._leaning(token, name, base, logits, look)
-            return self._export(full, lightness(full), leaning, look, target)
+            colored = self._colored(token, name, base, made, look)
+            return self._export(replace(colored, photo=full, L=lightness(full)), look, target)
 
         return await self.exports.run(work, discard=_remove)
 
@@ -455,8 +470,8 @@ class Studio:
             photo = self._decode(path)
             L = lightness(photo)
             with self._network:
-                logits = self.colorizer.run(L, (photo.height, photo.width))
-            return self._export(photo, L, logits, look, extension or photo.extension)
+                result = self.colorizer.run(photo, L)
+            return self._export(result, look, extension or photo.extension)
 
         return await self.exports.run(work, discard=_remove)
 
@@ -484,7 +499,7 @@ class Studio:
         full = self.cache.get((token, "full"), lambda: Full(self._decode(path)))
         base = self._base(token, path, full)
         name = prediction_name([])
-        self._logits(token, base, [], name)
+        self._made(token, base, [], name)
         photo = full.photo
         height, width = base.shape
         view = base.photo.pixels
@@ -524,12 +539,15 @@ class Studio:
 
         return self.cache.get((token, "base"), make)
 
-    def _logits(self, token: str, base: Base, hints: Sequence[Hint], name: str) -> Float32:
-        def make() -> Float32:
+    def _made(self, token: str, base: Base, hints: Sequence[Hint], name: str) -> Made:
+        def make() -> Made:
             with self._network:
-                return self.colorizer.run(base.small, base.shape, hints)
+                result = self.colorizer.run(
+                    base.photo, base.L, hints, shape=base.shape, small=base.small
+                )
+            return Made(result.logits, result.anchors)
 
-        return self.cache.get((token, "logits", name), make, KEPT["logits"])
+        return self.cache.get((token, "made", name), make, KEPT["made"])
 
     async def _base_of(self, token: str) -> Base:
         upload = self.store.get(token)
@@ -537,14 +555,14 @@ class Studio:
             (token, "base"), lambda: self._base(token, upload.path), self.prepare
         )
 
-    async def _ready(self, token: str, name: str) -> tuple[Base, Float32]:
+    async def _ready(self, token: str, name: str) -> tuple[Base, Made]:
         """What a picture of a prediction is made of, computed again where it has been dropped."""
         hints = self.store.get(token).recall(name)
         base = await self._base_of(token)
-        logits = await self._cached(
-            (token, "logits", name), lambda: self._logits(token, base, hints, name), self.prepare
+        made = await self._cached(
+            (token, "made", name), lambda: self._made(token, base, hints, name), self.prepare
         )
-        return base, logits
+        return base, made
 
     async def _cached(self, key: Key, make: Callable[[], T], lane: Lane) -> T:
         found: T | None = self.cache.peek(key)
@@ -552,21 +570,23 @@ class Studio:
 
     # --- from logits to pictures ---
 
-    def _prediction(self, base: Base, logits: Float32) -> Prediction:
-        return Prediction(base.photo, base.L, logits, self.colorizer.info)
+    def _prediction(self, base: Base, made: Made) -> Prediction:
+        info = self.colorizer.info
+        return Prediction(base.photo, base.L, made.logits, info, anchors=made.anchors)
 
-    def _leaning(self, token: str, name: str, base: Base, logits: Float32, look: Look) -> Float32:
-        """The logits of a candidate; of the likeliest coloring the logits themselves."""
+    def _colored(self, token: str, name: str, base: Base, made: Made, look: Look) -> Prediction:
+        """A candidate, or the likeliest coloring."""
+        prediction = self._prediction(base, made)
         if look.candidate is None:
-            return logits
+            return prediction
 
         def make() -> Leanings:
-            return Leanings(*self._prediction(base, logits).leanings(CANDIDATES, look.seed))
+            return Leanings(*prediction.leanings(CANDIDATES, look.seed))
 
         key = token, "leanings", name, look.seed
         found = self.cache.get(key, make, KEPT["leanings"])
         field: Float32 = found.fields[look.candidate]
-        return np.add(found.logits, field[:, None, None])
+        return replace(prediction, logits=np.add(found.logits, field[:, None, None]))
 
     def _view(self, token: str, base: Base, size: int) -> Level:
         """The photo at a preview's size."""
@@ -601,7 +621,7 @@ class Studio:
         token: str,
         name: str,
         base: Base,
-        logits: Float32,
+        made: Made,
         level: Level,
         look: Look,
         box: Box,
@@ -610,9 +630,8 @@ class Studio:
         rows, columns = _cut(box, level.pixels.shape)
 
         def fit() -> Float32:
-            leaning = self._leaning(token, name, base, logits, look)
-            ab = self._prediction(base, leaning).ab(look.temperature, look.saturation)
-            return level.upsampler.fit(ab)
+            colored = self._colored(token, name, base, made, look)
+            return level.upsampler.fit(colored.ab(look.temperature, look.saturation))
 
         key = token, "fitted", name, look, box.scale
         fitted = self.cache.get(key, fit, KEPT["fitted"])
@@ -623,12 +642,9 @@ class Studio:
         )
         return painted
 
-    def _export(
-        self, photo: Photo, L: Float32, logits: Float32, look: Look, extension: str
-    ) -> Path:
+    def _export(self, result: Prediction, look: Look, extension: str) -> Path:
         """A file in the store's folder, which the caller removes."""
         target = self.store.folder() / f"{secrets.token_hex(16)}{extension}"
-        result = Prediction(photo, L, logits, self.colorizer.info)
         try:
             result.save(target, look.temperature, look.saturation)
         except PhotoError as error:
