@@ -48,6 +48,11 @@ class Lane:
             if self._inside >= self.waiting:
                 raise Busy(max(1, math.ceil(self._inside * self._seconds / self.threads)))
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more than one piece is in hand or waits: then each does with one core."""
+        return self._inside > 1
+
     async def run(self, work: Callable[[], T], discard: Callable[[T], None] | None = None) -> T:
         """The result of work() on one of the threads.
 

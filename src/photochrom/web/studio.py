@@ -64,9 +64,9 @@ ENTROPY = float(np.log2(bins.Q))
 APART = 0.12
 """Of the photo's short side: about how far the spots are from each other that are proposed."""
 
-KEPT = {"made": 48, "leanings": 4, "view": 4, "level": 2, "fitted": 2}
+KEPT = {"made": 48, "leanings": 4, "view": 4, "level": 2, "fitted": 2, "ab": 8}
 """Of one photo at most so many of a kind, so that nobody who plays pushes out all others: sets of
-hints, seeds of candidates, sizes of previews, scales of tiles, settings of tiles."""
+hints, seeds of candidates, sizes of previews, scales of tiles, settings of tiles, small ab."""
 FORMATS = {
     ".jpg": "JPEG",
     ".png": "PNG",
@@ -309,6 +309,7 @@ class Studio:
                 photo=_picture(level.pixels),
                 L=level.L,
                 upsampler=level.upsampler,
+                threads=1 if self.renders.crowded else 0,
             )
             return to_jpeg(shown.render(look.temperature, look.saturation), QUALITY)
 
@@ -377,8 +378,7 @@ class Studio:
             L, p = prediction.spot(at_x, at_y)
             h, w = base.size
             row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
-            colored = self._colored(token, name, base, made, look)
-            ab = colored.ab(look.temperature, look.saturation)[row, column]
+            ab = self._ab(token, name, base, made, look)[row, column]
             swatches = prediction.swatches(at_x, at_y, n)
             centers = self.colorizer.info.bins
             return {
@@ -588,6 +588,15 @@ class Studio:
         field: Float32 = found.fields[look.candidate]
         return replace(prediction, logits=np.add(found.logits, field[:, None, None]))
 
+    def _ab(self, token: str, name: str, base: Base, made: Made, look: Look) -> Float32:
+        """Color at the network's resolution; a user clicks more often than the settings change."""
+
+        def make() -> Float32:
+            colored = self._colored(token, name, base, made, look)
+            return colored.ab(look.temperature, look.saturation)
+
+        return self.cache.get((token, "ab", name, look), make, KEPT["ab"])
+
     def _view(self, token: str, base: Base, size: int) -> Level:
         """The photo at a preview's size."""
         height, width = _fit(base.shape, size)
@@ -630,8 +639,7 @@ class Studio:
         rows, columns = _cut(box, level.pixels.shape)
 
         def fit() -> Float32:
-            colored = self._colored(token, name, base, made, look)
-            return level.upsampler.fit(colored.ab(look.temperature, look.saturation))
+            return level.upsampler.fit(self._ab(token, name, base, made, look))
 
         key = token, "fitted", name, look, box.scale
         fitted = self.cache.get(key, fit, KEPT["fitted"])
