@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from photochrom import color
 from photochrom.colorizer import Colorizer, Prediction
-from photochrom.hints import LIGHTNESS, LIKENESS, NOISE, REACH, Anchors
+from photochrom.hints import (
+    HEARD_LIKENESS,
+    HEARD_REACH,
+    LIGHTNESS,
+    LIKENESS,
+    NOISE,
+    REACH,
+    Anchors,
+    heard,
+)
 from photochrom.image import open_photo
 from photochrom.models import load_model
 from photochrom.scoring import grayed
@@ -45,6 +54,22 @@ def test_a_hint_colors_its_object_and_not_the_other() -> None:
     np.testing.assert_allclose(ab[10, 18], [40, -30], rtol=NOISE)
     assert (ab[:, 10:20, 0] > 10).all(), "the same object"
     assert ab[10, 19, 0] > ab[10, 12, 0] > ab[10, 2, 0] > 0, "less with distance"
+
+
+def test_the_network_is_heard_where_it_is_like_the_place_of_a_hint() -> None:
+    _, p = two_objects()
+    p[:2, :5], p[2:, :5] = 0.32, 0.18  # something in between
+    rng = np.random.default_rng(0)
+    plain, hinted = rng.normal(size=(2, 4, 20, 30)).astype(np.float32)
+    hints = [hint(0.1, 0.5, 0, 0), hint(0.2, 0.9, 0, 0)]
+    logits = heard(hints, plain, hinted, p)
+    np.testing.assert_array_equal(logits[:, 5:, 20:], plain[:, 5:, 20:])
+    np.testing.assert_allclose(logits[:, 10, 3], hinted[:, 10, 3], atol=1e-6)
+    like = 2 * math.sqrt(0.5 * 0.32)
+    near = math.exp(-((8 / (HEARD_REACH * 20)) ** 2) / 2)
+    weight = near * like**HEARD_LIKENESS
+    expected = plain[:, 2, 3] + weight * (hinted - plain)[:, 2, 3]
+    np.testing.assert_allclose(logits[:, 2, 3], expected, atol=1e-5)
 
 
 def test_other_lightness_is_another_thing() -> None:

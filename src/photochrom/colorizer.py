@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from photochrom import bins, color
 from photochrom.errors import ConfigError, HintError
-from photochrom.hints import Anchors
+from photochrom.hints import Anchors, heard
 from photochrom.image import Photo, open_photo, write_photo
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.upsample import Upsampler, area_shrink, box_mean
@@ -118,6 +118,7 @@ class Colorizer:
         *,
         shape: tuple[int, int] | None = None,
         small: Float32 | None = None,
+        plain: Float32 | None = None,
     ) -> Prediction:
         """`predict`, for who has more than the photo, or less.
 
@@ -129,17 +130,27 @@ class Colorizer:
             reduced copy
         small : L of the whole photo, reduced by `area_shrink` to the height and width of its
             `frame`; the same result for less work
+        plain : the logits without hints, where they are known
         """
         shape = (photo.height, photo.width) if shape is None else shape
+        small = L if small is None else small
         frame = self.frame(shape)
         places = check_hints(hints, shape, self.info)
-        x = network_input(L if small is None else small, frame, self.info, places)
-        logits = self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        x = network_input(small, frame, self.info, [])
+        logits = self._logits(x, frame) if plain is None else plain
         prediction = Prediction(photo, L, logits, self.info, self.threads)
         if not places:
             return prediction
-        seen = x[0, : frame.height, : frame.width] * self.info.L_scale + self.info.L_center
-        return replace(prediction, anchors=prediction.anchored(places, seen))
+        hinted = self._logits(network_input(small, frame, self.info, places), frame)
+        p = None if self.info.regression else np.exp(prediction.log_probabilities())
+        return replace(
+            prediction,
+            logits=heard(places, logits, hinted, p),
+            anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
+        )
+
+    def _logits(self, x: Float32, frame: Frame) -> Float32:
+        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -198,6 +209,14 @@ def network_input(
         x[1:3, *near] = ab[:, None, None] / info.ab_scale
         x[3, *near] = 1
     return x
+
+
+def seen_lightness(x: Float32, frame: Frame, info: ModelInfo) -> Float32:
+    """L at the resolution of the logits, float32 (h, w), of the network's input."""
+    seen = x[0, : frame.height, : frame.width] * info.L_scale + info.L_center
+    blocks = seen.reshape(frame.height // STRIDE, STRIDE, frame.width // STRIDE, STRIDE)
+    L: Float32 = blocks.mean(axis=(1, 3))
+    return L
 
 
 def check_hints(
@@ -287,19 +306,6 @@ class Prediction:
         if self.anchors is not None:
             ab = self.anchors.corrected(ab)
         return ab * np.float32(saturation)
-
-    def anchored(self, hints: Sequence[tuple[float, float, Float32]], seen: Float32) -> Anchors:
-        """What makes the hints' colors the given ones; see `hints.Anchors`.
-
-        Parameters
-        ----------
-        hints : (x, y, ab), shares of the photo in [0, 1) and the ab there; at least one
-        seen : float32 (4 h, 4 w), the L that the network saw
-        """
-        h, w = self.logits.shape[1:]
-        L = seen.reshape(h, STRIDE, w, STRIDE).mean(axis=(1, 3))
-        p = None if self.info.regression else np.exp(self.log_probabilities())
-        return Anchors.of(hints, L, p)
 
     def render(self, temperature: float = bins.TEMPERATURE, saturation: float = 1.0) -> Any:
         """The photo in color, at full size, with its own L.

@@ -1,14 +1,19 @@
-"""The user's hints to the letter: what the network leaves of them is spread to like pixels.
+"""The user's hints: each colors what is like its place, to the letter, and nothing else.
 
-The network follows a hint and spreads it, but not to the letter: its training never asked for the
-given color alone. What it leaves, the hint's ab less the predicted ab at that place, is taken for
-samples of a Gaussian process over the pixels, and its mean is added: at the places the colors are
-the given ones, elsewhere as far as a pixel is *like* them. Alike are pixels that are near, of about
-the same L, and of about the same *distribution over colors*: grass is taken for grass and skin for
-skin, however their L varies, so a hint ends where the object does.
+The network follows a hint and spreads it, but neither to the letter nor within bounds: a brown for
+the horse also tints the sky. So two things are done with what it says.
+
+- *Heard only where it is meant.* The logits with hints count as far as a pixel is like the place of
+  one, elsewhere those without hints (`heard`).
+- *To the letter.* What is left of a hint, its ab less the predicted ab at that place, is taken for
+  a sample of a Gaussian process over the pixels, whose mean is added (`Anchors`).
+
+Alike are pixels that are near and of about the same *distribution over colors*, as the network sees
+it without hints: grass is taken for grass and skin for skin, however their L varies.
 
 Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equation 2.23; the
-likeness of two distributions is that of Bhattacharyya, 1943.
+likeness of two distributions is that of Bhattacharyya, 1943. docs/experiments.md has what other
+ways and values do.
 """
 
 from __future__ import annotations
@@ -19,19 +24,69 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Anchors"]
+__all__ = ["Anchors", "Hints", "heard"]
 
 Float32 = NDArray[np.float32]
 
-# docs/experiments.md has what other values do.
+Hints = Sequence[tuple[float, float, Float32]]
+"""(x, y, ab): x to the right and y down as shares of the photo in [0, 1), and the color there."""
+
+# Standard deviations over the place are shares of the short side.
+HEARD_REACH = 1.0
+HEARD_LIKENESS = 2
+"""Power of the likeness of distributions."""
 REACH = 0.5
-"""Standard deviation over the place, as a share of the short side."""
+LIKENESS = 4
 LIGHTNESS = 20.0
 """Standard deviation over L."""
-LIKENESS = 4
-"""Power of the likeness of distributions."""
 NOISE = 0.05
 """Variance of a hint, where that of the process is 1: keeps contradictory hints from ringing."""
+
+
+def _places(hints: Hints, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the hints."""
+    rows = [int(y * height) for _, y, _ in hints]
+    return np.array(rows, np.intp), np.array([int(x * width) for x, _, _ in hints], np.intp)
+
+
+def _near(hints: Hints, height: int, width: int, reach: float) -> Float32:
+    """How near each pixel is to each hint, 0..1: float32 (h, w, n)."""
+    rows, columns = _places(hints, height, width)
+    scale = reach * min(height, width)
+    # Separable in x and y, as its square exponentials are.
+    across = np.exp(-(((np.arange(width)[:, None] - columns) / scale) ** 2) / 2)
+    down = np.exp(-(((np.arange(height)[:, None] - rows) / scale) ** 2) / 2)
+    near: Float32 = (down[:, None] * across[None]).astype(np.float32)
+    return near
+
+
+def _like(hints: Hints, distribution: Float32) -> Float32:
+    """How alike the distribution of each pixel is to that at each hint, 0..1: (h, w, n)."""
+    root = np.sqrt(distribution)
+    rows, columns = _places(hints, *distribution.shape[1:])
+    like: Float32 = np.tensordot(root, root[:, rows, columns], axes=(0, 0))
+    return np.clip(like, 0, 1)
+
+
+def heard(hints: Hints, plain: Float32, hinted: Float32, distribution: Float32 | None) -> Float32:
+    """Logits in which each hint is heard only where it is meant.
+
+    Parameters
+    ----------
+    hints : at least one
+    plain, hinted : float32 (Q, h, w), what the network says without and with the hints
+    distribution : float32 (Q, h, w), sum 1 over Q, without hints; None for a regression
+
+    Returns
+    -------
+    float32 (Q, h, w)
+    """
+    height, width = plain.shape[1:]
+    weight = _near(hints, height, width, HEARD_REACH)
+    if distribution is not None:
+        weight *= _like(hints, distribution) ** HEARD_LIKENESS
+    mixed: Float32 = plain + weight.max(axis=-1) * (hinted - plain)
+    return mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,34 +106,21 @@ class Anchors:
     spread: Float32
 
     @classmethod
-    def of(
-        cls,
-        hints: Sequence[tuple[float, float, Float32]],
-        L: Float32,
-        distribution: Float32 | None,
-    ) -> Anchors:
+    def of(cls, hints: Hints, L: Float32, distribution: Float32 | None) -> Anchors:
         """Anchor hints in a prediction.
 
         Parameters
         ----------
-        hints : (x, y, ab) with x and y as shares of the photo in [0, 1); at least one
+        hints : at least one
         L : float32 (h, w), 0..100, at the network's resolution
-        distribution : float32 (Q, h, w), sum 1 over Q; None for a regression
+        distribution : float32 (Q, h, w), sum 1 over Q, without hints; None for a regression
         """
         height, width = L.shape
-        columns = np.array([int(x * width) for x, _, _ in hints])
-        rows = np.array([int(y * height) for _, y, _ in hints])
-        x, y = np.arange(width)[:, None], np.arange(height)[:, None]
-        reach = REACH * min(height, width)
-        # Separable in x and y, and so are its square exponentials.
-        across = np.exp(-(((x - columns) / reach) ** 2) / 2)
-        down = np.exp(-(((y - rows) / reach) ** 2) / 2)
-        kernel = down[:, None] * across[None]
+        rows, columns = _places(hints, height, width)
+        kernel = _near(hints, height, width, REACH).astype(np.float64)
         kernel *= np.exp(-(((L[..., None] - L[rows, columns]) / LIGHTNESS) ** 2) / 2)
         if distribution is not None:
-            root = np.sqrt(distribution)
-            like = np.tensordot(root, root[:, rows, columns], axes=(0, 0))
-            kernel *= np.clip(like, 0, 1) ** LIKENESS
+            kernel *= _like(hints, distribution) ** LIKENESS
         between = kernel[rows, columns] + NOISE * np.eye(len(rows))
         spread = np.linalg.solve(between, kernel.reshape(-1, len(rows)).T).T
         return cls(

@@ -541,9 +541,11 @@ class Studio:
 
     def _made(self, token: str, base: Base, hints: Sequence[Hint], name: str) -> Made:
         def make() -> Made:
+            # Before the lock, which it takes itself.
+            plain = self._made(token, base, [], prediction_name([])).logits if hints else None
             with self._network:
                 result = self.colorizer.run(
-                    base.photo, base.L, hints, shape=base.shape, small=base.small
+                    base.photo, base.L, hints, shape=base.shape, small=base.small, plain=plain
                 )
             return Made(result.logits, result.anchors)
 
