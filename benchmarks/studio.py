@@ -52,6 +52,11 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
+    def processor(self) -> float:
+        """Seconds that it has computed, on all cores together."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it, as Ctrl-C does."""
         self.process.terminate()
@@ -90,13 +95,16 @@ def alone(server: Server, repeat: int) -> None:
             ("preview 1024, temperature", "preview?size=1024&temperature={}"),
             ("preview 1024, candidate", "preview?size=1024&candidate=1&temperature={}"),
             ("preview 1600, temperature", "preview?size=1600&temperature={}"),
-            ("tile 512 x 512 at 1:1", "tile?x={0}00&y=700&width=512&height=512&saturation=1.1"),
+            ("tile 512 x 512 at 1:1", "tile?x={}&y=700&width=512&height=512&saturation=1.1"),
         ):
             times = []
+            timed("GET", f"{address}/{query.format(0 if name.startswith('tile') else 0.19)}")
+            before = server.processor()
             for n in range(repeat):
-                value = n % 20 if name.startswith("tile") else 0.2 + n / 100
+                value = 100 * (n % 20) if name.startswith("tile") else 0.2 + n / 100
                 times.append(timed("GET", f"{address}/{query.format(value)}")[0])
-            print(summary(name, times[1:]))
+            each = (server.processor() - before) / repeat * 1000
+            print(f"{summary(name, times)}   processor {each:.1f}")
         palette = [timed("GET", f"{address}/palette?x={n}&y=50")[0] for n in range(repeat)]
         print(summary("palette", palette))
         clicks = []
