@@ -490,7 +490,7 @@ def studio_app(studio: Studio) -> FastAPI:
     )
     async def add(request: Request) -> dict[str, Any]:
         """Send a photo: it is decoded, and the network runs on it once."""
-        path = await take(request, studio.prepare)
+        path = await take(request, studio.decodes)
         return (await answer(request, studio.add(path))).description
 
     @app.get("/api/photos/{photo}", response_model=PhotoOut, responses=_OF_PHOTO, tags=["photos"])

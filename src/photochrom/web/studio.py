@@ -5,9 +5,9 @@
     a file ──▶ Base ──▶ logits ──▶ preview, tile, palette, candidates, uncertainty, download
        decoded once     the network, once for each set of hints
 
-The work runs in three lanes. `prepare` decodes and runs the network, one photo at a time; `renders`
-answers from what is there, so that a slider never waits for a network; `exports` writes whole
-files. Between them only the `Cache` is shared, and all that is in it can be computed again.
+The work runs in four lanes. `decodes` and `networks` take one photo at a time; `renders` answers
+from what is there, so that a slider never waits for a network; `exports` writes whole files.
+Between them only the `Cache` is shared, and all that is in it can be computed again.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class Limits:
     age: float = 24 * 3600.0  # seconds that a photo which is not used is kept
     seconds: float = 120.0  # that a request may take
     uploads: int = 64  # that come in at once
+    decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
     renders: int = 512  # pictures that wait
     exports: int = 32  # whole files that wait
@@ -239,10 +240,11 @@ class Studio:
         self.limits = limits or Limits()
         self.cache = Cache(self.limits.memory, self.limits.memory_age)
         self.store = Store(self.limits.photos, self.limits.disk, self.limits.age, self.cache)
-        self.prepare = Lane("prepare", 1, self.limits.networks)
+        self.decodes = Lane("decode", 1, self.limits.decodes)
+        self.networks = Lane("network", 1, self.limits.networks)
         self.renders = Lane("render", min(4, max(2, cpus())), self.limits.renders)
         self.exports = Lane("export", 1, self.limits.exports)
-        # The lanes of photos and of whole files share it.
+        # The lanes of clicks and of whole files share it.
         self._network = threading.Lock()
 
     def __enter__(self) -> Studio:
@@ -258,7 +260,7 @@ class Studio:
 
     def close(self) -> None:
         """Finish what is in hand and remove all files."""
-        for lane in (self.prepare, self.renders, self.exports):
+        for lane in (self.decodes, self.networks, self.renders, self.exports):
             lane.close()
         self.store.close()
 
@@ -275,7 +277,9 @@ class Studio:
         token = secrets.token_urlsafe(16)
         self.cache.admit(token)
         try:
-            description = await self.prepare.run(lambda: self._receive(token, path))
+            base, description = await self.decodes.run(lambda: self._receive(token, path))
+            name = str(description["prediction"])
+            await self.networks.run(lambda: self._made(token, base, [], name))
         except BaseException:
             self.cache.drop(token)
             path.unlink(missing_ok=True)
@@ -289,10 +293,10 @@ class Studio:
         upload = self.store.get(token)
         name = prediction_name(hints)
 
-        def work() -> Made:
-            return self._made(token, self._base(token, upload.path), hints, name)
-
-        await self._cached((token, "made", name), work, self.prepare)
+        base = await self._base_of(token)
+        await self._cached(
+            (token, "made", name), lambda: self._made(token, base, hints, name), self.networks
+        )
         # Not before: wrong ones are an error here and not at the first picture.
         upload.remember(hints)
         return name
@@ -495,16 +499,14 @@ class Studio:
         except PhotoError as error:
             raise Refused(422, str(error)) from None
 
-    def _receive(self, token: str, path: Path) -> dict[str, Any]:
+    def _receive(self, token: str, path: Path) -> tuple[Base, dict[str, Any]]:
         full = self.cache.get((token, "full"), lambda: Full(self._decode(path)))
         base = self._base(token, path, full)
-        name = prediction_name([])
-        self._made(token, base, [], name)
         photo = full.photo
         height, width = base.shape
         view = base.photo.pixels
         colored = view.shape[2] == 3 and not is_gray(color.rgb_to_lab(view))
-        return {
+        return base, {
             "photo": token,
             "width": width,
             "height": height,
@@ -513,7 +515,7 @@ class Studio:
             "bits": 8 * photo.pixels.dtype.itemsize,
             "color": colored,
             "preview": {"width": base.photo.width, "height": base.photo.height},
-            "prediction": name,
+            "prediction": prediction_name([]),
         }
 
     def _full(self, token: str, path: Path) -> Full:
@@ -554,7 +556,7 @@ class Studio:
     async def _base_of(self, token: str) -> Base:
         upload = self.store.get(token)
         return await self._cached(
-            (token, "base"), lambda: self._base(token, upload.path), self.prepare
+            (token, "base"), lambda: self._base(token, upload.path), self.decodes
         )
 
     async def _ready(self, token: str, name: str) -> tuple[Base, Made]:
@@ -562,7 +564,7 @@ class Studio:
         hints = self.store.get(token).recall(name)
         base = await self._base_of(token)
         made = await self._cached(
-            (token, "made", name), lambda: self._made(token, base, hints, name), self.prepare
+            (token, "made", name), lambda: self._made(token, base, hints, name), self.networks
         )
         return base, made
 
@@ -624,7 +626,7 @@ class Studio:
 
         key = token, "level", scale
         return await self._cached(
-            key, lambda: self.cache.get(key, make, KEPT["level"]), self.prepare
+            key, lambda: self.cache.get(key, make, KEPT["level"]), self.decodes
         )
 
     def _paint(
