@@ -22,6 +22,19 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 
+@pytest.fixture(scope="module", params=["compiled", "numpy"])
+def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All tests of a module twice: with the compiled kernel, and in NumPy alone."""
+    from photochrom import native
+
+    before, kernel = native.kernel, native.load(None if request.param == "compiled" else "0")
+    if request.param == "compiled" and kernel is None:
+        pytest.skip("the kernel is not built here")
+    native.kernel = kernel
+    yield
+    native.kernel = before
+
+
 @pytest.fixture(scope="session")
 def draw_picture() -> Callable[..., Picture]:
     """Draws a colorful picture, uint8 (height, width, 3): gradient, disks and a fine pattern."""

@@ -17,6 +17,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns that its plots need Matplotlib; none are drawn here
     import colour
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 # Busy machines are slow, not wrong: no example has a deadline.
 relaxed = settings(deadline=None, max_examples=100)
 

@@ -16,6 +16,7 @@ from photochrom import (
     PhotoError,
     Prediction,
     color,
+    native,
 )
 from photochrom import (
     colorizer as module,
@@ -125,8 +126,18 @@ def test_the_result_does_not_depend_on_the_strips(
 ) -> None:
     whole, strips = prediction.render(), module._strips
     for pixels in (1, 5000, 10**9):
-        monkeypatch.setattr(module, "_strips", lambda shape, work, n=pixels: strips(shape, work, n))
+        monkeypatch.setattr(module, "_strips", lambda *a, n=pixels: strips(*a, n))
         np.testing.assert_array_equal(prediction.render(), whole)
+
+
+def test_the_result_does_not_depend_on_the_kernel(
+    prediction: Prediction, gray: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Colorizer(threads=2)
+    for kernel in {native.kernel, None}:
+        monkeypatch.setattr(native, "kernel", kernel)
+        plain = other.predict(gray).render().astype(int)
+        assert np.abs(plain - prediction.render()).max() <= 1
 
 
 # --- settings ---

@@ -13,6 +13,8 @@ from photochrom.upsample import CELL, MARGIN, Upsampler, area_shrink, box_mean
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
+pytestmark = pytest.mark.usefixtures("each_way")
+
 relaxed = settings(deadline=None, max_examples=60)
 sides = st.integers(1, 24)
 

@@ -5,17 +5,20 @@ Source throughout: Zhang, Isola, Efros, "Colorful Image Colorization", ECCV 2016
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from photochrom import native
 from photochrom.color import AB_MAX
 from photochrom.errors import ConfigError
 
 __all__ = [
     "BINS",
+    "COLDEST",
     "GRID",
     "NEIGHBORS",
     "Q",
@@ -47,6 +50,8 @@ REBALANCE = 0.5
 """lambda, the uniform part mixed into the prior (section 2.2)."""
 TEMPERATURE = 0.38
 """T of the annealed mean (section 2.3)."""
+COLDEST = 1e-4
+"""A temperature below this is 0: the mode."""
 
 # For each a, the b of the bins that the released model keeps, first to last without gaps.
 _SPANS = {
@@ -272,7 +277,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0, axis: int = 0) -> Float
     if not temperature >= 0:
         raise ConfigError(f"temperature = {temperature}: must not be negative")
     top = z.max(axis=axis, keepdims=True)
-    if temperature < 1e-4:
+    if temperature < COLDEST:
         hit = (z == top).astype(np.float32)
         return np.asarray(hit / hit.sum(axis=axis, keepdims=True), dtype=np.float32)
     p: Float32 = np.asarray(z - top, dtype=np.float32)
@@ -299,7 +304,14 @@ def annealed_mean(
 
     Source: section 2.3, equation 5.
     """
-    p = softmax(logits, temperature)
+    z = np.asarray(logits, dtype=np.float32)
+    if native.kernel is not None and temperature >= COLDEST:
+        flat = np.ascontiguousarray(z).reshape(len(z), -1)
+        centers = np.ascontiguousarray(bins, dtype=np.float32)
+        out = np.empty((flat.shape[1], 2), dtype=np.float32)
+        native.kernel.annealed_mean(flat, centers, 1 / (temperature * math.log(2)), out)
+        return out.reshape(*z.shape[1:], 2)
+    p = softmax(z, temperature)
     mean = np.asarray(bins, dtype=np.float32).T @ p.reshape(len(p), -1)
     return np.moveaxis(mean.reshape(2, *p.shape[1:]), 0, -1)
 

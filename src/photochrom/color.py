@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from photochrom import native
 from photochrom.errors import PhotoError
 
 __all__ = [
     "AB_MAX",
     "L_to_luminance",
+    "RGB_FROM_RATIOS",
     "WHITE",
     "XYZ_FROM_RGB",
     "compress_chroma",
@@ -44,7 +46,9 @@ XYZ_FROM_RGB = np.array(
 WHITE = XYZ_FROM_RGB.sum(axis=1)
 # Rows sum to 1, so X/Xn = G + m_R (R - G) + m_B (B - G): exactly G for gray, in any precision.
 _XYZ_N = XYZ_FROM_RGB / WHITE[:, None]
-_RGB_N = np.linalg.inv(_XYZ_N)
+RGB_FROM_RATIOS: Float32 = np.linalg.inv(_XYZ_N).astype(np.float32)
+"""float32 (3, 3): X/Xn, Y/Yn, Z/Zn to linear rgb; its rows sum to 1 as well."""
+RGB_FROM_RATIOS.setflags(write=False)
 
 # CIE 15:2004: f(t) = t^(1/3) above (6/29)^3, a straight line below.
 _DELTA = 6.0 / 29.0
@@ -148,11 +152,12 @@ def _f(t: Any) -> Any:
 
 
 def _f_inverse(f: Float32) -> Float32:
-    return np.where(
-        f > np.float32(_DELTA),
-        f * f * f,
-        np.float32(3 * _DELTA**2) * (f - np.float32(_OFFSET)),
-    )
+    dark = f <= np.float32(_DELTA)
+    t: Float32 = np.asarray(f * f)
+    t *= f
+    if dark.any():  # of most strips of a photo nothing is
+        np.copyto(t, np.float32(3 * _DELTA**2) * (f - np.float32(_OFFSET)), where=dark)
+    return t
 
 
 def luminance_to_L(luminance: ArrayLike) -> Float32:
@@ -170,10 +175,14 @@ def L_to_luminance(L: ArrayLike) -> Float32:
 def gray_to_L(gray: ArrayLike) -> Float32:
     """Gray levels (sRGB-encoded; uint8, uint16 or float in [0, 1]) to L, float32, 0..100."""
     array = np.asarray(gray)
-    if array.dtype in (np.uint8, np.uint16):
-        table: Float32 = _L_table(array.dtype.itemsize)[array]
-        return table
-    return luminance_to_L(srgb_to_linear(array))
+    if array.dtype not in (np.uint8, np.uint16):
+        return luminance_to_L(srgb_to_linear(array))
+    table = _L_table(array.dtype.itemsize)
+    if native.kernel is None:
+        return np.take(table, array)
+    L = np.empty(array.shape, dtype=np.float32)
+    native.kernel.gray_to_L(np.ascontiguousarray(array), table, L)
+    return L
 
 
 @cache
@@ -203,7 +212,17 @@ def rgb_to_L(rgb: ArrayLike) -> Float32:
     -------
     L : float32 (...), 0..100
     """
-    return luminance_to_L(_weighted(srgb_to_linear(rgb), 1))
+    array = np.asarray(rgb)
+    if (
+        native.kernel is None
+        or array.dtype not in (np.uint8, np.uint16)
+        or array.shape[-1:] != (3,)
+    ):
+        return luminance_to_L(_weighted(srgb_to_linear(array), 1))
+    L = np.empty(array.shape[:-1], dtype=np.float32)
+    table, (red, _, blue) = _linear_table(array.dtype.itemsize), _XYZ_N[1]
+    native.kernel.rgb_to_L(np.ascontiguousarray(array), table, red, blue, L)
+    return L
 
 
 def rgb_to_lab(rgb: ArrayLike) -> Float32:
@@ -232,10 +251,17 @@ def _lab_to_linear(L: Float32, a: Float32, b: Float32) -> tuple[Float32, tuple[F
     """Luminance Y/Yn, and linear r, g, b; each (...)."""
     fy = (L + np.float32(16)) * np.float32(1 / 116)
     y = _f_inverse(fy)
-    dx = _f_inverse(fy + a * np.float32(1 / 500)) - y
-    dz = _f_inverse(fy - b * np.float32(1 / 200)) - y
-    m = _RGB_N.astype(np.float32)
-    return y, tuple(y + m[c, 0] * dx + m[c, 2] * dz for c in range(3))
+    dx = _f_inverse(fy + a * np.float32(1 / 500))
+    dx -= y
+    dz = _f_inverse(fy - b * np.float32(1 / 200))
+    dz -= y
+    rgb = []
+    for row in RGB_FROM_RATIOS:
+        channel = np.asarray(row[0] * dx)
+        channel += y
+        channel += row[2] * dz
+        rgb.append(channel)
+    return y, tuple(rgb)
 
 
 def compress_chroma(rgb: tuple[Float32, ...], luminance: Float32) -> tuple[Float32, ...]:
@@ -254,12 +280,19 @@ def compress_chroma(rgb: tuple[Float32, ...], luminance: Float32) -> tuple[Float
     -------
     three float32 arrays (...), each in [0, 1] up to rounding
     """
-    r, g, b = (channel - luminance for channel in rgb)
+    # In place from here on: fresh memory for every step would take longer than the steps.
+    r, g, b = (np.asarray(channel - luminance) for channel in rgb)
     tiny = np.float32(1e-12)
-    up = np.maximum(np.maximum(np.maximum(r, g), b), tiny)
-    down = np.maximum(-np.minimum(np.minimum(r, g), b), tiny)
-    scale = np.minimum(np.minimum((1 - luminance) / up, luminance / down), np.float32(1))
-    return tuple(luminance + scale * channel for channel in (r, g, b))
+    up, down = np.asarray(np.maximum(r, g)), np.asarray(np.minimum(r, g))
+    np.maximum(np.maximum(up, b, out=up), tiny, out=up)
+    np.minimum(np.minimum(down, b, out=down), -tiny, out=down)
+    scale = np.divide(1 - luminance, up, out=up)
+    np.minimum(scale, np.divide(luminance, np.negative(down, out=down), out=down), out=scale)
+    np.minimum(scale, np.float32(1), out=scale)
+    for channel in (r, g, b):
+        channel *= scale
+        channel += luminance
+    return r, g, b
 
 
 def fit_gamut(L: ArrayLike, ab: ArrayLike, dtype: Any = np.float32) -> NDArray[Any]:
@@ -277,6 +310,14 @@ def fit_gamut(L: ArrayLike, ab: ArrayLike, dtype: Any = np.float32) -> NDArray[A
     """
     lightness = np.asarray(L, dtype=np.float32)
     chroma = np.asarray(ab, dtype=np.float32)
+    kind = np.dtype(dtype)
+    if native.kernel is not None and chroma.shape == (*lightness.shape, 2):
+        fine = kind if kind in (np.uint8, np.uint16) else np.dtype(np.float32)
+        pixels = np.empty((*lightness.shape, 3), dtype=fine)
+        native.kernel.fit_gamut(
+            np.ascontiguousarray(lightness), np.ascontiguousarray(chroma), RGB_FROM_RATIOS, pixels
+        )
+        return pixels if kind == fine else from_unit(pixels, kind)
     y, rgb = _lab_to_linear(lightness, chroma[..., 0], chroma[..., 1])
     linear = compress_chroma(rgb, np.clip(y, 0, 1))
     out = np.empty((*lightness.shape, 3), dtype=dtype)
@@ -291,9 +332,10 @@ _FINE = 65535
 def _encode(linear: Float32, dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype == np.uint8:
         # A step of 8 bits spans at least 19 of these 65536 steps: the table is exact enough.
-        index = np.clip(linear, 0, 1) * np.float32(_FINE) + np.float32(0.5)
-        codes: NDArray[Any] = _uint8_table()[index.astype(np.uint16)]
-        return codes
+        index = np.asarray(np.clip(linear, 0, 1))
+        index *= np.float32(_FINE)
+        index += np.float32(0.5)
+        return np.take(_uint8_table(), index.astype(np.uint16))
     return from_unit(linear_to_srgb(linear), dtype)
 
 

@@ -492,18 +492,10 @@ class Prediction:
         out = np.empty((*self.L.shape, 3), dtype=dtype)
 
         def paint(rows: slice) -> None:
-            out[rows] = rejoin(upsampler, fitted, self.L[rows], rows.start, dtype)
+            upsampler.paint(fitted, self.L[rows], out[rows], rows.start)
 
         _strips(self.L.shape, self.threads, paint)
         return out
-
-
-def rejoin(
-    upsampler: Upsampler, fitted: Float32, L: Float32, first: int, dtype: Any
-) -> NDArray[Any]:
-    """Some rows of a photo in color: encoded sRGB (n, W, 3); see `Upsampler.rows`."""
-    ab = np.stack(upsampler.rows(fitted, L, first), axis=-1)
-    return color.fit_gamut(L, ab, dtype)
 
 
 def _strips(shape: tuple[int, ...], threads: int, work: Any, pixels: int = 1 << 16) -> None:

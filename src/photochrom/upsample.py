@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from photochrom import color, native
 
 __all__ = ["Upsampler", "area_shrink", "box_mean", "guide_size"]
 
@@ -45,6 +49,12 @@ def _grow(image: Float32, target: int) -> Float32:
 
     As first + share (second - first), which leaves equal neighbors exactly as they are.
     """
+    if native.kernel is not None:
+        out = np.empty((*image.shape[:-1], target), dtype=np.float32)
+        native.kernel.grow(
+            np.ascontiguousarray(image).reshape(-1, image.shape[-1]), out.reshape(-1, target)
+        )
+        return out
     first, second, share = _between(image.shape[-1], target)
     left = image[..., first]
     right = image[..., second]
@@ -105,6 +115,10 @@ def area_shrink(image: ArrayLike, size: tuple[int, int]) -> Float32:
     """
     array = np.asarray(image, dtype=np.float32)
     height, width = size
+    if native.kernel is not None and height <= array.shape[0] and width <= array.shape[1]:
+        out = np.empty(size, dtype=np.float32)
+        native.kernel.area_shrink(np.ascontiguousarray(array), out)
+        return out
     # Shrinking rows first: they lie in memory one after the other, and less is left to do.
     if height <= array.shape[0]:
         array = _mean_rows(array, height)
@@ -189,16 +203,7 @@ class Upsampler:
         place = np.stack([middle, 1 / spread]).astype(np.float32)
         self._place = _grow(place, self.shape[1])
         self._above, _, self._share = _between(h, self.shape[0])
-        grown, scale = _grow_both(place, (guide.shape[0], guide.shape[1]))
-        t = guide - grown
-        _position(t, scale)
-        dark, bright = np.maximum(-t, 0), np.maximum(t, 0)
-        parts = np.stack([dark, 1 - dark - bright, bright])
-        self._moments = _moments(parts.reshape(3, h, cells[0], w, cells[1]), cells)
-        zero = np.pad(self._moments, ((0, 0), (0, 0), (1, 1), (1, 1)))
-        self._transposed = np.stack(
-            [zero[8 - n, :, n // 3 :, n % 3 :][:, :h, :w] for n in range(9)]
-        )
+        self._moments = _moments(guide, place, cells)
 
     def fit(self, ab: ArrayLike) -> Float32:
         """What `rows` needs of ab (h, w, 2): its curves, float32 (2, 3, h, W).
@@ -218,6 +223,21 @@ class Upsampler:
             self.shape[1],
         )
 
+    def paint(self, fitted: Float32, L: Float32, out: NDArray[Any], first: int = 0) -> None:
+        """Encoded sRGB of a strip: `rows`, joined with L by `color.fit_gamut`.
+
+        Parameters
+        ----------
+        fitted, L, first : as of `rows`
+        out : uint8, uint16 or float32 (n, W, 3); the result goes there
+        """
+        if native.kernel is None:
+            ab = np.stack(self.rows(fitted, L, first), axis=-1)
+            out[...] = color.fit_gamut(L, ab, out.dtype)
+            return
+        matrix, height = color.RGB_FROM_RATIOS, self.shape[0]
+        native.kernel.paint(self._place, fitted, L, first, height, matrix, out)
+
     def rows(self, fitted: Float32, L: Float32, first: int = 0) -> tuple[Float32, Float32]:
         """Large a and b of a strip, float32 (n, W) each, bit for bit the same for any strips.
 
@@ -228,6 +248,10 @@ class Upsampler:
         first : the strip's first row
         """
         out = np.empty((2, *L.shape), dtype=np.float32)
+        if native.kernel is not None:
+            L = np.ascontiguousarray(L, dtype=np.float32)
+            native.kernel.rows(self._place, fitted, L, first, self.shape[0], out)
+            return out[0], out[1]
         above = self._above[first : first + len(L)]
         stops = [0, *(np.flatnonzero(np.diff(above)) + 1), len(L)]
         # Written over and over: fresh memory for every step would take longer than the steps.
@@ -261,16 +285,22 @@ class Upsampler:
     def columns(self, part: slice) -> Upsampler:
         """The same for some of the photo's columns: `rows` of them costs only their own area.
 
-        What `fit` gave is cut alike, ``fitted[..., part]``; the result is bit for bit that part.
+        What `fit` gave is cut alike, ``np.ascontiguousarray(fitted[..., part])``; the result is bit
+        for bit that part.
         """
         cut = copy.copy(self)
-        cut._place = self._place[..., part]
+        cut._place = np.ascontiguousarray(self._place[..., part])
         return cut
 
     # --- the fit, at the size of ab ---
 
     def _curves(self, wanted: Float32) -> Float32:
         """Colors for dark, middle and bright (2, 3, h, w) that give wanted (2, h, w)."""
+        if native.kernel is not None:
+            out = np.empty((2, 3, *self.size), dtype=np.float32)
+            dials = SMOOTH, LEVEL, MARGIN, STEPS, CORRECTIONS
+            native.kernel.fit(np.ascontiguousarray(wanted), self._moments, *dials, out)
+            return out
         curves = np.repeat(wanted[:, None], 3, axis=1)
         residual = self._returned(wanted - self._reduced(curves)) - _roughness(curves)
         direction = residual
@@ -298,6 +328,13 @@ class Upsampler:
         for factor, near in zip(self._moments, _neighbors(curves), strict=True):
             total += (factor * near).sum(axis=1)
         return total
+
+    @cached_property
+    def _transposed(self) -> Float32:
+        """The moments by where they lead: (9, 3, h, w)."""
+        h, w = self.size
+        zero = np.pad(self._moments, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        return np.stack([zero[8 - n, :, n // 3 :, n % 3 :][:, :h, :w] for n in range(9)])
 
     def _returned(self, small: Float32) -> Float32:
         """The transposed of `_reduced`: (2, h, w) to (2, 3, h, w)."""
@@ -343,19 +380,30 @@ def _roughness(curves: Float32) -> Float32:
     return np.float32(SMOOTH) * around + np.float32(LEVEL) * _difference(curves, 1)
 
 
-def _moments(parts: Float32, cells: tuple[int, int]) -> Float32:
+def _moments(guide: Float32, place: Float32, cells: tuple[int, int]) -> Float32:
     """How much each of the 3 x 3 small pixels around counts in the area mean of a small pixel.
 
-    Of parts (3, h, rows, w, columns), the shares that dark, middle and bright have in the pixels
-    of every small pixel: float32 (9, 3, h, w), in the order of `_neighbors`.
+    Of L (h rows, w columns) for cells (rows, columns), and of its middle and scale (2, h, w), from
+    which follow the shares that dark, middle and bright have in each pixel of L: float32
+    (9, 3, h, w), the neighbors in the order of `_neighbors`.
     """
+    h, w = place.shape[1:]
     weights = []
     for count in cells:
         # Bilinear, from the center of the small pixel: the one before, itself, the one after.
-        place = (np.arange(count) + 0.5) / count - 0.5
-        shares = [np.maximum(-place, 0), 1 - np.abs(place), np.maximum(place, 0)]
+        offset = (np.arange(count) + 0.5) / count - 0.5
+        shares = [np.maximum(-offset, 0), 1 - np.abs(offset), np.maximum(offset, 0)]
         weights.append(np.stack(shares).astype(np.float32) / np.float32(count))
-    m: Float32 = np.einsum("khywx,ay,bx->abkhw", parts, *weights, optimize=True)
+    if native.kernel is not None:
+        m = np.empty((3, 3, 3, h, w), dtype=np.float32)
+        native.kernel.moments(guide, _grow(place, guide.shape[1]), *weights, m)
+    else:
+        grown, scale = _grow_both(place, (guide.shape[0], guide.shape[1]))
+        t = guide - grown
+        _position(t, scale)
+        dark, bright = np.maximum(-t, 0), np.maximum(t, 0)
+        parts = np.stack([dark, 1 - dark - bright, bright]).reshape(3, h, cells[0], w, cells[1])
+        m = np.einsum("khywx,ay,bx->abkhw", parts, *weights, optimize=True)
     # Beyond the border there is nothing: there a small pixel stands in for its neighbor.
     m[1, :, :, 0] += m[0, :, :, 0]
     m[1, :, :, -1] += m[2, :, :, -1]
@@ -363,4 +411,4 @@ def _moments(parts: Float32, cells: tuple[int, int]) -> Float32:
     m[:, 1, ..., -1] += m[:, 2, ..., -1]
     m[0, :, :, 0] = m[2, :, :, -1] = 0
     m[:, 0, ..., 0] = m[:, 2, ..., -1] = 0
-    return m.reshape(9, *m.shape[2:])
+    return np.ascontiguousarray(m.reshape(9, *m.shape[2:]))

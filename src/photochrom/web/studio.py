@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom import bins, color
-from photochrom.colorizer import Colorizer, Hint, Prediction, lightness, rejoin
+from photochrom.colorizer import Colorizer, Hint, Prediction, lightness
 from photochrom.errors import ConfigError, PhotochromError, PhotoError
 from photochrom.hints import Anchors
 from photochrom.image import (
@@ -649,9 +649,8 @@ class Studio:
         fitted = self.cache.get(key, fit, KEPT["fitted"])
         L = lightness(_picture(level.pixels[rows, columns]))
         part = level.upsampler.columns(columns)
-        painted: NDArray[np.uint8] = rejoin(
-            part, fitted[..., columns], L, rows.start, np.dtype(np.uint8)
-        )
+        painted = np.empty((*L.shape, 3), dtype=np.uint8)
+        part.paint(np.ascontiguousarray(fitted[..., columns]), L, painted, rows.start)
         return painted
 
     def _export(self, result: Prediction, look: Look, extension: str) -> Path:

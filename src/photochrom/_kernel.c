@@ -1,0 +1,946 @@
+/* What takes a pass over every pixel, several times as fast as the same in NumPy.
+
+Every function here has its twin in color.py or upsample.py, which says what it computes and why,
+takes over where this module is missing or switched off, and is what the tests compare it with. The
+steps are the same in the same order, in float32 and without fused products, so that the results
+are too, but for the powers: those are polynomials or quotients of them here.
+
+Nothing is looked up at a place that the data decide, except in tables whose length is checked
+against all that the type of the index can hold: no pixel, NaN or not, can lead outside an array.
+Shapes are checked at the border, in Python's hands; within, they are trusted. The interpreter lock
+is free while anything is computed. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _MSC_VER
+#define INLINE static __forceinline
+#else
+#define INLINE static inline __attribute__((always_inline))
+#endif
+#define RESTRICT __restrict
+
+/* Compiled once for each generation of processors; the loader chooses. That takes ifunc, which
+glibc has. Elsewhere, as under a sanitizer, there is one build for all. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) \
+    && __GNUC__ >= 12 && !defined(__SANITIZE_ADDRESS__) && !defined(PHOTOCHROM_ONE_BUILD)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+
+enum { BLOCK = 256 }; /* pixels at a time: what is in between stays in the first cache */
+
+typedef Py_ssize_t Size;
+
+/* --- one pixel ------------------------------------------------------------------------------ */
+
+/* And not fminf, which would be a call. */
+INLINE float least(float a, float b) { return a < b ? a : b; }
+INLINE float most(float a, float b) { return a > b ? a : b; }
+
+/* (1.055 v^(1/2.4) - 0.055) above 0.0031308, a straight line below (IEC 61966-2-1, equation 6).
+
+v^(1/2.4) is q^(5/3) of q = v^(1/4), which two square roots give; the polynomial, in q brought to
+-1..1, is the best of its degree over the range that it is for, and off by at most 8e-8. */
+INLINE float encoded(float v)
+{
+    float u = (sqrtf(sqrtf(most(v, 0.0031308f))) - 0.6182725160f) * 2.6196699004f;
+    float u2 = u * u;
+    float even = 0.473389981f - 0.055f
+        + u2 * (0.100250631f + u2 * (0.00142500801f + u2 * (0.00011794682f + u2 * 4.13863282e-05f)));
+    float odd = 0.487126563f
+        + u2 * (-0.00688526725f + u2 * (-0.000381163549f + u2 * -8.50079503e-05f));
+    return v <= 0.0031308f ? v * 12.92f : even + u * odd;
+}
+
+/* The same for 8 bits: one division instead of two square roots, off by at most 3.7e-5, which is a
+hundredth of a step. */
+INLINE float encoded8(float v)
+{
+    float over = 0.0393835438f
+        + v * (37.3784439f + v * (2367.48365f + v * (17926.1163f + v * 14136.0906f)));
+    float under = 1.0f + v * (262.027032f + v * (6714.94718f + v * (20946.5093f + v * 4746.89087f)));
+    return v <= 0.0031308f ? v * 12.92f : over / under - 0.055f;
+}
+
+INLINE float code(float v, int coarse)
+{
+    return least(most(coarse ? encoded8(v) : encoded(v), 0.0f), 1.0f);
+}
+
+/* 116 f(y) - 16 (CIE 15:2004): of y^(1/3), that is q^(4/3), likewise; off by at most 4e-8. */
+INLINE float lightness_of(float y)
+{
+    float u = (sqrtf(sqrtf(most(y, 0.008856452f))) - 0.6533857251f) * 2.8850514027f;
+    float u2 = u * u;
+    float even = 0.566969285f
+        + u2 * (0.0354563758f + u2 * (0.000927288882f + u2 * (7.69069842e-05f + u2 * 1.84187677e-05f)));
+    float odd = 0.401028585f
+        + u2 * (-0.004183092f + u2 * (-0.000250403698f + u2 * -4.33343064e-05f));
+    float f = y > 0.008856452f ? even + u * odd : y * 7.787037037f + 0.1379310345f;
+    return 116.0f * f - 16.0f;
+}
+
+/* The inverse of CIE's f: t^3 above 6/29, a straight line below. */
+INLINE float cubed(float f)
+{
+    return f > 0.2068965517f ? f * f * f : 0.1284185494f * (f - 0.1379310345f);
+}
+
+/* --- L and ab to encoded sRGB: color.fit_gamut ----------------------------------------------- */
+
+/* Of n <= BLOCK pixels. m is the matrix from X/Xn, Y/Yn, Z/Zn to linear rgb, whose rows sum to 1. */
+INLINE void colors(const float *RESTRICT L, const float *RESTRICT a, const float *RESTRICT b,
+                   const float *RESTRICT m, Size n, int coarse,
+                   float *RESTRICT red, float *RESTRICT green, float *RESTRICT blue)
+{
+    const float m0 = m[0], m2 = m[2], m3 = m[3], m5 = m[5], m6 = m[6], m8 = m[8];
+    for (Size i = 0; i < n; i++) {
+        float fy = (L[i] + 16.0f) * (1.0f / 116.0f);
+        float y = cubed(fy);
+        float dx = cubed(fy + a[i] * (1.0f / 500.0f)) - y;
+        float dz = cubed(fy - b[i] * (1.0f / 200.0f)) - y;
+        float gray = least(most(y, 0.0f), 1.0f);
+        float r = y + m0 * dx + m2 * dz - gray;
+        float g = y + m3 * dx + m5 * dz - gray;
+        float s = y + m6 * dx + m8 * dz - gray;
+        float up = most(most(most(r, g), s), 1e-12f);
+        float down = most(-least(least(r, g), s), 1e-12f);
+        /* The lesser of the ways to white, (1 - gray) / up, and to black; a division is dear. */
+        int white = (1.0f - gray) * down < gray * up;
+        float scale = least((white ? 1.0f - gray : gray) / (white ? up : down), 1.0f);
+        red[i] = code(gray + scale * r, coarse);
+        green[i] = code(gray + scale * g, coarse);
+        blue[i] = code(gray + scale * s, coarse);
+    }
+}
+
+INLINE void woven8(const float *RESTRICT red, const float *RESTRICT green,
+                   const float *RESTRICT blue, Size n, uint8_t *RESTRICT out)
+{
+    uint8_t plane[3][BLOCK];
+    for (Size i = 0; i < n; i++) plane[0][i] = (uint8_t)(int32_t)(red[i] * 255.0f + 0.5f);
+    for (Size i = 0; i < n; i++) plane[1][i] = (uint8_t)(int32_t)(green[i] * 255.0f + 0.5f);
+    for (Size i = 0; i < n; i++) plane[2][i] = (uint8_t)(int32_t)(blue[i] * 255.0f + 0.5f);
+    for (Size i = 0; i < n; i++) {
+        out[3 * i] = plane[0][i];
+        out[3 * i + 1] = plane[1][i];
+        out[3 * i + 2] = plane[2][i];
+    }
+}
+
+INLINE void woven16(const float *RESTRICT red, const float *RESTRICT green,
+                    const float *RESTRICT blue, Size n, uint16_t *RESTRICT out)
+{
+    for (Size i = 0; i < n; i++) {
+        out[3 * i] = (uint16_t)(int32_t)(red[i] * 65535.0f + 0.5f);
+        out[3 * i + 1] = (uint16_t)(int32_t)(green[i] * 65535.0f + 0.5f);
+        out[3 * i + 2] = (uint16_t)(int32_t)(blue[i] * 65535.0f + 0.5f);
+    }
+}
+
+INLINE void woven32(const float *RESTRICT red, const float *RESTRICT green,
+                    const float *RESTRICT blue, Size n, float *RESTRICT out)
+{
+    for (Size i = 0; i < n; i++) {
+        out[3 * i] = red[i];
+        out[3 * i + 1] = green[i];
+        out[3 * i + 2] = blue[i];
+    }
+}
+
+/* itemsize tells the type: uint8, uint16 or float32. */
+INLINE void painted(const float *RESTRICT L, const float *RESTRICT a, const float *RESTRICT b,
+                    const float *RESTRICT m, Size n, void *out, Size itemsize)
+{
+    float red[BLOCK], green[BLOCK], blue[BLOCK];
+    if (itemsize == 1) {
+        colors(L, a, b, m, n, 1, red, green, blue);
+        woven8(red, green, blue, n, out);
+        return;
+    }
+    colors(L, a, b, m, n, 0, red, green, blue);
+    if (itemsize == 2) woven16(red, green, blue, n, out);
+    else woven32(red, green, blue, n, out);
+}
+
+CLONES static void fit_gamut(const float *L, const float *ab, const float *m, Size n, char *out,
+                             Size itemsize)
+{
+    float a[BLOCK], b[BLOCK];
+    for (Size at = 0; at < n; at += BLOCK) {
+        Size count = n - at < BLOCK ? n - at : BLOCK;
+        const float *pair = ab + 2 * at;
+        for (Size i = 0; i < count; i++) {
+            a[i] = pair[2 * i];
+            b[i] = pair[2 * i + 1];
+        }
+        painted(L + at, a, b, m, count, out + 3 * at * itemsize, itemsize);
+    }
+}
+
+/* --- L of pixels: color.gray_to_L, color.rgb_to_L ---------------------------------------------- */
+
+CLONES static void looked_up(const void *codes, Size itemsize, const float *RESTRICT table, Size n,
+                             float *RESTRICT out)
+{
+    if (itemsize == 1) {
+        const uint8_t *code = codes;
+        for (Size i = 0; i < n; i++) out[i] = table[code[i]];
+    } else {
+        const uint16_t *code = codes;
+        for (Size i = 0; i < n; i++) out[i] = table[code[i]];
+    }
+}
+
+/* table: to linear light. The weights are those of red and blue in Y, that of green the rest. */
+CLONES static void lightness(const void *codes, Size itemsize, const float *RESTRICT table,
+                             float red_weight, float blue_weight, Size n, float *RESTRICT out)
+{
+    float linear[3 * BLOCK];
+    for (Size at = 0; at < n; at += BLOCK) {
+        Size count = n - at < BLOCK ? n - at : BLOCK;
+        looked_up((const char *)codes + 3 * at * itemsize, itemsize, table, 3 * count, linear);
+        for (Size i = 0; i < count; i++) {
+            float r = linear[3 * i], g = linear[3 * i + 1], b = linear[3 * i + 2];
+            out[at + i] = lightness_of(g + red_weight * (r - g) + blue_weight * (b - g));
+        }
+    }
+}
+
+/* --- resizing: upsample.area_shrink, upsample._grow --------------------------------------------- */
+
+/* The pixel in which border i of the areas falls, and the share of it that lies before. */
+INLINE Size cut(Size i, Size size, Size target, float *share)
+{
+    double place = (double)i * ((double)size / (double)target);
+    if (i == target || place > (double)size) place = (double)size;
+    Size pixel = (Size)place;
+    *share = (float)(place - (double)pixel);
+    return pixel;
+}
+
+INLINE void add_row(float *RESTRICT sum, const float *RESTRICT row, float factor, Size n)
+{
+    for (Size x = 0; x < n; x++) sum[x] += factor * row[x];
+}
+
+INLINE void add_whole_row(float *RESTRICT sum, const float *RESTRICT row, Size n)
+{
+    for (Size x = 0; x < n; x++) sum[x] += row[x];
+}
+
+/* (H, W) to (h, w), h <= H and w <= W. sum holds W, cuts w + 1 and shares w + 1. */
+CLONES static void shrunk(const float *RESTRICT image, Size H, Size W, Size h, Size w,
+                          float *RESTRICT sum, Size *RESTRICT cuts, float *RESTRICT shares,
+                          float *RESTRICT out)
+{
+    const float of_rows = (float)((double)h / (double)H), of_columns = (float)((double)w / (double)W);
+    for (Size x = 0; x <= w; x++) cuts[x] = cut(x, W, w, shares + x);
+    for (Size y = 0; y < h; y++) {
+        float before, after;
+        Size start = cut(y, H, h, &before), stop = cut(y + 1, H, h, &after);
+        memset(sum, 0, (size_t)W * sizeof(float));
+        for (Size row = start; row < stop; row++) add_whole_row(sum, image + row * W, W);
+        if (before > 0) add_row(sum, image + start * W, -before, W);
+        if (after > 0) add_row(sum, image + stop * W, after, W);
+        for (Size x = 0; x < W; x++) sum[x] *= of_rows;
+        for (Size x = 0; x < w; x++) {
+            float area = 0;
+            for (Size column = cuts[x]; column < cuts[x + 1]; column++) area += sum[column];
+            area -= shares[x] * sum[cuts[x]];
+            area += shares[x + 1] * sum[cuts[x + 1] < W ? cuts[x + 1] : W - 1];
+            out[y * w + x] = area * of_columns;
+        }
+    }
+}
+
+/* The first of the two of `size` pixels around pixel i of target, and the share of the second. */
+INLINE Size between(Size i, Size size, Size target, float *share)
+{
+    double place = ((double)i + 0.5) * ((double)size / (double)target) - 0.5;
+    if (place < 0) place = 0;
+    if (place > (double)(size - 1)) place = (double)(size - 1);
+    Size first = (Size)place;
+    *share = (float)(place - (double)first);
+    return first;
+}
+
+/* (n, w) to (n, W). firsts and shares hold W. */
+CLONES static void grown(const float *RESTRICT image, Size n, Size w, Size W, Size *RESTRICT firsts,
+                         float *RESTRICT shares, float *RESTRICT out)
+{
+    for (Size x = 0; x < W; x++) firsts[x] = between(x, w, W, shares + x);
+    for (Size y = 0; y < n; y++) {
+        const float *row = image + y * w;
+        float *line = out + y * W;
+        for (Size x = 0; x < W;) {
+            Size first = firsts[x], stop = x + 1;
+            while (stop < W && firsts[stop] == first) stop++;
+            float left = row[first], step = row[first + 1 < w ? first + 1 : first] - left;
+            for (; x < stop; x++) line[x] = step * shares[x] + left;
+        }
+    }
+}
+
+/* --- the curves: upsample.Upsampler ----------------------------------------------------------- */
+
+INLINE float mixed(const float *plane, Size below, float share)
+{
+    return share * (plane[below] - plane[0]) + plane[0];
+}
+
+INLINE float position(float L, float middle, float scale)
+{
+    return least(most((L - middle) * scale, -1.0f), 1.0f);
+}
+
+/* Upsampler.rows of n <= BLOCK pixels of a row. place (2, h, W) and fitted (2, 3, h, W) at the row
+of small pixels above, and `plane` from one of their planes to the next; the row below is `below`
+further on, 0 where there is none. */
+INLINE void followed(const float *RESTRICT place, const float *RESTRICT fitted, Size plane,
+                     Size below, float share, const float *RESTRICT L, Size n,
+                     float *RESTRICT a, float *RESTRICT b)
+{
+    for (Size i = 0; i < n; i++) {
+        const float *here = fitted + i;
+        float t = position(L[i], mixed(place + i, below, share),
+                           mixed(place + plane + i, below, share));
+        float bend = fabsf(t);
+        a[i] = mixed(here, below, share) + mixed(here + plane, below, share) * t
+            + mixed(here + 2 * plane, below, share) * bend;
+        b[i] = mixed(here + 3 * plane, below, share) + mixed(here + 4 * plane, below, share) * t
+            + mixed(here + 5 * plane, below, share) * bend;
+    }
+}
+
+typedef struct {
+    Size h, W, rows, first, height; /* of small pixels; of the photo's strip and the photo */
+    const float *place, *fitted, *L;
+} Strip;
+
+/* Where `out` is NULL, a and b (2, rows, W) are wanted, else pixels. */
+CLONES static void strip(const Strip *s, const float *m, float *ab, char *out, Size itemsize)
+{
+    float a[BLOCK], b[BLOCK];
+    const Size plane = s->h * s->W;
+    for (Size y = 0; y < s->rows; y++) {
+        float share;
+        Size above = between(s->first + y, s->h, s->height, &share);
+        Size below = above + 1 < s->h ? s->W : 0;
+        for (Size x = 0; x < s->W; x += BLOCK) {
+            Size count = s->W - x < BLOCK ? s->W - x : BLOCK;
+            Size at = y * s->W + x, small = above * s->W + x;
+            if (out == NULL) {
+                followed(s->place + small, s->fitted + small, plane, below, share, s->L + at, count,
+                         ab + at, ab + s->rows * s->W + at);
+            } else {
+                followed(s->place + small, s->fitted + small, plane, below, share, s->L + at, count,
+                         a, b);
+                painted(s->L + at, a, b, m, count, out + 3 * at * itemsize, itemsize);
+            }
+        }
+    }
+}
+
+/* --- the fit of the curves: upsample.Upsampler.fit ---------------------------------------------- */
+
+/* The shares of dark, middle and bright in n pixels of the guide: parts (3, n). */
+INLINE void parted(const float *RESTRICT guide, const float *RESTRICT place, Size plane, Size below,
+                   float share, Size n, float *RESTRICT parts)
+{
+    for (Size x = 0; x < n; x++) {
+        float t = position(guide[x], mixed(place + x, below, share),
+                           mixed(place + plane + x, below, share));
+        float dark = most(-t, 0.0f), bright = most(t, 0.0f);
+        parts[x] = dark;
+        parts[x + n] = 1.0f - dark - bright;
+        parts[x + 2 * n] = bright;
+    }
+}
+
+INLINE void add_cells(const float *RESTRICT sum, Size columns, float factor, Size w,
+                      float *RESTRICT out)
+{
+    for (Size x = 0; x < w; x++) out[x] += factor * sum[x * columns];
+}
+
+/* upsample._moments, before what it does at the borders. guide (h rows, w columns), place (2, h,
+w columns) grown along its rows only; of_rows (3, rows), of_columns (3, columns); sums holds
+12 w columns; out (3, 3, 3, h, w). */
+CLONES static void moments(const float *guide, const float *place, const float *of_rows,
+                           const float *of_columns, Size h, Size w, Size rows, Size columns,
+                           float *RESTRICT sums, float *RESTRICT out)
+{
+    const Size n = w * columns, plane = h * n;
+    float *parts = sums + 9 * n;
+    for (Size y = 0; y < h; y++) {
+        memset(sums, 0, (size_t)(9 * n) * sizeof(float));
+        for (Size row = 0; row < rows; row++) {
+            float share;
+            Size line = y * rows + row, above = between(line, h, h * rows, &share);
+            parted(guide + line * n, place + above * n, plane, above + 1 < h ? n : 0, share, n,
+                   parts);
+            for (Size i = 0; i < 3; i++)
+                if (of_rows[i * rows + row] != 0.0f)
+                    add_row(sums + 3 * i * n, parts, of_rows[i * rows + row], 3 * n);
+        }
+        for (Size i = 0; i < 3; i++)
+            for (Size j = 0; j < 3; j++)
+                for (Size k = 0; k < 3; k++) {
+                    const float *sum = sums + (3 * i + k) * n, *factor = of_columns + j * columns;
+                    float *line = out + ((((3 * i + j) * 3) + k) * h + y) * w;
+                    memset(line, 0, (size_t)w * sizeof(float));
+                    for (Size c = 0; c < columns; c++)
+                        if (factor[c] != 0.0f) add_cells(sum + c, columns, factor[c], w, line);
+                }
+    }
+}
+
+typedef struct {
+    Size h, w;
+    const float *moments; /* (9, 3, h, w): 0 where they would point beyond the border */
+    float smooth, level;
+} Fit;
+
+/* Of all pixels of a plane those that have a neighbor so far on in memory. Where that is none of the
+3 x 3 around, for a row ends between, the moment is 0. */
+INLINE Size low(Size beside) { return beside < 0 ? -beside : 0; }
+INLINE Size high(Size beside, Size plane) { return beside > 0 ? plane - beside : plane; }
+
+INLINE void add_three(const float *RESTRICT factor, const float *RESTRICT near, Size plane, Size n,
+                      float *RESTRICT out)
+{
+    for (Size x = 0; x < n; x++)
+        out[x] += factor[x] * near[x] + factor[x + plane] * near[x + plane]
+            + factor[x + 2 * plane] * near[x + 2 * plane];
+}
+
+/* Upsampler._reduced: curves (2, 3, h, w) to out (2, h, w). */
+INLINE void reduced(const Fit *f, const float *curves, float *out)
+{
+    const Size plane = f->h * f->w;
+    memset(out, 0, (size_t)(2 * plane) * sizeof(float));
+    for (Size n = 0; n < 9; n++) {
+        const Size beside = (n / 3 - 1) * f->w + n % 3 - 1;
+        const Size first = low(beside), count = high(beside, plane) - first;
+        for (Size c = 0; c < 2 && count > 0; c++)
+            add_three(f->moments + 3 * n * plane + first, curves + 3 * c * plane + first + beside,
+                      plane, count, out + c * plane + first);
+    }
+}
+
+INLINE void add_products(const float *RESTRICT factor, const float *RESTRICT near, Size n,
+                         float *RESTRICT out)
+{
+    for (Size x = 0; x < n; x++) out[x] += factor[x] * near[x];
+}
+
+/* The differences of a row from the row (or plane, or column) beside it. */
+INLINE void add_steps(const float *RESTRICT v, Size beside, float weight, Size n,
+                      float *RESTRICT out)
+{
+    for (Size x = 0; x < n; x++) out[x] += weight * (v[x] - v[x + beside]);
+}
+
+/* Upsampler._returned less or plus _roughness: out = returned(small) + sign roughness(curves). */
+INLINE void returned(const Fit *f, const float *small, const float *curves, float sign, float *out)
+{
+    const Size h = f->h, w = f->w, plane = h * w;
+    const float smooth = sign * f->smooth, level = sign * f->level;
+    memset(out, 0, (size_t)(6 * plane) * sizeof(float));
+    for (Size i = 0; i < 6; i++) {
+        const float *v = curves + i * plane;
+        float *sum = out + i * plane;
+        add_steps(v + w, -w, smooth, plane - w, sum + w);
+        add_steps(v, w, smooth, plane - w, sum);
+        if (i % 3 > 0) add_steps(v, -plane, level, plane, sum);
+        if (i % 3 < 2) add_steps(v, plane, level, plane, sum);
+        for (Size at = 0; at < plane; at += w) {
+            add_steps(v + at + 1, -1, smooth, w - 1, sum + at + 1);
+            add_steps(v + at, 1, smooth, w - 1, sum + at);
+        }
+    }
+    for (Size n = 0; n < 9; n++) {
+        const Size beside = (n / 3 - 1) * w + n % 3 - 1;
+        const Size first = low(beside), count = high(beside, plane) - first;
+        for (Size i = 0; i < 6 && count > 0; i++)
+            add_products(f->moments + (3 * (8 - n) + i % 3) * plane + first + beside,
+                         small + i / 3 * plane + first + beside, count, out + i * plane + first);
+    }
+}
+
+INLINE double product(const float *a, const float *b, Size n)
+{
+    double lanes[8] = {0};
+    Size i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (Size k = 0; k < 8; k++) lanes[k] += (double)a[i + k] * (double)b[i + k];
+    double total = 0;
+    for (; i < n; i++) total += (double)a[i] * (double)b[i];
+    for (Size k = 0; k < 8; k++) total += lanes[k];
+    return total;
+}
+
+/* Upsampler._curves. room holds 24 h w. */
+CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, float margin, Size steps,
+                          Size corrections, float *RESTRICT room, float *RESTRICT curves)
+{
+    const Size h = f->h, w = f->w, plane = h * w, n = 6 * plane;
+    float *RESTRICT residual = room, *RESTRICT direction = room + n, *RESTRICT image = room + 2 * n;
+    float *RESTRICT small = room + 3 * n, *RESTRICT lowest = small + 2 * plane;
+    float *RESTRICT highest = lowest + 2 * plane;
+    for (Size c = 0; c < 2; c++)
+        for (Size k = 0; k < 3; k++)
+            memcpy(curves + (3 * c + k) * plane, wanted + c * plane, (size_t)plane * sizeof(float));
+    reduced(f, curves, small);
+    for (Size i = 0; i < 2 * plane; i++) small[i] = wanted[i] - small[i];
+    returned(f, small, curves, -1.0f, residual);
+    memcpy(direction, residual, (size_t)n * sizeof(float));
+    double size = product(residual, residual, n);
+    for (Size step = 0; step < steps && size >= 1e-12; step++) {
+        reduced(f, direction, small);
+        returned(f, small, direction, 1.0f, image);
+        const float far = (float)(size / product(direction, image, n));
+        for (Size i = 0; i < n; i++) curves[i] += far * direction[i];
+        for (Size i = 0; i < n; i++) residual[i] -= far * image[i];
+        const double before = size;
+        size = product(residual, residual, n);
+        const float turn = (float)(size / before);
+        for (Size i = 0; i < n; i++) direction[i] = residual[i] + turn * direction[i];
+    }
+    for (Size c = 0; c < 2; c++)
+        for (Size y = 0; y < h; y++)
+            for (Size x = 0; x < w; x++) {
+                float bottom = FLT_MAX, top = -FLT_MAX;
+                for (Size i = y ? y - 1 : 0; i <= (y + 1 < h ? y + 1 : y); i++)
+                    for (Size j = x ? x - 1 : 0; j <= (x + 1 < w ? x + 1 : x); j++) {
+                        bottom = least(wanted[c * plane + i * w + j], bottom);
+                        top = most(wanted[c * plane + i * w + j], top);
+                    }
+                const float more = margin * (top - bottom);
+                lowest[c * plane + y * w + x] = bottom - more;
+                highest[c * plane + y * w + x] = top + more;
+            }
+    for (Size step = 0; step < corrections; step++) {
+        reduced(f, curves, small);
+        for (Size c = 0; c < 2; c++)
+            for (Size k = 0; k < 3; k++) {
+                float *RESTRICT curve = curves + (3 * c + k) * plane;
+                const Size at = c * plane;
+                for (Size i = 0; i < plane; i++)
+                    curve[i] = least(most(curve[i] + (wanted[at + i] - small[at + i]),
+                                          lowest[at + i]), highest[at + i]);
+            }
+    }
+}
+
+/* --- the annealed mean: bins.annealed_mean ------------------------------------------------------ */
+
+/* 2^x for x <= 0, from -126 on the same; the series of 2^f up to f^6 is off by 2e-7 of itself. */
+INLINE float power_of_two(float x)
+{
+    const float far = most(x, -126.0f);
+    const int32_t whole = (int32_t)(far - 0.5f), bits = (whole + 127) * (1 << 23);
+    const float f = far - (float)whole;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale * (1.0f + f * (0.693147181f + f * (0.240226507f + f * (0.0555041087f
+        + f * (0.00961812911f + f * (0.00133335581f + f * 0.000154035304f))))));
+}
+
+INLINE void rise(const float *RESTRICT z, Size n, float *RESTRICT top)
+{
+    for (Size i = 0; i < n; i++) top[i] = most(z[i], top[i]);
+}
+
+INLINE void weigh(const float *RESTRICT z, const float *RESTRICT top, float sharpness, float a,
+                  float b, Size n, float *RESTRICT sum, float *RESTRICT sum_a,
+                  float *RESTRICT sum_b)
+{
+    for (Size i = 0; i < n; i++) {
+        const float p = power_of_two((z[i] - top[i]) * sharpness);
+        sum[i] += p;
+        sum_a[i] += p * a;
+        sum_b[i] += p * b;
+    }
+}
+
+/* logits (Q, n), bins (Q, 2), out (n, 2); sharpness is 1 / (T ln 2). */
+CLONES static void annealed(const float *logits, const float *bins, float sharpness, Size Q, Size n,
+                            float *RESTRICT out)
+{
+    float top[BLOCK], sums[3][BLOCK];
+    for (Size at = 0; at < n; at += BLOCK) {
+        const Size count = n - at < BLOCK ? n - at : BLOCK;
+        for (Size i = 0; i < count; i++) top[i] = -FLT_MAX;
+        for (Size q = 0; q < Q; q++) rise(logits + q * n + at, count, top);
+        memset(sums, 0, sizeof sums);
+        for (Size q = 0; q < Q; q++)
+            weigh(logits + q * n + at, top, sharpness, bins[2 * q], bins[2 * q + 1], count, sums[0],
+                  sums[1], sums[2]);
+        for (Size i = 0; i < count; i++) {
+            out[2 * (at + i)] = sums[1][i] / sums[0][i];
+            out[2 * (at + i) + 1] = sums[2][i] / sums[0][i];
+        }
+    }
+}
+
+/* --- the border to Python -------------------------------------------------------------------- */
+
+enum { MOST = 6 };
+
+typedef struct {
+    Py_buffer views[MOST];
+    int count;
+} Arrays;
+
+/* One more array: C-contiguous, aligned, of a type in `formats` and with that many axes (-1: any).
+NULL with an error set if it is not. */
+static Py_buffer *take(Arrays *arrays, PyObject *object, const char *formats, int axes, int writable)
+{
+    Py_buffer *view = arrays->views + arrays->count;
+    int flags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(object, view, flags) < 0) return NULL;
+    arrays->count++;
+    const char *format = view->format == NULL ? "B" : view->format;
+    Size itemsize = format[0] == 'B' ? 1 : format[0] == 'H' ? 2 : 4;
+    if (format[0] == 0 || format[1] != 0 || strchr(formats, format[0]) == NULL
+        || view->itemsize != itemsize || (uintptr_t)view->buf % (uintptr_t)itemsize) {
+        PyErr_Format(PyExc_TypeError, "array %d: type '%s' is not one of '%s'", arrays->count,
+                     format, formats);
+        return NULL;
+    }
+    if (axes >= 0 && view->ndim != axes) {
+        PyErr_Format(PyExc_ValueError, "array %d: has %d axes, not %d", arrays->count, view->ndim,
+                     axes);
+        return NULL;
+    }
+    return view;
+}
+
+static Size items(const Py_buffer *view) { return view->len / view->itemsize; }
+
+static void let_go(Arrays *arrays)
+{
+    for (int i = 0; i < arrays->count; i++) PyBuffer_Release(arrays->views + i);
+}
+
+static int shape_is(const Py_buffer *view, Size a, Size b, Size c, Size d, Size e)
+{
+    const Size wanted[5] = {a, b, c, d, e};
+    for (int i = 0; i < view->ndim && i < 5; i++)
+        if (view->shape[i] != wanted[i]) return 0;
+    return 1;
+}
+
+static PyObject *finish(Arrays *arrays, int good)
+{
+    let_go(arrays);
+    if (!good) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "shapes do not fit together");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* So many bytes, NULL with an error set if there are none. */
+static void *room_for(Size count, size_t size)
+{
+    void *room = (size_t)count > SIZE_MAX / 2 / size ? NULL : malloc((size_t)count * size + 1);
+    if (room == NULL) PyErr_NoMemory();
+    return room;
+}
+
+static PyObject *py_fit_gamut(PyObject *self, PyObject *args)
+{
+    PyObject *o[4];
+    Arrays arrays = {.count = 0};
+    Py_buffer *L, *ab, *m, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOO", o, o + 1, o + 2, o + 3)) return NULL;
+    int good = (L = take(&arrays, o[0], "f", -1, 0)) && (ab = take(&arrays, o[1], "f", -1, 0))
+        && (m = take(&arrays, o[2], "f", 2, 0)) && (out = take(&arrays, o[3], "BHf", -1, 1))
+        && items(m) == 9 && items(ab) / 2 == items(L) && items(ab) % 2 == 0
+        && items(out) / 3 == items(L) && items(out) % 3 == 0;
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        fit_gamut(L->buf, ab->buf, m->buf, items(L), out->buf, out->itemsize);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
+/* Whether a table has a place for all that a code can be. */
+static int is_whole(const Py_buffer *table, const Py_buffer *codes)
+{
+    return items(table) == (codes->itemsize == 1 ? 256 : 65536);
+}
+
+static PyObject *py_gray_to_L(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    Arrays arrays = {.count = 0};
+    Py_buffer *codes, *table, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOO", o, o + 1, o + 2)) return NULL;
+    int good = (codes = take(&arrays, o[0], "BH", -1, 0)) && (table = take(&arrays, o[1], "f", 1, 0))
+        && (out = take(&arrays, o[2], "f", -1, 1)) && is_whole(table, codes)
+        && items(out) == items(codes);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        looked_up(codes->buf, codes->itemsize, table->buf, items(codes), out->buf);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_rgb_to_L(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    float red, blue;
+    Arrays arrays = {.count = 0};
+    Py_buffer *codes, *table, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOffO", o, o + 1, &red, &blue, o + 2)) return NULL;
+    int good = (codes = take(&arrays, o[0], "BH", -1, 0)) && (table = take(&arrays, o[1], "f", 1, 0))
+        && (out = take(&arrays, o[2], "f", -1, 1)) && is_whole(table, codes)
+        && items(codes) / 3 == items(out) && items(codes) % 3 == 0;
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        lightness(codes->buf, codes->itemsize, table->buf, red, blue, items(out), out->buf);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_annealed_mean(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    float sharpness;
+    Arrays arrays = {.count = 0};
+    Py_buffer *logits, *bins, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOfO", o, o + 1, &sharpness, o + 2)) return NULL;
+    int good = (logits = take(&arrays, o[0], "f", 2, 0)) && (bins = take(&arrays, o[1], "f", 2, 0))
+        && (out = take(&arrays, o[2], "f", 2, 1)) && logits->shape[0] > 0
+        && shape_is(bins, logits->shape[0], 2, 0, 0, 0)
+        && shape_is(out, logits->shape[1], 2, 0, 0, 0);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        annealed(logits->buf, bins->buf, sharpness, logits->shape[0], logits->shape[1], out->buf);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_area_shrink(PyObject *self, PyObject *args)
+{
+    PyObject *o[2];
+    Arrays arrays = {.count = 0};
+    Py_buffer *image, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OO", o, o + 1)) return NULL;
+    int good = (image = take(&arrays, o[0], "f", 2, 0)) && (out = take(&arrays, o[1], "f", 2, 1))
+        && out->shape[0] > 0 && out->shape[1] > 0 && out->shape[0] <= image->shape[0]
+        && out->shape[1] <= image->shape[1];
+    if (good) {
+        Size W = image->shape[1], w = out->shape[1];
+        float *sum = room_for(W, sizeof(float)), *shares = room_for(w + 1, sizeof(float));
+        Size *cuts = room_for(w + 1, sizeof(Size));
+        good = sum != NULL && shares != NULL && cuts != NULL;
+        if (good) {
+            Py_BEGIN_ALLOW_THREADS
+            shrunk(image->buf, image->shape[0], W, out->shape[0], w, sum, cuts, shares, out->buf);
+            Py_END_ALLOW_THREADS
+        }
+        free(sum);
+        free(shares);
+        free(cuts);
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_grow(PyObject *self, PyObject *args)
+{
+    PyObject *o[2];
+    Arrays arrays = {.count = 0};
+    Py_buffer *image, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OO", o, o + 1)) return NULL;
+    int good = (image = take(&arrays, o[0], "f", 2, 0)) && (out = take(&arrays, o[1], "f", 2, 1))
+        && out->shape[0] == image->shape[0] && image->shape[1] > 0 && out->shape[1] > 0;
+    if (good) {
+        Size W = out->shape[1];
+        float *shares = room_for(W, sizeof(float));
+        Size *firsts = room_for(W, sizeof(Size));
+        good = shares != NULL && firsts != NULL;
+        if (good) {
+            Py_BEGIN_ALLOW_THREADS
+            grown(image->buf, image->shape[0], image->shape[1], W, firsts, shares, out->buf);
+            Py_END_ALLOW_THREADS
+        }
+        free(shares);
+        free(firsts);
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_moments(PyObject *self, PyObject *args)
+{
+    PyObject *o[5];
+    Arrays arrays = {.count = 0};
+    Py_buffer *guide, *place, *of_rows, *of_columns, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOOO", o, o + 1, o + 2, o + 3, o + 4)) return NULL;
+    int good = (guide = take(&arrays, o[0], "f", 2, 0)) && (place = take(&arrays, o[1], "f", 3, 0))
+        && (of_rows = take(&arrays, o[2], "f", 2, 0))
+        && (of_columns = take(&arrays, o[3], "f", 2, 0)) && (out = take(&arrays, o[4], "f", 5, 1));
+    if (good) {
+        Size h = out->shape[3], w = out->shape[4];
+        Size rows = of_rows->shape[1], columns = of_columns->shape[1];
+        /* Divisions, for a product could overflow. */
+        good = h > 0 && w > 0 && rows > 0 && columns > 0 && shape_is(out, 3, 3, 3, h, w)
+            && shape_is(of_rows, 3, rows, 0, 0, 0) && shape_is(of_columns, 3, columns, 0, 0, 0)
+            && guide->shape[0] / rows == h && guide->shape[0] % rows == 0
+            && guide->shape[1] / columns == w && guide->shape[1] % columns == 0
+            && shape_is(place, 2, h, guide->shape[1], 0, 0);
+        float *sums = good ? room_for(w * columns, 12 * sizeof(float)) : NULL;
+        good = good && sums != NULL;
+        if (good) {
+            Py_BEGIN_ALLOW_THREADS
+            moments(guide->buf, place->buf, of_rows->buf, of_columns->buf, h, w, rows, columns,
+                    sums, out->buf);
+            Py_END_ALLOW_THREADS
+        }
+        free(sums);
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_fit(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    Fit f;
+    float margin;
+    Size steps, corrections;
+    Arrays arrays = {.count = 0};
+    Py_buffer *wanted, *factors, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOfffnnO", o, o + 1, &f.smooth, &f.level, &margin, &steps,
+                          &corrections, o + 2))
+        return NULL;
+    int good = (wanted = take(&arrays, o[0], "f", 3, 0)) && (factors = take(&arrays, o[1], "f", 4, 0))
+        && (out = take(&arrays, o[2], "f", 4, 1));
+    if (good) {
+        f.h = wanted->shape[1];
+        f.w = wanted->shape[2];
+        f.moments = factors->buf;
+        good = f.h > 0 && f.w > 0 && shape_is(wanted, 2, f.h, f.w, 0, 0)
+            && shape_is(factors, 9, 3, f.h, f.w, 0) && shape_is(out, 2, 3, f.h, f.w, 0);
+        float *room = good ? room_for(f.h * f.w, 24 * sizeof(float)) : NULL;
+        good = good && room != NULL;
+        if (good) {
+            Py_BEGIN_ALLOW_THREADS
+            fitted(&f, wanted->buf, margin, steps, corrections, room, out->buf);
+            Py_END_ALLOW_THREADS
+        }
+        free(room);
+    }
+    return finish(&arrays, good);
+}
+
+/* place, fitted and L of a strip, whose first row is `first` of `height`. */
+static int take_strip(Arrays *arrays, PyObject *const *o, Strip *s)
+{
+    Py_buffer *place, *curves, *L;
+    if (!((place = take(arrays, o[0], "f", 3, 0)) && (curves = take(arrays, o[1], "f", 4, 0))
+          && (L = take(arrays, o[2], "f", 2, 0))))
+        return 0;
+    s->h = place->shape[1];
+    s->W = place->shape[2];
+    s->rows = L->shape[0];
+    s->place = place->buf;
+    s->fitted = curves->buf;
+    s->L = L->buf;
+    return s->h > 0 && shape_is(place, 2, s->h, s->W, 0, 0)
+        && shape_is(curves, 2, 3, s->h, s->W, 0) && L->shape[1] == s->W && s->first >= 0
+        && s->height > 0 && s->first <= s->height && s->rows <= s->height - s->first;
+}
+
+static PyObject *py_rows(PyObject *self, PyObject *args)
+{
+    PyObject *o[4];
+    Strip s;
+    Arrays arrays = {.count = 0};
+    Py_buffer *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOnnO", o, o + 1, o + 2, &s.first, &s.height, o + 3)) return NULL;
+    int good = take_strip(&arrays, o, &s) && (out = take(&arrays, o[3], "f", 3, 1))
+        && shape_is(out, 2, s.rows, s.W, 0, 0);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        strip(&s, NULL, out->buf, NULL, 0);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
+static PyObject *py_paint(PyObject *self, PyObject *args)
+{
+    PyObject *o[5];
+    Strip s;
+    Arrays arrays = {.count = 0};
+    Py_buffer *m, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOnnOO", o, o + 1, o + 2, &s.first, &s.height, o + 3, o + 4))
+        return NULL;
+    int good = take_strip(&arrays, o, &s) && (m = take(&arrays, o[3], "f", 2, 0)) && items(m) == 9
+        && (out = take(&arrays, o[4], "BHf", 3, 1)) && shape_is(out, s.rows, s.W, 3, 0, 0);
+    if (good && items(out) > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        strip(&s, m->buf, NULL, out->buf, out->itemsize);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
+static PyMethodDef methods[] = {
+    {"annealed_mean", py_annealed_mean, METH_VARARGS, "annealed_mean(logits, bins, sharpness, out)"},
+    {"area_shrink", py_area_shrink, METH_VARARGS, "area_shrink(image, out)"},
+    {"fit", py_fit, METH_VARARGS,
+     "fit(wanted, moments, smooth, level, margin, steps, corrections, out)"},
+    {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},
+    {"gray_to_L", py_gray_to_L, METH_VARARGS, "gray_to_L(codes, table, out)"},
+    {"grow", py_grow, METH_VARARGS, "grow(image, out)"},
+    {"moments", py_moments, METH_VARARGS, "moments(guide, place, of_rows, of_columns, out)"},
+    {"paint", py_paint, METH_VARARGS, "paint(place, fitted, L, first, height, matrix, out)"},
+    {"rgb_to_L", py_rgb_to_L, METH_VARARGS, "rgb_to_L(codes, table, red, blue, out)"},
+    {"rows", py_rows, METH_VARARGS, "rows(place, fitted, L, first, height, out)"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "_kernel",
+    .m_doc = "The compiled twins of passes over all pixels; see photochrom.native.",
+    .m_size = 0,
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&module); }
