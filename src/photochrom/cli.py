@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import secrets
 import shlex
 import sys
 import tempfile
@@ -594,6 +595,12 @@ def _named_folder(flag: str, text: str) -> tuple[str, Path]:
 # --- study ----------------------------------------------------------------------------------------
 
 
+def _needs_web(error: ImportError) -> PhotochromError:
+    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "uvicorn"):
+        raise error
+    return DependencyError("this command needs FastAPI and uvicorn: pip install 'photochrom[web]'")
+
+
 def _study_serve(options: argparse.Namespace) -> int:
     from photochrom.study import find_pairs
 
@@ -601,11 +608,7 @@ def _study_serve(options: argparse.Namespace) -> int:
         from photochrom.web.server import is_local, listen, serve
         from photochrom.web.study import study_app
     except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("fastapi", "uvicorn"):
-            raise
-        raise DependencyError(
-            "this command needs FastAPI and uvicorn: pip install 'photochrom[web]'"
-        ) from None
+        raise _needs_web(error) from None
     if bool(options.real) != bool(options.fake):
         raise ConfigError("--real and --fake go together: --real DIR --fake NAME=DIR")
     pairs = None
@@ -636,6 +639,39 @@ def _study_serve(options: argparse.Namespace) -> int:
             f"  go on:   photochrom study serve -o {shlex.quote(options.output)}\n"
             f"  report:  photochrom study report {shlex.quote(options.output)}"
         )
+    return 0
+
+
+def _studio(options: argparse.Namespace) -> int:
+    try:
+        from photochrom.web.api import max_body, studio_app
+        from photochrom.web.server import is_local, listen, serve
+        from photochrom.web.studio import Limits, Studio
+    except ImportError as error:
+        raise _needs_web(error) from None
+    from photochrom.colorizer import Colorizer
+
+    limits = Limits.of(
+        bytes=round(options.max_mb * 1e6),
+        pixels=round(options.max_megapixels * 1e6),
+        photos=options.photos,
+        memory=round(options.memory * 1e6),
+        seconds=options.seconds,
+    )
+    with listen(options.host, options.port, allow_network=options.allow_network) as sock:
+        colorizer = Colorizer(
+            options.model, options.device, working_size=options.size, threads=options.threads
+        )
+        key = None if is_local(options.host) else secrets.token_urlsafe(16)
+        with Studio(colorizer, limits) as studio:
+            serve(
+                studio_app(studio),
+                sock,
+                key=key,
+                max_body=max_body(limits.bytes),
+                programs=True,
+                browser=options.browser,
+            )
     return 0
 
 
@@ -774,6 +810,17 @@ def _parser() -> argparse.ArgumentParser:
             _import,
             "turn the published eccv16 checkpoint into a model file",
             "  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx",
+        )
+    )
+    _studio_arguments(
+        command(
+            "studio",
+            _studio,
+            "open a page to color photos and correct them, with a service that programs can use",
+            "  photochrom studio\n"
+            "  photochrom studio --port 8080 --no-browser\n"
+            "  curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg\n"
+            "http://127.0.0.1:8017/api/docs describes the service.",
         )
     )
     study: Any = command(
@@ -1070,8 +1117,48 @@ def _study_serve_arguments(p: argparse.ArgumentParser) -> None:
         "--side", type=int, metavar="N",
         help=f"pixels of the longest side shown (default: {Default.side}; the paper: 256)",
     )  # fmt: skip
+    _listen_arguments(p, 8016)
+
+
+def _studio_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
-        "--port", type=int, default=8016, metavar="N", help="0 for a free one (default: 8016)"
+        "-m", "--model", metavar="M", help="bundled model or .onnx file (default: the best bundled)"
+    )
+    p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    p.add_argument(
+        "--size", type=int, metavar="N", help="short side of what the network sees, pixels"
+    )
+    p.add_argument(
+        "--threads", type=int, default=0, metavar="N",
+        help="cores for the network (default: all)",
+    )  # fmt: skip
+    _listen_arguments(p, 8017)
+    limits = p.add_argument_group("limits")
+    limits.add_argument(
+        "--max-mb", type=float, default=200, metavar="MB",
+        help="size of a photo's file (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-megapixels", type=float, default=100, metavar="MP",
+        help="size of a photo (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--photos", type=int, default=100, metavar="N",
+        help="photos that are kept; the least recently used makes room (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--memory", type=float, default=1000, metavar="MB",
+        help="of what is kept to answer quickly (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--seconds", type=float, default=120, metavar="S",
+        help="that a request may take (default: %(default)s)",
+    )  # fmt: skip
+
+
+def _listen_arguments(p: argparse.ArgumentParser, port: int) -> None:
+    p.add_argument(
+        "--port", type=int, default=port, metavar="N", help=f"0 for a free one (default: {port})"
     )
     p.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     p.add_argument(

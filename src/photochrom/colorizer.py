@@ -104,27 +104,57 @@ class Colorizer:
             A hint lies outside the photo or is no color, or the model takes none.
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
+        if not opened.streamed:
+            return self.run(opened, lightness(opened, self.threads), hints)
         shape = opened.height, opened.width
+        check_hints(hints, shape, self.info)  # before the long way through the file
+        frame = self.frame(shape)
+        small = frame.height // STRIDE, frame.width // STRIDE
+        sizes = [(frame.height, frame.width), guide_size(small, shape)]
+        seen, guide = stream.reduced_L(opened, sizes, self.threads)
+        prediction = self.run(opened, guide, hints, small=seen)
+        return replace(prediction, upsampler=Upsampler(guide, small, shape))
+
+    def frame(self, shape: tuple[int, int]) -> Frame:
+        """What the network sees of a photo of (height, width)."""
+        return Frame.of(*shape, self.working_size, self.info.multiple)
+
+    def run(
+        self,
+        photo: Photo,
+        L: Float32,
+        hints: Sequence[Hint] = (),
+        *,
+        shape: tuple[int, int] | None = None,
+        small: Float32 | None = None,
+        plain: Float32 | None = None,
+    ) -> Prediction:
+        """`predict`, for who has more than the photo, or less.
+
+        Parameters
+        ----------
+        photo, L : what the prediction shall render; its L, float32 (H, W), 0..100
+        hints : see `predict`, also for the errors
+        shape : (height, width) of the photo in whose pixels the hints are, where `photo` is a
+            reduced copy
+        small : L of the whole photo, reduced by `area_shrink` to the height and width of its
+            `frame`; the same result for less work
+        plain : the logits without hints, where they are known
+        """
+        shape = (photo.height, photo.width) if shape is None else shape
+        small = L if small is None else small
         frame = self.frame(shape)
         places = check_hints(hints, shape, self.info)
-        upsampler = None
-        if opened.streamed:
-            small = frame.height // STRIDE, frame.width // STRIDE
-            sizes = [(frame.height, frame.width), guide_size(shape, small)]
-            seen, L = stream.reduced_L(opened, sizes, self.threads)
-            upsampler = Upsampler(L, small, shape)
-        else:
-            seen = L = lightness(opened, self.threads)
-        x = network_input(seen, frame, self.info, [])
-        logits = self._logits(x, frame)
-        plain = Prediction(opened, L, logits, self.info, self.threads, upsampler=upsampler)
+        x = network_input(small, frame, self.info, [])
+        logits = self._logits(x, frame) if plain is None else plain
+        prediction = Prediction(photo, L, logits, self.info, self.threads)
         if not places:
-            return plain
-        hinted = self._logits(network_input(seen, frame, self.info, places), frame)
-        p = None if self.info.regression else np.exp(plain.log_probabilities())
+            return prediction
+        hinted = self._logits(network_input(small, frame, self.info, places), frame)
+        p = None if self.info.regression else np.exp(prediction.log_probabilities())
         return replace(
-            plain,
-            logits=heard(places, plain.logits, hinted, p),
+            prediction,
+            logits=heard(places, logits, hinted, p),
             anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
         )
 
@@ -165,10 +195,6 @@ class Colorizer:
                 yield prediction.colors(**colors), one
 
         write_pages(target, pages(), model=self.info.name, **put)
-
-    def frame(self, shape: tuple[int, int]) -> Frame:
-        """What the network sees of a photo of (height, width)."""
-        return Frame.of(*shape, self.working_size, self.info.multiple)
 
 
 # --- photo to network input -------------------------------------------------------------------
@@ -417,6 +443,18 @@ class Prediction:
         Sources: E. J. Gumbel, 1954 (the maximum of perturbed logits is a sample); Holtzman et al.,
         "The Curious Case of Neural Text Degeneration", 2020 (nucleus).
         """
+        logits, fields = self.leanings(n, seed)
+        return [replace(self, logits=logits + f[:, None, None]) for f in fields]
+
+    def leanings(self, n: int = 4, seed: int = 0) -> tuple[Float32, Float32]:
+        """What `variants` are made of.
+
+        Returns
+        -------
+        logits : float32 (Q, h, w), those of the nucleus; the rest held down
+        fields : float32 (n, Q); the i-th variant has logits + fields[i]. Up to six of them are the
+            same for every n.
+        """
         if n < 1:
             raise ConfigError(f"n = {n}: must be at least 1")
         self._needs_distribution("alternatives")
@@ -425,10 +463,7 @@ class Prediction:
         # Coarse maps suffice to compare colorings.
         step = max(1, round(min(logits.shape[1:]) / 24))
         base, *maps = _means(logits[:, ::step, ::step], fields, self.info.bins)
-        return [
-            replace(self, logits=logits + fields[i][:, None, None])
-            for i in _most_different(base, np.stack(maps), n)
-        ]
+        return logits, fields[_most_different(base, np.stack(maps), n)]
 
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w) at the network's resolution.
@@ -457,20 +492,34 @@ class Prediction:
         HintError
             The spot lies outside the photo.
         """
+        return [(rgb, share) for rgb, _, share in self.swatches(x, y, n)]
+
+    def swatches(
+        self, x: float, y: float, n: int = 6
+    ) -> list[tuple[tuple[int, int, int], tuple[float, float], float]]:
+        """`palette`, with the (a, b) of each color: [((r, g, b), (a, b), probability), ...]."""
+        L, p = self.spot(x, y)
+        colors = []
+        for center, share in _modes(p, self.info.bins, n):
+            r, g, b = (int(v) for v in color.fit_gamut(L, center, np.uint8))
+            colors.append(((r, g, b), (float(center[0]), float(center[1])), share))
+        return colors
+
+    def spot(self, x: float, y: float) -> tuple[float, Float32]:
+        """L of one spot, 0..100, and its distribution: float32 (Q,), sum 1.
+
+        Rebalancing is taken off. `x`, `y` and errors as in `palette`.
+        """
         self._needs_distribution("palette")
         height, width = self.photo.height, self.photo.width
         if not (0 <= x < width and 0 <= y < height):
             raise HintError(f"({x:g}, {y:g}) lies outside the photo of {width} x {height}")
         h, w = self.logits.shape[1:]
         row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
-        p = bins.softmax(self._honest[:, min(row, h - 1), min(column, w - 1)])
+        here = self.logits[:, min(row, h - 1), min(column, w - 1)]
         rows, columns = self.L.shape
         L = self.L[int(y) * rows // height, int(x) * columns // width]
-        colors: list[tuple[tuple[int, int, int], float]] = []
-        for center, share in _modes(p, self.info.bins, n):
-            r, g, b = (int(v) for v in color.fit_gamut(L, center, np.uint8))
-            colors.append(((r, g, b), share))
-        return colors
+        return float(L), bins.softmax(here - self.info.log_weights)
 
     def log_probabilities(self) -> Float32:
         """The distribution itself: ln p of each bin, float32 (Q, h, w), sum of p over Q is 1.

@@ -18,7 +18,7 @@ from photochrom.errors import PhotoError
 from photochrom.text import one_line
 from photochrom.tiff import exif_block
 
-__all__ = ["EXTENSIONS", "QUALITY", "decode_heif", "encode_heif", "need_heif"]
+__all__ = ["EXTENSIONS", "QUALITY", "decode_heif", "encode_heif", "heif_size", "need_heif"]
 
 EXTENSIONS = (".heic", ".heif")
 QUALITY = 90
@@ -77,6 +77,18 @@ def decode_heif(
             f"{name}: cannot be read: {one_line(error)}; restore it from a copy, or export it "
             "again as PNG or TIFF"
         ) from None
+
+
+def heif_size(file: BinaryIO, name: str) -> tuple[int, int]:
+    """(height, width) of the main image, by the header alone; PhotoError if it is damaged."""
+    import pillow_heif
+
+    try:
+        opened = pillow_heif.open_heif(file)
+        width, height = opened[opened.primary_index].size
+    except Exception as error:  # as above
+        raise PhotoError(f"{name}: cannot be read: {one_line(error)}; restore it") from None
+    return height, width
 
 
 def encode_heif(

@@ -30,13 +30,15 @@ from numpy.typing import NDArray
 from photochrom.errors import PhotoError
 from photochrom.photo import MAX_PIXELS, MAX_SIDE, Held, Photo, check_size
 from photochrom.profiles import to_srgb
-from photochrom.reading import decode_photo, read_photo, read_stream
+from photochrom.reading import decode_photo, photo_format, photo_size, read_photo, read_stream
 from photochrom.samples import (
     check_unit_range,
     color_space,
     resized,
+    shrunk,
     split_alpha,
     to_jpeg,
+    to_png,
     to_uint8,
 )
 from photochrom.text import one_line
@@ -53,11 +55,15 @@ __all__ = [
     "check_pages",
     "decode_photo",
     "open_photo",
+    "photo_format",
+    "photo_size",
     "publish",
     "read_photo",
     "read_stream",
     "resized",
+    "shrunk",
     "to_jpeg",
+    "to_png",
     "to_uint8",
     "write_pages",
     "write_photo",

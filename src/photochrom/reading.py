@@ -19,7 +19,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.heif import decode_heif, need_heif
+from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import jpeg_quality
 from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
@@ -34,6 +34,8 @@ __all__ = [
     "Streamed",
     "decode_photo",
     "file_name",
+    "photo_format",
+    "photo_size",
     "read_photo",
     "read_stream",
     "reason",
@@ -193,6 +195,40 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
         raise PhotoError(f"{name}: is empty; restore it from a copy")
     loader = _find_loader(data[:64], name)
     return _named(name, lambda: _decode(_Bytes(data), loader, name, None, 0))
+
+
+def photo_format(head: bytes, name: str = "photo") -> str:
+    """The format of a file by its first 64 bytes, as an extension such as ".jpg".
+
+    Raises
+    ------
+    PhotoError
+        It is none that is read here.
+    """
+    return _LOADERS[_find_loader(head[:64], name)]
+
+
+def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
+    """(height, width) that the header of a photo file states; no pixel is decoded.
+
+    Raises
+    ------
+    PhotoError
+        It is not a photo, or its header is damaged.
+    """
+    found = _find_loader(data[:64], name)
+    if found == _HEIC:
+        return heif_size(io.BytesIO(data), name)
+    loader = getattr(pyvips.Image, found)
+    source = pyvips.Source.new_from_memory(data)
+
+    try:
+        image = loader(source, access="sequential", fail_on="error")
+    except pyvips.Error as error:
+        raise PhotoError(
+            f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
+        ) from error.with_traceback(None)
+    return int(image.height), int(image.width)
 
 
 # --- where a file is read from, the first time and again ------------------------------------------

@@ -16,9 +16,11 @@ __all__ = [
     "color_space",
     "requantize",
     "resized",
+    "shrunk",
     "split_alpha",
     "to_jpeg",
     "to_numpy",
+    "to_png",
     "to_uint8",
     "to_vips",
     "with_alpha",
@@ -94,6 +96,16 @@ def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
     return np.ascontiguousarray(to_numpy(small))
 
 
+def shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """A picture (H, W, C) reduced by a whole factor: the mean of each factor x factor pixels.
+
+    What is left over at the right and below makes one more column and row.
+    """
+    if factor == 1:
+        return picture
+    return np.ascontiguousarray(to_numpy(to_vips(picture).shrink(factor, factor, ceil=True)))
+
+
 def to_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
     """A picture (H, W, 3) as a JPEG without metadata; from quality 90 on with full chroma."""
     return bytes(to_vips(rgb).jpegsave_buffer(Q=quality, keep="none"))
@@ -112,3 +124,8 @@ def to_numpy(image: Any) -> NDArray[Any]:
     """(H, W, C), over the memory that libvips has decoded to: no copy."""
     samples = np.frombuffer(image.write_to_memory(), DTYPES[image.format])
     return samples.reshape(image.height, image.width, image.bands)
+
+
+def to_png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, C) as a PNG without metadata, packed quickly."""
+    return bytes(to_vips(picture).pngsave_buffer(compression=1, keep="none"))

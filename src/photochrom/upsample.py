@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -214,12 +215,6 @@ def _difference(planes: Float32, axis: int) -> Float32:
     return -np.diff(np.pad(steps, pad), axis=axis)
 
 
-def guide_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """What an `Upsampler` reduces the L of a photo of (height, width) to, for ab of (h, w)."""
-    h, w = min(size[0], shape[0]), min(size[1], shape[1])
-    return h * _cell(shape[0] / h), w * _cell(shape[1] / w)
-
-
 class Upsampler:
     """Enlarges ab of (h, w) to the size of a photo, stopping at the edges that L shows.
 
@@ -257,7 +252,7 @@ class Upsampler:
         self.shape: tuple[int, int] = (L.shape[0], L.shape[1]) if shape is None else shape
         # A photo smaller than the network's output asks for less than that.
         h, w = self.size = min(size[0], self.shape[0]), min(size[1], self.shape[1])
-        rows, columns = guide_size(self.shape, size)
+        rows, columns = guide_size(size, self.shape)
         cells = rows // h, columns // w
         guide = area_shrink(L, (rows, columns))
         # Twice 3 x 3 pixels: an edge that ab shows a pixel away still belongs to it.
@@ -346,6 +341,16 @@ class Upsampler:
         """ab (h, w, 2) enlarged to float32 (H, W, 2); L is that of the whole photo."""
         return np.stack(self.rows(self.fit(ab), L), axis=-1)
 
+    def columns(self, part: slice) -> Upsampler:
+        """The same for some of the photo's columns: `rows` of them costs only their own area.
+
+        What `fit` gave is cut alike, ``np.ascontiguousarray(fitted[..., part])``; the result is bit
+        for bit that part.
+        """
+        cut = copy.copy(self)
+        cut._place = np.ascontiguousarray(self._place[..., part])
+        return cut
+
     # --- the fit, at the size of ab ---
 
     def _curves(self, wanted: Float32) -> Float32:
@@ -396,6 +401,18 @@ class Upsampler:
         for factor, near in zip(self._transposed, _neighbors(small), strict=True):
             total += factor * near[:, None]
         return total
+
+
+def guide_size(size: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the L that the fit sees: an `Upsampler` made of it is the same.
+
+    Parameters
+    ----------
+    size : (h, w) of the ab to come
+    shape : (height, width) of the photo
+    """
+    h, w = min(size[0], shape[0]), min(size[1], shape[1])
+    return h * _cell(shape[0] / h), w * _cell(shape[1] / w)
 
 
 def _cell(ratio: float) -> int:

@@ -8,13 +8,16 @@ machines in (`allow_network`) gets an address with a secret key in it.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import ipaddress
 import os
 import signal
 import socket
 import sys
 import webbrowser
+from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from secrets import compare_digest
@@ -67,13 +70,15 @@ def make_app(page: str) -> FastAPI:
         app.add_api_route(address, lambda: FileResponse(file), response_class=FileResponse)
 
     # One route a file: no name that a client sends is ever looked up on the disk.
-    offer("/", STATIC / page / "index.html")
-    for file in (STATIC / page).iterdir():
-        offer(f"/static/{file.name}", file)
+    folder = STATIC / page
+    if folder.is_dir():
+        offer("/", folder / "index.html")
+        for file in folder.iterdir():
+            offer(f"/static/{file.name}", file)
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:
-        return _error(error.status_code, str(error.detail))
+        return _error(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -88,8 +93,8 @@ def make_app(page: str) -> FastAPI:
     return app
 
 
-def _error(status: int, text: str) -> JSONResponse:
-    return JSONResponse({"error": text}, status)
+def _error(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": text}, status, headers)
 
 
 class Guard:
@@ -99,19 +104,30 @@ class Guard:
     ----------
     app : the application behind it
     host, port : where it listens
-    key : secret that a request must carry, as ``?key=`` in the address or as the cookie that the
-        first such request gets; None where only this machine can reach us
-    max_body : bytes that a request may carry
+    key : secret that a request must carry, as ``?key=`` in the address, as the cookie that the
+        first such request gets, or as ``Authorization: Bearer KEY``; None where only this machine
+        can reach us
+    max_body : bytes that a request may carry; or a function of its path that tells
+    programs : take changes from programs such as curl too, which unlike browsers do not say where
+        a change comes from, and bodies whose length is not said beforehand
     """
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, *, key: str | None = None, max_body: int = 4096
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        key: str | None = None,
+        max_body: int | Callable[[str], int] = 4096,
+        programs: bool = False,
     ) -> None:
         self.app = app
         self.host = host
         self.port = port
         self.key = key
         self.max_body = max_body
+        self.programs = programs
         # Cookies do not tell ports apart.
         self.cookie = f"photochrom-key-{port}"
 
@@ -133,27 +149,49 @@ class Guard:
                     )
             await send(message)
 
-        refusal = self._refusal(scope["method"], headers, given)
-        await (refusal or self.app)(scope, receive, send_guarded)
+        limit = self.max_body if isinstance(self.max_body, int) else self.max_body(scope["path"])
+        refusal = self._refusal(scope["method"], headers, given, limit)
+        if refusal is not None and refusal.status_code == 413 and "expect" not in headers:
+            # Who is still sending would not hear the answer, only that the connection broke.
+            await _drain(receive)
+        counted = functools.partial(_count, receive, _Counter(limit))
+        await (refusal or self.app)(scope, counted, send_guarded)
 
-    def _refusal(self, method: str, headers: Headers, given: str) -> Response | None:
+    def _refusal(self, method: str, headers: Headers, given: str, limit: int) -> Response | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
             return _error(421, "this server does not go by that name")
+        if not self._comes_from_us(method, headers, host):
+            return _error(403, "only this server's own page may do this")
         if method not in ("GET", "HEAD"):
-            # Browsers say where a change comes from; what does not say so is none of our pages.
-            if headers.get("origin") != f"http://{host}":
-                return _error(403, "only this server's own page may do this")
-            if "transfer-encoding" in headers:
+            if "transfer-encoding" in headers and not self.programs:
                 return _error(411, "the request does not say how long it is")
             length = headers.get("content-length", "0")
-            if not length.isdecimal() or len(length) > 15 or int(length) > self.max_body:
-                return _error(413, f"more than {self.max_body} bytes are not taken")
+            if not length.isdecimal() or len(length) > 15 or int(length) > limit:
+                return _error(413, f"more than {limit} bytes are not taken")
         if self.key is not None:
-            shown = given or _cookie(headers, self.cookie)
+            scheme, _, bearer = headers.get("authorization", "").partition(" ")
+            shown = given or (
+                bearer.strip() if scheme.lower() == "bearer" else _cookie(headers, self.cookie)
+            )
             if not compare_digest(shown.encode(), self.key.encode()):
                 return _error(403, "the address lacks its key; use the one that you were given")
         return None
+
+    def _comes_from_us(self, method: str, headers: Headers, host: str) -> bool:
+        """Whether no other site is behind a request, as far as the browser says."""
+        read = method in ("GET", "HEAD")
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not (
+            read and headers.get("sec-fetch-mode") == "navigate"  # a link that was followed
+        ):
+            return False
+        if read:
+            return True
+        # All browsers say where a change comes from; what does not say so is no page, or old.
+        origin = headers.get("origin")
+        if origin is None and self.programs:
+            return not {"sec-fetch-site", "referer", "cookie"} & set(headers)
+        return origin == f"http://{host}"
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header is one that we can be reached by.
@@ -170,6 +208,33 @@ class Guard:
             return name in ("localhost", "127.0.0.1", "::1", self.host.lower())
         here = socket.gethostname().lower()
         return name in (self.host.lower(), here, f"{here}.local") or _is_address(name)
+
+
+class _Counter:
+    """Bytes that a body may still have."""
+
+    def __init__(self, left: int) -> None:
+        self.limit = self.left = left
+
+
+async def _count(receive: Receive, counter: _Counter) -> Message:
+    """Receive a piece of a body; one that goes on for too long ends in status 413."""
+    message = await receive()
+    counter.left -= len(message.get("body", b""))
+    if counter.left < 0:
+        raise HTTPException(413, f"more than {counter.limit} bytes are not taken")
+    return message
+
+
+DRAIN_SECONDS = 10.0
+"""For which a body that is refused is still read, so that its sender hears why."""
+
+
+async def _drain(receive: Receive) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _cookie(headers: Headers, name: str) -> str:
@@ -216,7 +281,11 @@ def listen(host: str, port: int, *, allow_network: bool = False) -> socket.socke
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        sock = socket.create_server((host, port), family=family)
+        # Connections inherit it. Without, the end of an answer waits 40 ms for the client's word
+        # that it has the beginning; asyncio sets it only on sockets that name their protocol.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
@@ -236,11 +305,16 @@ def address(sock: socket.socket, key: str | None = None) -> str:
 
 
 def make_server(
-    app: ASGIApp, sock: socket.socket, *, key: str | None = None, max_body: int = 4096
+    app: ASGIApp,
+    sock: socket.socket,
+    *,
+    key: str | None = None,
+    max_body: int | Callable[[str], int] = 4096,
+    programs: bool = False,
 ) -> uvicorn.Server:
     """A server for an application behind a `Guard`; ``run(sockets=[sock])`` runs it."""
     host, port = sock.getsockname()[:2]
-    guarded = Guard(app, host, port, key=key, max_body=max_body)
+    guarded = Guard(app, host, port, key=key, max_body=max_body, programs=programs)
     config = uvicorn.Config(
         guarded,
         lifespan="off",
@@ -260,7 +334,8 @@ def serve(
     sock: socket.socket,
     *,
     key: str | None = None,
-    max_body: int = 4096,
+    max_body: int | Callable[[str], int] = 4096,
+    programs: bool = False,
     browser: bool = False,
 ) -> None:
     """Print the address and serve until Ctrl-C or SIGTERM, which end it cleanly.
@@ -269,10 +344,10 @@ def serve(
     ----------
     app : the application
     sock : from `listen`
-    key, max_body : see `Guard`
+    key, max_body, programs : see `Guard`
     browser : open the page, where there is a screen
     """
-    server = make_server(app, sock, key=key, max_body=max_body)
+    server = make_server(app, sock, key=key, max_body=max_body, programs=programs)
     url = address(sock, key)
     # Without a screen Python would start a text browser in this terminal.
     screen = sys.platform in ("darwin", "win32") or any(
@@ -280,6 +355,8 @@ def serve(
     )
     # Once it has shut down, uvicorn passes the signal on to whom it would have gone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):  # its terminal was closed
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with contextlib.suppress(KeyboardInterrupt):
         print(f"{url}  (Ctrl-C stops)", flush=True)
         if browser and screen:

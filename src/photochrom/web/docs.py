@@ -1,0 +1,106 @@
+"""The description of a service as one plain page, made from its OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+__all__ = ["docs_page"]
+
+
+def docs_page(document: dict[str, Any]) -> str:
+    """HTML that needs nothing else: no script, no style, no request.
+
+    Parameters
+    ----------
+    document : an OpenAPI 3.1 document, as FastAPI makes it
+    """
+    info = document["info"]
+    schemas = document.get("components", {}).get("schemas", {})
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+        f"<title>{escape(info['title'])}: the service</title></head><body><main>",
+        f"<h1>{escape(info['title'])} {escape(info['version'])}: the service</h1>",
+        f"<p>{escape(info.get('description', ''))}</p>",
+        "<p>For programs: <a href='/api/openapi.json'>openapi.json</a> (OpenAPI). One line:</p>",
+        "<pre>curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg</pre>",
+        "<p>On a server that other machines reach, add "
+        "<code>-H 'Authorization: Bearer KEY'</code>.</p>",
+    ]
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            parts += _route(method.upper(), path, route)
+    parts.append("<h2>Answers</h2>")
+    for name, schema in schemas.items():
+        if "ValidationError" not in name:
+            parts += _schema(name, schema)
+    parts.append("</main></body></html>")
+    return "\n".join(parts)
+
+
+def _route(method: str, path: str, route: dict[str, Any]) -> Iterator[str]:
+    yield f"<h2><code>{method} {escape(path)}</code></h2>"
+    yield f"<p>{escape(route.get('description', ''))}</p>"
+    parameters = [p for p in route.get("parameters", []) if p["in"] == "query"]
+    body = route.get("requestBody")
+    if body is not None:
+        kinds = ", ".join(_kind(c.get("schema", {})) or k for k, c in body["content"].items())
+        yield f"<p>Body: {escape(body.get('description', ''))} ({escape(kinds)})</p>"
+    if parameters:
+        yield "<ul>"
+        for p in parameters:
+            schema = p["schema"]
+            default = "" if schema.get("default") is None else f", by default {schema['default']}"
+            need = ", required" if p.get("required") else default
+            about = p.get("description") or schema.get("description") or ""
+            yield (
+                f"<li><code>{escape(p['name'])}</code> ({escape(_kind(schema))}"
+                f"{escape(need)}){': ' if about else ''}{escape(about)}</li>"
+            )
+        yield "</ul>"
+    yield "<ul>"
+    for status, response in route["responses"].items():
+        kinds = ", ".join(
+            kind if "schema" not in content or kind != "application/json"
+            else _kind(content["schema"])
+            for kind, content in response.get("content", {}).items()
+        )  # fmt: skip
+        told = f"{response.get('description', '')}{f' ({kinds})' if kinds else ''}"
+        yield f"<li>{escape(status)}: {escape(told)}</li>"
+    yield "</ul>"
+
+
+def _schema(name: str, schema: dict[str, Any]) -> Iterator[str]:
+    yield f"<h3 id='{escape(name)}'>{escape(name)}</h3><p>{escape(schema.get('description', ''))}"
+    yield "</p><ul>"
+    for field, value in schema.get("properties", {}).items():
+        about = value.get("description", "")
+        yield (
+            f"<li><code>{escape(field)}</code> ({escape(_kind(value))})"
+            f"{': ' if about else ''}{escape(about)}</li>"
+        )
+    yield "</ul>"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """A type in a word or two."""
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        kinds = [_kind(part) for part in schema["anyOf"] if part.get("type") != "null"]
+        return " or ".join(kinds)
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if "prefixItems" in schema:
+        return "[" + ", ".join(_kind(part) for part in schema["prefixItems"]) + "]"
+    if "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    kind = str(schema.get("type", ""))
+    low, high = schema.get("minimum"), schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is not None and high is not None:
+        return f"{kind} {low:g} to {high:g}{'' if 'maximum' in schema else ' exclusive'}"
+    return kind

@@ -1,0 +1,386 @@
+"""What the studio holds of photos: the uploaded files on disk, and in memory what they became.
+
+The files are all that cannot be computed again. They lie under random names in a private folder,
+made for the first of them and removed at the end; one that a killed server left behind is removed
+by the next. Everything else (pixels, lightness, distributions) is in one `Cache` within a bound of
+bytes, the least recently used goes first, and what is gone is computed again when it is wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+from photochrom.colorizer import Hint
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Cache", "Gone", "Key", "Store", "Unknown", "Upload", "prediction_name", "sweep_stale"]
+
+PREFIX = "photochrom-studio-"
+LOCK = "lock"
+KNOWN = 256
+"""Sets of hints that are remembered per photo, so that an undone click can be redone."""
+FORGOTTEN = 4096
+"""Photos given up that are remembered by their name alone, to say so."""
+
+
+class Unknown(KeyError):
+    """No such photo or prediction."""
+
+
+class Gone(KeyError):
+    """The photo was here and made room for others."""
+
+
+# --- in memory ------------------------------------------------------------------------------------
+
+
+class Sized(Protocol):
+    """What knows the memory it takes."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=Sized)
+Key = tuple[Hashable, ...]
+
+
+@dataclass
+class _Entry:
+    value: Any
+    nbytes: int
+    used: float
+
+
+class Cache:
+    """Values that can be computed again, within a bound of bytes and an age.
+
+    Safe to use from several threads; a value that several want at once is computed once.
+
+    Parameters
+    ----------
+    nbytes : of all values; a single larger one is handed out and not kept
+    age : seconds after its last use at which a value is dropped by `sweep`
+    clock : seconds, monotonic
+    """
+
+    def __init__(
+        self, nbytes: int, age: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limit = nbytes
+        self.age = age
+        self.nbytes = 0
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._pending: dict[Key, Future[Any]] = {}
+        self._owners: set[Hashable] = set()
+
+    def admit(self, owner: Hashable) -> None:
+        """Keep values whose key begins with `owner`, until `drop`."""
+        with self._lock:
+            self._owners.add(owner)
+
+    def drop(self, owner: Hashable) -> None:
+        """Forget all values whose key begins with `owner`, also those that are being computed."""
+        with self._lock:
+            self._owners.discard(owner)
+            for key in [key for key in self._entries if key[0] == owner]:
+                self._remove(key)
+
+    def peek(self, key: Key) -> Any:
+        """The value, or None if it is not here."""
+        with self._lock:
+            return self._use(key)
+
+    def get(self, key: Key, make: Callable[[], T], keep: int | None = None) -> T:
+        """The value, computed by `make` where it is not here; errors of `make` are not kept.
+
+        Parameters
+        ----------
+        key : its first part is the owner, its second the kind of value
+        make : runs in this thread
+        keep : of this owner and kind keep only so many, those used last
+        """
+        with self._lock:
+            found: T | None = self._use(key)
+            if found is not None:
+                return found
+            others = self._pending.get(key)
+            if others is None:
+                mine = self._pending[key] = Future()
+        if others is not None:
+            shared: T = others.result()
+            return shared
+        try:
+            value = make()
+        except BaseException as error:
+            with self._lock:
+                del self._pending[key]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            del self._pending[key]
+            self._keep(key, value, keep)
+        mine.set_result(value)
+        return value
+
+    def sweep(self) -> None:
+        """Drop what has not been used for `age` seconds."""
+        with self._lock:
+            # In the order of their use.
+            while self._entries:
+                key, entry = next(iter(self._entries.items()))
+                if self._clock() - entry.used <= self.age:
+                    break
+                self._remove(key)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _use(self, key: Key) -> Any:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        entry.used = self._clock()
+        self._entries.move_to_end(key)
+        return entry.value
+
+    def _keep(self, key: Key, value: Sized, keep: int | None) -> None:
+        size = value.nbytes
+        if key[0] not in self._owners or size > self.limit:
+            return
+        self._entries[key] = _Entry(value, size, self._clock())
+        self.nbytes += size
+        if keep is not None:
+            alike = [other for other in self._entries if other[:2] == key[:2]]
+            for other in alike[:-keep]:
+                self._remove(other)
+        while self.nbytes > self.limit:
+            self._remove(next(iter(self._entries)))
+
+    def _remove(self, key: Key) -> None:
+        self.nbytes -= self._entries.pop(key).nbytes
+
+
+# --- on disk --------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Upload:
+    """A photo that was sent: its file, and what is known of it for good."""
+
+    token: str
+    path: Path
+    nbytes: int
+    description: dict[str, Any]
+    used: float
+    hints: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+
+    def remember(self, hints: Sequence[Hint]) -> None:
+        """Let `recall` know the prediction with these hints from now on."""
+        name = prediction_name(hints)
+        self.hints[name] = _numbers(hints).tobytes()
+        self.hints.move_to_end(name)
+        while len(self.hints) > KNOWN:
+            self.hints.popitem(last=False)
+
+    def recall(self, name: str) -> list[Hint]:
+        """The hints behind the name of a prediction.
+
+        Raises
+        ------
+        Unknown
+        """
+        try:
+            numbers = array("d", self.hints[name])
+        except KeyError:
+            raise Unknown(name) from None
+        rows = [numbers[at : at + 5] for at in range(0, len(numbers), 5)]
+        return [(x, y, (r, g, b)) for x, y, r, g, b in rows]
+
+
+def prediction_name(hints: Sequence[Hint]) -> str:
+    """The name of the prediction with these hints: the same for the same hints, always."""
+    return hashlib.sha256(json.dumps(_numbers(hints).tolist()).encode()).hexdigest()[:16]
+
+
+def _numbers(hints: Sequence[Hint]) -> array[float]:
+    return array("d", (v for x, y, rgb in hints for v in (x, y, *rgb)))
+
+
+class Store:
+    """The files of the photos, at most so many, so large and so old; the least used make room.
+
+    Its own thread drops what is too old. As a context manager, or by `close`, it leaves no file.
+
+    Parameters
+    ----------
+    photos : how many
+    nbytes : of all files together
+    age : seconds since a photo was last asked for
+    cache : what is computed from them; it forgets a photo when the store does
+    """
+
+    def __init__(self, photos: int, nbytes: int, age: float, cache: Cache) -> None:
+        self.photos = photos
+        self.nbytes = nbytes
+        self.age = age
+        self.cache = cache
+        self._lock = threading.RLock()
+        self._uploads: OrderedDict[str, Upload] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._folder: Path | None = None
+        self._mark: int | None = None
+        self._closed = threading.Event()
+        sweep_stale()
+        every = max(1.0, min(60.0, age / 4, cache.age / 4))
+        self._sweeper = threading.Thread(target=self._sweep, args=(every,), daemon=True)
+        self._sweeper.start()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove all files, and the folder."""
+        self._closed.set()
+        with self._lock:
+            for token in list(self._uploads):
+                self._forget(token)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            if self._mark is not None:
+                os.close(self._mark)
+            self._folder = self._mark = None
+
+    def new_file(self, extension: str = "") -> tuple[BinaryIO, Path]:
+        """A file with a random name that only this user can open, to be written to."""
+        path = self.folder() / f"{secrets.token_hex(16)}{extension}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return os.fdopen(os.open(path, flags, 0o600), "w+b"), path
+
+    def folder(self) -> Path:
+        """The private folder, made when it is first asked for."""
+        with self._lock:
+            if self._folder is None:
+                if self._closed.is_set():
+                    raise Gone("the store is closed")
+                self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
+                # Locked before it has its name: nobody finds it free in between.
+                draft = self._folder / "draft"
+                self._mark = os.open(draft, os.O_RDWR | os.O_CREAT, 0o600)
+                if sys.platform != "win32":
+                    fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.rename(self._folder / LOCK)
+            return self._folder
+
+    def add(self, path: Path, description: dict[str, Any], token: str) -> Upload:
+        """Take a file over; others make room for it where that is needed.
+
+        The name of the photo, `token`, must have been admitted to the cache.
+        """
+        upload = Upload(token, path, path.stat().st_size, description, time.monotonic())
+        with self._lock:
+            self._uploads[token] = upload
+            while len(self._uploads) > self.photos or (
+                len(self._uploads) > 1
+                and sum(u.nbytes for u in self._uploads.values()) > self.nbytes
+            ):
+                self._give_up(next(iter(self._uploads)))
+        return upload
+
+    def get(self, token: str) -> Upload:
+        """The photo of that name.
+
+        Raises
+        ------
+        Gone
+            It made room for others, or was too old.
+        Unknown
+        """
+        with self._lock:
+            if token in self._gone:
+                raise Gone(token)
+            if token not in self._uploads:
+                raise Unknown(token)
+            upload = self._uploads[token]
+            upload.used = time.monotonic()
+            self._uploads.move_to_end(token)
+            return upload
+
+    def remove(self, token: str) -> None:
+        """Delete a photo and all that is known of it; errors as for `get`."""
+        with self._lock:
+            self.get(token)
+            self._forget(token)
+
+    def __len__(self) -> int:
+        return len(self._uploads)
+
+    def _give_up(self, token: str) -> None:
+        self._forget(token)
+        self._gone[token] = None
+        while len(self._gone) > FORGOTTEN:
+            self._gone.popitem(last=False)
+
+    def _forget(self, token: str) -> None:
+        upload = self._uploads.pop(token)
+        self.cache.drop(token)
+        upload.path.unlink(missing_ok=True)
+
+    def _sweep(self, every: float) -> None:
+        while not self._closed.wait(every):
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Drop what has not been used for too long."""
+        self.cache.sweep()
+        with self._lock:
+            while self._uploads:
+                token, upload = next(iter(self._uploads.items()))
+                if time.monotonic() - upload.used <= self.age:
+                    break
+                self._give_up(token)
+
+
+def sweep_stale() -> None:
+    """Remove the folders of servers that were killed; one that runs holds a lock on its own."""
+    if sys.platform == "win32":
+        return
+    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            mark = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(mark)

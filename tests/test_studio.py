@@ -1,0 +1,654 @@
+"""The studio's service, as its page and curl use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import PIL.Image
+import pytest
+
+from photochrom import Colorizer
+from photochrom.cli import main
+from photochrom.image import read_photo
+from photochrom.web.api import max_body, studio_app
+from photochrom.web.server import address, listen, make_server
+from photochrom.web.store import Cache
+from photochrom.web.studio import Box, Limits, Look, Studio
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def colorizer() -> Colorizer:
+    return Colorizer(threads=1)
+
+
+@pytest.fixture
+def studio(colorizer: Colorizer) -> Iterator[Studio]:
+    with Studio(colorizer) as studio:
+        yield studio
+
+
+@contextlib.contextmanager
+def serving(studio: Studio, key: str | None = None) -> Iterator[httpx.Client]:
+    """A client of a real server, on a socket of its own."""
+    with listen("127.0.0.1", 0) as sock:
+        limit = max_body(studio.limits.bytes)
+        server = make_server(studio_app(studio), sock, key=key, max_body=limit, programs=True)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        try:
+            with httpx.Client(base_url=address(sock), trust_env=False, timeout=60) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def client(studio: Studio) -> Iterator[httpx.Client]:
+    with serving(studio) as client:
+        yield client
+
+
+def encoded(picture: Any, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.asarray(picture)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def gray_photo(height: int = 90, width: int = 120, seed: int = 0) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    grain = np.random.default_rng(seed).integers(0, 12, (height, width))
+    return ((x * 150 // width + y * 80 // height) + grain).clip(0, 255).astype(np.uint8)
+
+
+def opened(reply: Any) -> np.ndarray:
+    assert reply.status_code == 200, reply.text
+    return np.asarray(PIL.Image.open(io.BytesIO(reply.content)))
+
+
+def send(client: httpx.Client, data: bytes) -> tuple[str, dict[str, Any]]:
+    """The address of the photo's first prediction, and its description."""
+    reply = client.post("/api/photos", content=data)
+    assert reply.status_code == 201, reply.text
+    told = reply.json()
+    return f"/api/photos/{told['photo']}/predictions/{told['prediction']}", told
+
+
+def test_a_photo_is_described(client: httpx.Client) -> None:
+    _, told = send(client, (EXAMPLES / "castle_clinton.jpg").read_bytes())
+    with PIL.Image.open(EXAMPLES / "castle_clinton.jpg") as image:
+        size = image.size
+    assert (told["width"], told["height"]) == size
+    assert told["format"] == "JPEG" and told["extension"] == ".jpg"
+    assert told["bits"] == 8 and told["color"] is False
+    assert client.get(f"/api/photos/{told['photo']}").json() == told
+
+
+def test_the_download_is_what_the_command_makes(
+    client: httpx.Client, colorizer: Colorizer, tmp_path: Path
+) -> None:
+    photo = EXAMPLES / "moose.jpg"
+    address, _ = send(client, photo.read_bytes())
+    reply = client.get(f"{address}/download?format=png&temperature=0.5&saturation=0.8")
+    colorizer.predict(photo).save(tmp_path / "x.png", 0.5, 0.8)
+    assert np.array_equal(opened(reply), np.asarray(PIL.Image.open(tmp_path / "x.png")))
+    assert reply.headers["content-disposition"] == 'attachment; filename="photochrom.png"'
+
+
+def test_examples_can_be_sent(client: httpx.Client) -> None:
+    examples = client.get("/api/examples").json()["examples"]
+    assert len(examples) >= 3
+    for example in examples:
+        picture = client.get(example["url"])
+        assert opened(picture).shape == (example["height"], example["width"])
+    _, told = send(client, picture.content)
+    assert told["color"] is False
+
+
+def test_pictures_have_their_size(client: httpx.Client) -> None:
+    address, _ = send(client, encoded(gray_photo(90, 120)))
+    photo = address.partition("/predictions")[0]
+    for size, shape in ((64, (48, 64)), (4000, (90, 120))):
+        assert opened(client.get(f"{address}/preview?size={size}")).shape == (*shape, 3)
+        assert opened(client.get(f"{photo}/original?size={size}")).shape == shape
+        assert opened(client.get(f"{address}/uncertainty?size={size}")).shape == shape
+    for scale, shape in ((1, (33, 50)), (2, (17, 26)), (8, (5, 7))):
+        box = f"x=3&y=6&width=50&height=33&scale={scale}"
+        assert opened(client.get(f"{address}/tile?{box}")).shape == (*shape, 3)
+        assert opened(client.get(f"{photo}/original/tile?{box}")).shape == shape
+
+
+def test_limits_are_told(colorizer: Colorizer) -> None:
+    with Studio(colorizer, Limits(bytes=1000, hints=2)) as studio, serving(studio) as client:
+        assert client.get("/api/info").json()["limits"]["bytes"] == 1000
+        reply = client.post("/api/photos", content=bytes(1001))
+        assert reply.status_code == 413 and "1000 bytes" in reply.json()["error"]
+
+
+def test_what_is_no_photo_is_415(client: httpx.Client) -> None:
+    reply = client.post("/api/photos", content=b"%PDF-1.7 " + bytes(100))
+    assert reply.status_code == 415 and "JPEG, PNG" in reply.json()["error"]
+
+
+# --- what comes back ------------------------------------------------------------------------------
+
+
+def added(studio: Studio, data: bytes) -> str:
+    file, path = studio.store.new_file()
+    with file:
+        file.write(data)
+    return asyncio.run(studio.add(path)).token
+
+
+def name_of(studio: Studio, token: str) -> str:
+    return str(studio.store.get(token).description["prediction"])
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_tiles_are_parts_of_one_whole(studio: Studio, scale: int) -> None:
+    token = added(studio, encoded(gray_photo(301, 457)))
+    name = name_of(studio, token)
+    base, made = asyncio.run(studio._ready(token, name))
+    level = asyncio.run(studio._level(token, scale))
+    look = Look(temperature=0.3, saturation=1.4)
+    whole = studio._paint(token, name, base, made, level, look, Box(0, 0, 457, 301, scale))
+    assert whole.shape == (-(-301 // scale), -(-457 // scale), 3)
+    part = studio._paint(token, name, base, made, level, look, Box(120, 88, 161, 97, scale))
+    top, left = 88 // scale, 120 // scale
+    assert np.array_equal(part, whole[top : top + part.shape[0], left : left + part.shape[1]])
+    if scale == 1:  # and that is what is downloaded
+        full = studio.colorizer.predict(gray_photo(301, 457)).render(0.3, 1.4)
+        assert np.array_equal(whole, full)
+
+
+def test_previews_and_tiles_show_the_downloaded_colors(client: httpx.Client) -> None:
+    address, _ = send(client, (EXAMPLES / "horses.jpg").read_bytes())
+    full = opened(client.get(f"{address}/download?format=png")).astype(float)
+    height, width = full.shape[:2]
+    preview = opened(client.get(f"{address}/preview?size={width}")).astype(float)
+    assert np.abs(preview - full).mean() < 2  # JPEG
+    tile = opened(client.get(f"{address}/tile?x=200&y=100&width=300&height=200")).astype(float)
+    assert np.abs(tile - full[100:300, 200:500]).mean() < 2
+    small = opened(client.get(f"{address}/preview?size=200")).astype(float)
+    shrunk = np.asarray(
+        PIL.Image.fromarray(full.astype(np.uint8)).resize((200, round(height * 200 / width)))
+    )
+    assert np.abs(small - shrunk).mean() < 6
+
+
+def test_settings_and_candidates_change_the_picture_and_seeds_repeat(client: httpx.Client) -> None:
+    address, _ = send(client, (EXAMPLES / "moose.jpg").read_bytes())
+    asked = ["", "temperature=1", "saturation=0.5", *(f"candidate={k}&seed=3" for k in range(6))]
+    seen = [client.get(f"{address}/preview?size=200&{query}").content for query in asked]
+    assert len(set(seen)) == len(asked)
+    assert client.get(f"{address}/preview?size=200&candidate=1&seed=3").content == seen[4]
+    gray = opened(client.get(f"{address}/preview?size=200&saturation=0"))
+    assert (gray.max(axis=2).astype(int) - gray.min(axis=2)).max() <= 2
+    four = client.get(f"{address}/candidates?n=4&seed=3").json()["candidates"]
+    six = client.get(f"{address}/candidates?n=6&seed=3").json()["candidates"]
+    assert four == six[:4] and [c["candidate"] for c in six] == list(range(6))
+    for candidate, data in zip(six, seen[3:], strict=True):
+        mean = np.asarray(PIL.Image.open(io.BytesIO(data))).mean(axis=(0, 1))
+        assert np.abs(mean - candidate["color"]).max() < 8
+
+
+def test_hints_are_followed_and_their_names_repeat(client: httpx.Client) -> None:
+    _, told = send(client, encoded(gray_photo(200, 260)))
+    predictions = f"/api/photos/{told['photo']}/predictions"
+    hint = {"x": 130.0, "y": 100.0, "color": [200, 40, 40]}
+    name = client.post(predictions, json={"hints": [hint]}).json()["prediction"]
+    assert name != told["prediction"]
+    assert client.post(predictions, json={"hints": [hint]}).json()["prediction"] == name
+    undone = client.post(predictions, json={"hints": []}).json()["prediction"]
+    assert undone == told["prediction"]
+    red, green, _ = opened(client.get(f"{predictions}/{name}/preview"))[100, 130].astype(int)
+    assert red > green + 40
+    palette = client.get(f"{predictions}/{name}/palette?x=130&y=100").json()
+    assert palette["current"][0] > palette["current"][1] + 40
+    for wrong in (
+        {"x": 260, "y": 0, "color": [0, 0, 0]},
+        {"x": 1, "y": 1, "color": [0, 0, 256]},
+        {"x": 1, "y": 1, "color": [0, 0]},
+        {"x": -1, "y": 1, "color": [0, 0, 0]},
+        {"x": 1, "y": 1, "color": [0, 0, 0], "size": 3},
+    ):
+        reply = client.post(predictions, json={"hints": [wrong]})
+        assert reply.status_code == 422 and reply.json()["error"]
+
+
+def test_the_palette_is_that_of_the_library(client: httpx.Client, colorizer: Colorizer) -> None:
+    photo = EXAMPLES / "castle.jpg"  # smaller than the largest preview, so nothing is reduced
+    address, _ = send(client, photo.read_bytes())
+    told = client.get(f"{address}/palette?x=60&y=50&n=6").json()
+    expected = colorizer.predict(photo).palette(60, 50, 6)
+    assert [tuple(c["color"]) for c in told["colors"]] == [rgb for rgb, _ in expected]
+    assert np.allclose(
+        [c["probability"] for c in told["colors"]], [p for _, p in expected], 0, 1e-5
+    )
+    assert len(told["bins"]) == 313 and abs(sum(p for *_, p in told["bins"]) - 1) < 1e-3
+    preview = opened(client.get(f"{address}/preview"))[48:53, 58:63].mean(axis=(0, 1))
+    assert np.abs(preview - told["current"]).max() < 12
+    assert client.get(f"{address}/palette?x=800&y=50").status_code == 422
+
+
+def test_spots_are_unsure_places_apart_from_each_other(client: httpx.Client) -> None:
+    address, told = send(client, (EXAMPLES / "mariachi.jpg").read_bytes())
+    spots = client.get(f"{address}/spots?n=5").json()["spots"]
+    entropy = opened(client.get(f"{address}/uncertainty")) / 255 * np.log2(313)
+    for spot in spots:
+        assert spot["bits"] > entropy.mean()
+        assert abs(entropy[spot["y"], spot["x"]] - spot["bits"]) < 1
+    short = min(told["width"], told["height"])
+    places = [np.array([spot["x"], spot["y"]]) for spot in spots]
+    for n, a in enumerate(places):
+        assert all(np.linalg.norm(a - b) > 0.1 * short for b in places[:n])
+
+
+def test_deep_photos_with_alpha_and_turned_ones(client: httpx.Client, tmp_path: Path) -> None:
+    deep = (gray_photo(40, 60).astype(np.uint16) * 257)[..., None]
+    import tifffile
+
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.concatenate([deep, np.full_like(deep, 30000)], axis=2),
+        photometric="minisblack",
+        extrasamples=["unassalpha"],
+    )
+    address, told = send(client, (tmp_path / "a.tif").read_bytes())
+    assert (told["format"], told["bits"], told["extension"]) == ("TIFF", 16, ".tif")
+    reply = client.get(f"{address}/download")
+    assert reply.headers["content-type"] == "image/tiff"
+    (tmp_path / "b.tif").write_bytes(reply.content)
+    result = read_photo(tmp_path / "b.tif")
+    assert result.pixels.dtype == np.uint16 and result.alpha is not None
+    assert (result.alpha == 30000).all()
+    assert opened(client.get(f"{address}/download?format=webp")).shape == (40, 60, 4)
+
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    address, told = send(client, encoded(gray_photo(40, 60), "JPEG", exif=exif.tobytes()))
+    assert (told["width"], told["height"]) == (40, 60)
+    assert opened(client.get(f"{address}/preview")).shape == (60, 40, 3)
+
+
+def test_one_line_colors_a_file_and_keeps_nothing(
+    client: httpx.Client, studio: Studio, colorizer: Colorizer, tmp_path: Path
+) -> None:
+    photo = EXAMPLES / "chickens.jpg"
+    reply = client.post("/api/color?saturation=0.7", content=photo.read_bytes())
+    colorizer.predict(photo).save(tmp_path / "x.jpg", saturation=0.7)
+    assert reply.content == (tmp_path / "x.jpg").read_bytes()
+    assert [path.name for path in studio.store.folder().iterdir()] == ["lock"]
+    assert len(studio.store) == 0 and len(studio.cache) == 0
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+
+def everything(client: httpx.Client, address: str) -> list[bytes]:
+    """All kinds of answers about one prediction."""
+    photo = address.partition("/predictions")[0]
+    asked = [
+        f"{address}/preview?size=120&temperature=0.2",
+        f"{address}/preview?size=120&candidate=2&seed=5",
+        f"{address}/tile?x=10&y=10&width=64&height=48",
+        f"{address}/tile?x=0&y=0&width=128&height=80&scale=2&candidate=1",
+        f"{address}/palette?x=30&y=20",
+        f"{address}/candidates",
+        f"{address}/uncertainty?size=100",
+        f"{address}/spots",
+        f"{address}/download?format=png&candidate=3",
+        f"{photo}/original?size=90",
+        f"{photo}/original/tile?x=5&y=6&width=70&height=20",
+    ]
+    replies = [client.get(query) for query in asked]
+    assert [reply.status_code for reply in replies] == [200] * len(asked)
+    return [reply.content for reply in replies]
+
+
+def test_what_was_dropped_is_computed_again_the_same(colorizer: Colorizer) -> None:
+    hints = {"hints": [{"x": 40, "y": 30, "color": [30, 60, 200]}]}
+    seen = []
+    for limits in (Limits(), Limits(memory=1)):
+        with Studio(colorizer, limits) as studio, serving(studio) as client:
+            _, told = send(client, encoded(gray_photo(100, 160)))
+            predictions = f"/api/photos/{told['photo']}/predictions"
+            name = client.post(predictions, json=hints).json()["prediction"]
+            seen.append(everything(client, f"{predictions}/{name}"))
+            assert (studio.cache.nbytes > 0) == (limits.memory > 1)
+    assert seen[0] == seen[1]
+
+
+def test_the_least_used_photo_makes_room(colorizer: Colorizer) -> None:
+    with Studio(colorizer, Limits(photos=2)) as studio, serving(studio) as client:
+        first, second = (send(client, encoded(gray_photo(seed=seed)))[1] for seed in (1, 2))
+        assert client.get(f"/api/photos/{first['photo']}").status_code == 200
+        third = send(client, encoded(gray_photo(seed=3)))[1]
+        states = [client.get(f"/api/photos/{t['photo']}") for t in (first, second, third)]
+        assert [state.status_code for state in states] == [200, 410, 200]
+        assert "send it again" in states[1].json()["error"]
+        assert len(list(studio.store.folder().iterdir())) == 3  # with the lock
+        assert not [key for key in studio.cache._entries if key[0] == second["photo"]]
+        assert client.delete(f"/api/photos/{first['photo']}").status_code == 204
+        assert client.delete(f"/api/photos/{first['photo']}").status_code == 404
+        assert client.get(f"/api/photos/{third['photo']}/predictions/x/preview").status_code == 404
+
+
+def test_files_have_a_bound_together(colorizer: Colorizer) -> None:
+    data = encoded(gray_photo())
+    with Studio(colorizer, Limits(disk=len(data) * 5 // 2)) as studio:
+        for _ in range(4):
+            added(studio, data)
+        assert len(studio.store) == 2
+
+
+def test_the_cache_keeps_its_bounds() -> None:
+    now = [0.0]
+    cache = Cache(100, 10, clock=lambda: now[0])
+    cache.admit("a")
+    for n in range(30):
+        assert cache.get(("a", "x", n), lambda: np.zeros(10, np.uint8)).nbytes == 10
+        assert cache.nbytes <= 100
+    assert len(cache) == 10 and cache.peek(("a", "x", 29)) is not None
+    cache.get(("a", "large"), lambda: np.zeros(101, np.uint8))
+    assert cache.peek(("a", "large")) is None and len(cache) == 10
+    for n in range(4):
+        cache.get(("a", "few", n), lambda: np.zeros(1, np.uint8), keep=2)
+    assert [cache.peek(("a", "few", n)) is None for n in range(4)] == [True, True, False, False]
+    now[0] = 11
+    cache.get(("a", "x", 31), lambda: np.zeros(10, np.uint8))
+    cache.sweep()
+    assert len(cache) == 1 and cache.nbytes == 10
+
+    def dropped_meanwhile() -> np.ndarray:
+        cache.drop("a")
+        return np.zeros(10, np.uint8)
+
+    cache.get(("a", "y"), dropped_meanwhile)
+    assert len(cache) == 0 and cache.nbytes == 0
+
+
+def test_a_value_that_many_want_is_computed_once() -> None:
+    cache = Cache(1000, 10)
+    cache.admit("a")
+    calls, ready = [], threading.Barrier(8)
+
+    def make() -> np.ndarray:
+        calls.append(1)
+        return np.zeros(3)
+
+    def want(_: int) -> np.ndarray:
+        ready.wait()
+        return cache.get(("a", "b"), make)
+
+    with ThreadPoolExecutor(8) as pool:
+        values = list(pool.map(want, range(8)))
+    assert len(calls) == 1 and all(value is values[0] for value in values)
+
+    def fail() -> np.ndarray:
+        raise OSError("once")
+
+    with pytest.raises(OSError, match="once"):
+        cache.get(("a", "c"), fail)
+    assert cache.get(("a", "c"), make) is not None  # an error is not kept
+
+
+@contextlib.contextmanager
+def blocked(studio: Studio) -> Iterator[None]:
+    """All threads that render wait until the end of the block."""
+    end = threading.Event()
+    for _ in range(studio.renders.threads):
+        studio.renders._pool.submit(end.wait)
+    try:
+        yield
+    finally:
+        end.set()
+
+
+def test_too_much_is_429_and_says_when_to_come_again(colorizer: Colorizer) -> None:
+    with Studio(colorizer, Limits(renders=1)) as studio, serving(studio) as client:
+        address, _ = send(client, encoded(gray_photo()))
+        with ThreadPoolExecutor(1) as pool, blocked(studio):
+            waiting = pool.submit(client.get, f"{address}/preview")
+            while not studio.renders._inside:
+                time.sleep(0.002)
+            reply = client.get(f"{address}/preview?size=64")
+            assert reply.status_code == 429 and int(reply.headers["retry-after"]) >= 1
+            # What needs no rendering goes on, a click with its network too.
+            predictions = address.rpartition("/")[0]
+            hints = {"hints": [{"x": 1, "y": 1, "color": [9, 9, 9]}]}
+            assert client.post(predictions, json=hints).status_code == 200
+        assert waiting.result().status_code == 200
+
+
+def test_a_request_that_takes_too_long_is_503(colorizer: Colorizer) -> None:
+    with Studio(colorizer, Limits(seconds=0.3)) as studio:
+        token = added(studio, encoded(gray_photo()))
+        name = name_of(studio, token)
+        with serving(studio) as client, blocked(studio):
+            reply = client.get(f"/api/photos/{token}/predictions/{name}/preview")
+            assert reply.status_code == 503 and "0.3 seconds" in reply.json()["error"]
+
+
+def test_nobody_renders_for_who_has_gone(studio: Studio, client: httpx.Client) -> None:
+    address, _ = send(client, encoded(gray_photo()))
+    with blocked(studio):
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as lost:
+            request = f"GET {address}/preview HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}"
+            lost.sendall(f"{request}\r\n\r\n".encode())
+            while not studio.renders._inside:
+                time.sleep(0.002)
+        while studio.renders._inside:  # or the test never ends
+            time.sleep(0.002)
+
+
+def test_many_users_at_once_get_what_one_gets_alone(studio: Studio, client: httpx.Client) -> None:
+    photos = [encoded(gray_photo(60 + 20 * n, 100 + 10 * n, seed=n)) for n in range(4)]
+    addresses = [send(client, data)[0] for data in photos]
+    alone = [everything(client, address) for address in addresses]
+    for token in [at.split("/")[3] for at in addresses]:
+        studio.cache.drop(token)  # all must be computed again, under pressure
+        studio.cache.admit(token)
+    with ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(lambda n: everything(client, addresses[n % 4]), range(12)))
+    assert all(seen == alone[n % 4] for n, seen in enumerate(together))
+
+
+# --- strangers ------------------------------------------------------------------------------------
+
+
+def test_hostile_files_get_clean_errors(client: httpx.Client, studio: Studio) -> None:
+    from test_hostile import mutants
+
+    counts: Counter[int] = Counter()
+    for n, (_, data) in enumerate(mutants(60, seed=6)):
+        reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)
+        counts[reply.status_code] += 1
+        if reply.status_code >= 400:
+            text = reply.json()["error"]
+            assert str(studio.store.folder()) not in text and "Traceback" not in text
+    assert set(counts) <= {200, 201, 413, 415, 422}, counts
+    assert counts[201] > 5 and counts[422] > 10
+    kept = len(studio.store)
+    assert len(list(studio.store.folder().iterdir())) == kept + 1  # none of the refused ones
+
+
+def test_bombs_and_other_kinds(client: httpx.Client) -> None:
+    from test_hostile import png
+
+    zeros = zlib.compress(bytes(1 << 20))
+    cases = {
+        "empty": (b"", 422),
+        "text": (b"dear diary", 415),
+        "heic": (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", 422),
+        "cut": (encoded(gray_photo())[:-900], 422),
+        "pixels": (png(100_000, 100_000, zeros), 413),
+        "over the studio's limit": (png(20_000, 20_000, zeros), 413),
+        "length": (png(60_000_000, 8, zeros), 413),
+    }
+    for name, (data, status) in cases.items():
+        reply = client.post("/api/photos", content=data)
+        assert (name, reply.status_code) == (name, status), reply.text
+        assert reply.json()["error"]
+
+
+def test_only_our_page_and_programs_may_ask(client: httpx.Client) -> None:
+    data = encoded(gray_photo())
+    ours = str(client.base_url).rstrip("/")
+    assert client.post("/api/photos", content=data).status_code == 201  # curl
+    assert client.post("/api/photos", content=data, headers={"Origin": ours}).status_code == 201
+    for headers in (
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Referer": "http://evil.example/"},
+        {"Cookie": "a=b"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": ours, "Sec-Fetch-Site": "same-site"},
+    ):
+        assert client.post("/api/photos", content=data, headers=headers).status_code == 403, headers
+    picture = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    assert client.get("/api/info", headers=picture).status_code == 403
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert client.get("/api/docs", headers=link).status_code == 200
+    assert client.get("/api/info", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_a_key_is_asked_for_in_three_ways(studio: Studio) -> None:
+    with serving(studio, key="secret") as client:
+        assert client.get("/api/info").status_code == 403
+        for headers in ({"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
+            assert client.get("/api/info", headers=headers).status_code == 403
+        bearer = {"Authorization": "Bearer secret"}
+        assert client.get("/api/info", headers=bearer).status_code == 200
+        data = encoded(gray_photo())
+        assert client.post("/api/photos", content=data, headers=bearer).status_code == 201
+        assert client.post("/api/photos", content=data).status_code == 403
+        assert client.get("/api/info?key=secret").status_code == 200
+        assert client.get("/api/info").status_code == 200  # by the cookie
+
+
+def test_bodies_are_counted_as_they_come(colorizer: Colorizer) -> None:
+    with Studio(colorizer, Limits(bytes=100_000)) as studio, serving(studio) as client:
+
+        def pieces(total: int) -> Iterator[bytes]:
+            yield from (bytes(10_000) for _ in range(total // 10_000))
+
+        assert client.post("/api/photos", content=pieces(100_000)).status_code == 415
+        with contextlib.suppress(httpx.WriteError):  # cut off while it was still sending
+            assert client.post("/api/photos", content=pieces(5_000_000)).status_code == 413
+        # Who says it beforehand hears it, however much there is still to send.
+        reply = client.post("/api/photos", content=bytes(5_000_000))
+        assert reply.status_code == 413 and "100000 bytes" in reply.json()["error"]
+        reply = client.post("/api/photos/x/predictions", content=bytes(300_000))
+        assert reply.status_code == 413
+        assert not [p for p in studio.store.folder().iterdir() if p.name != "lock"]
+
+
+def test_the_docs_name_all_there_is_and_ask_for_nothing(client: httpx.Client) -> None:
+    page = client.get("/api/docs")
+    document = client.get("/api/openapi.json").json()
+    assert len(document["paths"]) >= 15
+    for path, methods in document["paths"].items():
+        for method in methods:
+            assert f"<code>{method.upper()} {path}</code>" in page.text
+    assert "<script" not in page.text and "https://" not in page.text and " src=" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+# --- no trace -------------------------------------------------------------------------------------
+
+
+class Command:
+    """`photochrom studio` as a process of its own, with a folder for temporary files."""
+
+    def __init__(self, temporary: Path, *arguments: str) -> None:
+        self.temporary = temporary
+        command = [sys.executable, "-m", "photochrom", "studio", "--port", "0", "--no-browser"]
+        self.process = subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().split()[0]
+
+    def folders(self) -> list[Path]:
+        return sorted(self.temporary.glob("photochrom-studio-*"))
+
+    def end(self, sign: int) -> int:
+        self.process.send_signal(sign)
+        self.rest = self.process.communicate()[0]
+        return self.process.returncode
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    running: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        running.append(Command(tmp_path, *arguments))
+        return running[-1]
+
+    yield start
+    for server in running:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
+
+
+def test_nothing_is_left_behind(command: Callable[..., Command]) -> None:
+    data = encoded(gray_photo())
+    killed = command()
+    assert httpx.post(f"{killed.url}api/photos", content=data, trust_env=False).status_code == 201
+    (folder,) = killed.folders()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (upload,) = (path for path in folder.iterdir() if path.name != "lock")
+    assert stat.S_IMODE(upload.stat().st_mode) == 0o600 and upload.read_bytes() == data
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        server = command()  # removes what a killed one left, and not what a running one has
+        assert server.folders() == [folder]
+        httpx.post(f"{server.url}api/photos", content=data, trust_env=False)
+        httpx.post(f"{server.url}api/color", content=data, trust_env=False)
+        assert len(server.folders()) == 2
+        assert server.end(sign) == 0 and server.rest.strip() == ""
+        assert server.folders() == [folder]
+    killed.end(signal.SIGKILL)
+    assert killed.folders() == [folder]
+    last = command()
+    assert last.folders() == []
+    assert last.end(signal.SIGTERM) == 0
+
+
+def test_wrong_options_are_said_before_anything_is_served(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments, word in (
+        (["--host", "0.0.0.0"], "--allow-network"),
+        (["--max-mb", "0"], "above 0"),
+        (["--size", "17"], "multiple"),
+        (["--model", "none.onnx"], "no such model"),
+    ):
+        assert main(["studio", "--port", "0", "--no-browser", *arguments]) in (1, 2)
+        said = capsys.readouterr()
+        assert word in said.err and said.out == ""
