@@ -608,7 +608,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     drop(page, tmp_path / "heavy.jpg", tmp_path / "torn.photochrom")
     notice = page.locator("#notice")
-    expect(notice).to_contain_text("heavy.jpg has 1 MB; at most 1 MB are taken. Make it smaller")
+    expect(notice).to_contain_text("heavy.jpg has 1.23 MB; at most 1 MB are taken. Make it smaller")
     expect(notice).to_contain_text("torn.photochrom is damaged")
     shot(page, "refused")
     accessible(page, "refused")

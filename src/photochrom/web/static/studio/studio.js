@@ -496,7 +496,7 @@ async function openFiles(files) {
       const { name, work, file: photo } = await session.isSession(file)
         ? await session.read(file) : { name: file.name || "photo", file };
       if (limits.bytes && photo.size > limits.bytes) {
-        const mega = (bytes) => `${Math.round(bytes / 1e6)} MB`;
+        const mega = (bytes) => `${Number((bytes / 1e6).toPrecision(3))} MB`;
         throw new Error(`${name} has ${mega(photo.size)}; at most ${mega(limits.bytes)} are taken. Make it smaller, `
           + "or color it with photochrom colorize.");
       }
