@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # The networks in these tests are tiny: more threads than one only make them wait for each other.
 # It also holds in the processes that tests start, and so all compute the same bits.
@@ -135,11 +136,11 @@ def new_study(study_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
-class StudyServer:
-    """`photochrom study serve` as a process of its own."""
+class Server:
+    """A command of photochrom that serves a page, as a process of its own."""
 
     def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "photochrom", "study", "serve", "--no-browser", *arguments]
+        command = [sys.executable, "-m", "photochrom", *arguments, "--no-browser"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -163,16 +164,48 @@ class StudyServer:
         return self.process.returncode
 
 
-@pytest.fixture
-def serve_study() -> Iterator[Callable[..., StudyServer]]:
-    """Starts servers, which do not outlive the test."""
-    servers = []
+def _servers(*command: str) -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
 
-    def start(*arguments: str) -> StudyServer:
-        servers.append(StudyServer(*arguments))
+    def start(*arguments: str) -> Server:
+        servers.append(Server(*command, *arguments))
         return servers[-1]
 
     yield start
     for server in servers:
         if server.process.poll() is None:
             server.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def serve_study() -> Iterator[Callable[..., Server]]:
+    """Starts servers of studies, which do not outlive the test."""
+    yield from _servers("study", "serve")
+
+
+@pytest.fixture(scope="module")
+def serve_studio() -> Iterator[Callable[..., Server]]:
+    """Starts studios, which do not outlive the module's tests."""
+    yield from _servers("studio")
+
+
+# --- pages in a browser ---------------------------------------------------------------------------
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if path is None:
+        pytest.fail("these tests need Chromium: run `make browser`, or install it by hand")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()

@@ -1,7 +1,6 @@
 """Scripted participants in a real browser, against the real server."""
 
 import re
-import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from photochrom.cli import main
 
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 EXPOSURE = 100  # ms; short, for the waiting is not what is tested
 expect.set_options(timeout=60_000)  # for a page that never gets there, not for a slow machine
@@ -37,17 +32,6 @@ addEventListener("DOMContentLoaded", () => {
   }).observe(trial, { attributes: true, attributeFilter: ["data-state"] });
 });
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if path is None:
-        pytest.fail("these tests need Chromium: run `make browser`, or install it by hand")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

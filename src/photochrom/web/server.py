@@ -71,10 +71,9 @@ def make_app(page: str) -> FastAPI:
 
     # One route a file: no name that a client sends is ever looked up on the disk.
     folder = STATIC / page
-    if folder.is_dir():
-        offer("/", folder / "index.html")
-        for file in folder.iterdir():
-            offer(f"/static/{file.name}", file)
+    offer("/", folder / "index.html")
+    for file in folder.iterdir():
+        offer(f"/static/{file.name}", file)
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:

@@ -1,0 +1,40 @@
+// What the page tells: errors where everybody sees them, news where a screen reader hears them.
+
+const $ = (id) => document.getElementById(id);
+
+/** For screen readers: what happened, in a few words. */
+export function announce(words) {
+  $("live").textContent = "";
+  // A change of the same text to itself would not be read out again.
+  requestAnimationFrame(() => { $("live").textContent = words; });
+}
+
+export function warn(words) {
+  const box = $("notice");
+  box.querySelector("p").textContent = words;
+  box.hidden = false;
+}
+
+export function calm() { $("notice").hidden = true; }
+
+$("notice").querySelector("button").addEventListener("click", calm);
+
+/** Asks for a yes in a dialog; resolves to whether it came. */
+export function confirmed(title, words, yes) {
+  const dialog = $("confirm");
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("p").textContent = words;
+  dialog.querySelector("[value=yes]").textContent = yes;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+for (const dialog of document.querySelectorAll("dialog")) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target.closest("button")) dialog.close(event.target.closest("button").value);
+    else if (event.target === dialog) dialog.close("no"); // the ground around it
+  });
+}

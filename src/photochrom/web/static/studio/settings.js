@@ -1,0 +1,57 @@
+// The two sliders. What they say is seen while they move, and counts as a step once they are let go.
+
+import { START, temperatureOf, vividnessOf } from "./work.js";
+
+export class Settings extends EventTarget {
+  constructor(section) {
+    super();
+    this.vividness = section.querySelector("#vividness");
+    this.saturation = section.querySelector("#saturation");
+    this.reset = section.querySelector("#reset");
+    const normal = new Map([[this.vividness, 0], [this.saturation, 100]]);
+    for (const slider of normal.keys()) {
+      slider.addEventListener("input", () => {
+        this.#words();
+        this.#tell("live", this.values);
+      });
+      slider.addEventListener("change", () => this.#tell("set", this.values));
+      slider.addEventListener("dblclick", () => {
+        slider.value = normal.get(slider);
+        this.#words();
+        this.#tell("set", this.values);
+      });
+    }
+    this.reset.addEventListener("click", () => {
+      this.#tell("set", { temperature: START.temperature, saturation: START.saturation });
+      this.vividness.focus(); // for the button is gone
+    });
+  }
+
+  get values() {
+    const vividness = Number(this.vividness.value);
+    return {
+      temperature: vividness === 0 ? START.temperature : temperatureOf(vividness),
+      saturation: Number(this.saturation.value) / 100,
+    };
+  }
+
+  show({ temperature, saturation }) {
+    this.vividness.value = vividnessOf(temperature);
+    this.saturation.value = Math.round(100 * saturation);
+    this.#words();
+  }
+
+  #words() {
+    const vividness = Number(this.vividness.value);
+    const words = vividness === 0 ? "natural" : `${Math.abs(vividness)} ${vividness > 0 ? "more" : "less"} vivid`;
+    const say = (slider, said, shown) => {
+      slider.setAttribute("aria-valuetext", said);
+      slider.parentElement.querySelector("output").value = shown;
+    };
+    say(this.vividness, words, vividness > 0 ? `+${vividness}` : String(vividness).replace("-", "−"));
+    say(this.saturation, `${this.saturation.value} percent`, `${this.saturation.value} %`);
+    this.reset.hidden = vividness === 0 && this.saturation.value === "100";
+  }
+
+  #tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+}

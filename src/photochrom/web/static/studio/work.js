@@ -1,0 +1,62 @@
+// What a person has decided about one photo, and the way there. A state is never changed, only
+// replaced: undo and redo are steps along a list of them.
+
+export const TEMPERATURE = 0.38; // of the annealed mean, as in the paper
+const SPREAD = 2.63; // vividness ±100 is the temperature divided or multiplied by this: 0.14..1.0
+const MOST_STEPS = 200;
+
+/** Nothing decided yet. A hint is {id, x, y, color: [r, g, b], gray}, x and y in pixels of the photo. */
+export const START = Object.freeze({
+  hints: Object.freeze([]), temperature: TEMPERATURE, saturation: 1, candidate: null, seed: 0,
+});
+
+/** Vividness -100..100, 0 being the paper's temperature, of a temperature. */
+export const vividnessOf = (temperature) =>
+  Math.round(100 * Math.log(TEMPERATURE / temperature) / Math.log(SPREAD));
+export const temperatureOf = (vividness) => TEMPERATURE * SPREAD ** (-vividness / 100);
+
+export class History {
+  constructor(states = [START], at = states.length - 1) {
+    this.states = states;
+    this.at = at;
+  }
+
+  get now() { return this.states[this.at]; }
+  get canUndo() { return this.at > 0; }
+  get canRedo() { return this.at < this.states.length - 1; }
+
+  /** Replaces what could have been redone. */
+  push(state) {
+    this.states = [...this.states.slice(0, this.at + 1), Object.freeze(state)].slice(-MOST_STEPS);
+    this.at = this.states.length - 1;
+  }
+
+  undo() { if (this.canUndo) this.at--; }
+  redo() { if (this.canRedo) this.at++; }
+}
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const within = (value, low, high) => isNumber(value) && value >= low && value <= high;
+
+/** A state that was read from a file or from the browser, or null if it is none. */
+export function checked(state) {
+  if (typeof state !== "object" || state === null || !Array.isArray(state.hints)) return null;
+  const { temperature, saturation, candidate = null, seed = 0 } = state;
+  if (!within(temperature, 0.01, 10) || !within(saturation, 0, 10)) return null;
+  if (candidate !== null && !(Number.isInteger(candidate) && within(candidate, 0, 99))) return null;
+  if (!Number.isInteger(seed) || seed < 0) return null;
+  const hints = [];
+  for (const hint of state.hints) {
+    const { x, y, color } = hint ?? {};
+    if (!within(x, 0, 1e6) || !within(y, 0, 1e6) || !Array.isArray(color)) return null;
+    if (color.length !== 3 || !color.every((value) => within(value, 0, 255))) return null;
+    hints.push({ id: String(hint.id ?? newId()), x, y, color, gray: hint.gray === true });
+  }
+  return Object.freeze({ hints, temperature, saturation, candidate, seed });
+}
+
+/** A name that nothing else has. (crypto.randomUUID is not there on a page of another machine.) */
+export function newId() {
+  const words = crypto.getRandomValues(new Uint32Array(3));
+  return Array.from(words, (word) => word.toString(36)).join("");
+}

@@ -1,0 +1,797 @@
+"""The studio's page in a real browser, against the real service.
+
+Pictures of the screens go to the folder that PHOTOCHROM_SCREENSHOTS names, to be looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+import signal
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expect
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+DESKTOP = {"viewport": {"width": 1280, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
+expect.set_options(timeout=60_000)  # for a page that never gets there, not for a slow machine
+
+
+@pytest.fixture(scope="module")
+def studio(serve_studio: Callable[..., Any]) -> Any:
+    return serve_studio("--port", "0", "--threads", "1")
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens a page as a new person's browser; anything that goes wrong in it fails the test."""
+    wrong: list[str] = []
+    contexts = []
+
+    def open_page(url: str, **options: Any) -> Page:
+        contexts.append(chromium.new_context(**{"reduced_motion": "reduce", **options}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda m: "Security Policy" in m.text and wrong.append(m.text))
+        ours = (url, "data:", f"blob:{url}")
+        page.on("request", lambda r: r.url.startswith(ours) or wrong.append(r.url))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Callable[[Page, str], None]:
+    """Takes a picture of the screen; nothing may stick out of it."""
+    folder = Path(os.environ.get("PHOTOCHROM_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def take(page: Page, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png")
+        assert page.viewport_size is not None
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+    return take
+
+
+def accessible(page: Page, where: str) -> None:
+    """axe-core finds nothing."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    told = [
+        (one["id"], one["help"], [node["html"][:120] for node in one["nodes"]])
+        for one in found["violations"]
+    ]
+    assert told == [], where
+
+
+def drop(page: Page, *files: Path) -> None:
+    """What the browser does when files are dropped on the page."""
+    given = [(file.name, base64.b64encode(file.read_bytes()).decode()) for file in files]
+    page.evaluate(
+        """(files) => {
+          const carried = new DataTransfer();
+          for (const [name, text] of files) {
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            carried.items.add(new File([bytes], name));
+          }
+          for (const type of ["dragenter", "dragover", "drop"]) {
+            document.body.dispatchEvent(new DragEvent(type, {
+              dataTransfer: carried, bubbles: true, cancelable: true,
+            }));
+          }
+        }""",
+        given,
+    )
+
+
+def colored(page: Page) -> None:
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#divider")).to_be_visible()
+    expect(page.locator(".strip img[src]")).to_have_count(5)
+
+
+def settled(page: Page) -> None:
+    """All that was asked for is drawn."""
+    expect(page.locator("#stage")).to_have_attribute("aria-busy", "false")
+
+
+def until(page: Page, expression: str) -> None:
+    """Waits for what no element tells. (wait_for_function would need eval in the page.)"""
+    for _ in range(1200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never true: {expression}")
+
+
+def drawn_examples(page: Page) -> None:
+    expect(page.locator("#examples img")).to_have_count(4)
+    until(page, "[...document.querySelectorAll('#examples img')].every((i) => i.naturalWidth > 0)")
+
+
+def pixels(page: Page, x: float, y: float, side: int = 9) -> np.ndarray:
+    """What the canvas shows about a place, in shares of its sides: (side, side, 3)."""
+    found = page.evaluate(
+        """([x, y, side]) => {
+          const { width, height } = canvas;
+          const at = [Math.round(x * width - side / 2), Math.round(y * height - side / 2)];
+          return [...canvas.getContext("2d").getImageData(...at, side, side).data];
+        }""",
+        [x, y, side],
+    )
+    return np.array(found, dtype=float).reshape(side, side, 4)[..., :3]
+
+
+def chroma(values: np.ndarray) -> float:
+    return float((values.max(axis=-1) - values.min(axis=-1)).mean())
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def slide(page: Page, handle: Locator, to: tuple[float, float], steps: int = 8) -> None:
+    box = handle.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(*to, steps=steps)
+    page.mouse.up()
+
+
+def kept(page: Page) -> dict[str, Any]:
+    """What was decided about the photo on the desk."""
+    saved = page.evaluate("JSON.parse(localStorage.getItem('photochrom-studio'))")
+    photo = next(one for one in saved["photos"] if one["key"] == saved["current"])
+    state: dict[str, Any] = photo["states"][photo["at"]]
+    return state
+
+
+def forget(page: Page) -> None:
+    """Has the service forget the photo, and the page not know of it."""
+    page.evaluate(
+        "async () => { const { photos: [{ info }] } ="
+        " JSON.parse(localStorage['photochrom-studio']);"
+        " await fetch(`/api/photos/${info.photo}`, { method: 'DELETE' }); }"
+    )
+
+
+def save(page: Page, press: Callable[[], None], path: Path) -> Path:
+    with page.expect_download() as download:
+        press()
+    download.value.save_as(path / download.value.suggested_filename)
+    return path / download.value.suggested_filename
+
+
+# --- the whole story ------------------------------------------------------------------------------
+
+
+def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, color_scheme="dark", accept_downloads=True, **DESKTOP)
+    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    drawn_examples(page)
+    shot(page, "story-1-empty")
+    accessible(page, "empty")
+
+    drop(page, EXAMPLES / "castle_clinton.jpg")
+    expect(page.locator("#progress")).to_be_visible()
+    colored(page)
+    settled(page)
+    shot(page, "story-2-colored")
+    assert chroma(pixels(page, 0.3, 0.5, 60)) < 2  # left of the divider it is gray
+    assert chroma(pixels(page, 0.7, 0.5, 60)) > 4
+
+    # The divider follows the mouse.
+    slide(page, page.locator("#divider svg"), place(page, 0.85, 0.7))
+    share = int(page.locator("#divider").get_attribute("aria-valuenow") or 0)
+    assert share > 80
+    assert chroma(pixels(page, 0.7, 0.5, 60)) < 2
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#divider")).to_be_hidden()
+    settled(page)
+    whole = pixels(page, 0.5, 0.5, 301)
+    assert chroma(whole) > 4
+
+    # Vividness and saturation are seen while the slider moves.
+    asked: list[str] = []
+    settled(page)
+    page.on("request", lambda r: "/preview?" in r.url and asked.append(r.url))
+    slider = page.locator("#saturation")
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for step in range(1, 30):
+        page.mouse.move(box["x"] + box["width"] / 2 * (1 - step / 29), box["y"] + 10)
+    expect(page.locator("output[for=saturation]")).to_have_text("0 %")
+    settled(page)
+    assert chroma(pixels(page, 0.5, 0.5, 301)) < 1.5
+    assert kept(page)["saturation"] == 1  # it is not let go yet
+    lively = [url for url in asked if "size=240" not in url]
+    assert 1 <= len(lively) < 30
+    assert "saturation=0.000" in lively[-1]  # the last one counts
+    page.mouse.up()
+    assert kept(page)["saturation"] == 0
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("output[for=saturation]")).to_have_text("100 %")
+    settled(page)
+    assert np.abs(pixels(page, 0.5, 0.5, 301) - whole).mean() < 0.5
+    page.keyboard.press("Control+Shift+Z")
+    expect(page.locator("output[for=saturation]")).to_have_text("0 %")
+    page.get_by_role("button", name="Reset").click()
+    expect(page.locator("output[for=saturation]")).to_have_text("100 %")
+    page.locator("#vividness").fill("40")
+    expect(page.locator("#vividness")).to_have_attribute("aria-valuetext", "40 more vivid")
+    assert kept(page)["temperature"] == pytest.approx(0.38 * 2.63**-0.4)
+
+    # Another coloring becomes the base, and others still can be asked for.
+    page.get_by_role("radio", name="Other 2").click()
+    settled(page)
+    assert np.abs(pixels(page, 0.5, 0.5, 301) - whole).mean() > 1
+    page.get_by_role("button", name="Four others").click()
+    expect(page.get_by_role("radio", name="Likeliest")).to_be_checked()
+    assert kept(page)["seed"] == 1
+
+    # A spot: its likely colors, then a hint that the network follows.
+    page.mouse.click(*place(page, 0.4, 0.35))
+    expect(page.locator(".swatches button").first).to_be_visible()
+    shares = [
+        int(re.sub(r"\D", "", text)) for text in page.locator(".swatches span").all_inner_texts()
+    ]
+    assert shares == sorted(shares, reverse=True) and 1 <= sum(shares) <= 108
+    assert page.locator("#plane").evaluate(
+        "c => c.getContext('2d').getImageData(115,115,1,1).data[3]"
+    )
+    settled(page)
+    before = pixels(page, 0.4, 0.35)
+    page.locator("#own input").fill("#c03020")
+    expect(page.locator(".hint")).to_have_count(1)
+    settled(page)
+    after = pixels(page, 0.4, 0.35)
+    assert (after[..., 0] - after[..., 2]).mean() > (before[..., 0] - before[..., 2]).mean() + 20
+    shot(page, "story-3-hint")
+    accessible(page, "a hint")
+    page.get_by_role("button", name="Keep it gray").click()
+    settled(page)
+    assert chroma(pixels(page, 0.4, 0.35)) < 12
+    assert kept(page)["hints"][0]["gray"] is True
+    expect(page.locator(".hint")).to_have_attribute("aria-label", "Hint 1: gray")
+
+    # It is moved and removed; each step can be taken back.
+    first = kept(page)["hints"][0]
+    slide(page, page.locator(".hint"), place(page, 0.55, 0.45))
+    settled(page)
+    moved = kept(page)["hints"][0]
+    assert moved["x"] > first["x"] + 20 and moved["y"] > first["y"] + 20
+    assert [moved[k] for k in ("id", "color", "gray")] == [
+        first[k] for k in ("id", "color", "gray")
+    ]
+    page.get_by_role("button", name="Remove hint").click()
+    expect(page.locator(".hint")).to_have_count(0)
+    for _ in range(3):
+        page.keyboard.press("Control+Z")
+    expect(page.locator(".hint")).to_have_count(1)
+    assert kept(page)["hints"][0]["color"] == [192, 48, 32]
+    page.keyboard.press("Control+Y")
+    assert kept(page)["hints"][0]["gray"] is True
+    page.keyboard.press("Control+Z")
+
+    # A color from the plane, for another spot.
+    page.mouse.click(*place(page, 0.6, 0.6))
+    expect(page.get_by_role("heading", name="Likely here")).to_be_visible()
+    expect(page.locator("#spot")).not_to_have_attribute("aria-busy", "true")
+    page.locator("#plane").click(position={"x": 60, "y": 85})
+    expect(page.locator(".hint")).to_have_count(2)
+    settled(page)
+
+    # Where it is unsure.
+    page.get_by_role("button", name="Weak spots").click()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    settled(page)
+    shot(page, "story-4-unsure")
+    accessible(page, "unsure")
+    page.locator(".suggestion").first.click()
+    expect(page.locator("#spots .chosen")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#spots .chosen")).to_have_count(0)
+    page.get_by_role("button", name="Weak spots").click()
+    expect(page.locator(".suggestion")).to_have_count(0)
+
+    # A reload in the middle.
+    settled(page)
+    state = kept(page)
+    whole = pixels(page, 0.5, 0.5, 301)
+    page.reload()
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator(".hint")).to_have_count(2)
+    settled(page)
+    assert kept(page) == state
+    assert np.abs(pixels(page, 0.5, 0.5, 301) - whole).mean() < 0.5
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+
+    # The result, at full size.
+    file = save(page, page.locator("#download").click, tmp_path)
+    assert file.name == "castle_clinton.color.jpg"
+    with Image.open(file) as image, Image.open(EXAMPLES / "castle_clinton.jpg") as source:
+        assert image.format == "JPEG" and image.size == source.size and image.mode == "RGB"
+        assert chroma(np.asarray(image, dtype=float)) > 4
+    page.locator("#formats-button").click()
+    file = save(page, lambda: page.get_by_role("button", name="TIFF").click(), tmp_path)
+    with Image.open(file) as image:
+        assert file.suffix == ".tif" and image.format == "TIFF"
+
+    # The session as one file, and back from nothing.
+    page.get_by_role("button", name="Menu").click()
+    shot(page, "story-5-menu")
+    accessible(page, "menu")
+    session = save(page, lambda: page.get_by_role("button", name="Save session").click(), tmp_path)
+    assert session.name == "castle_clinton.photochrom"
+    with zipfile.ZipFile(session) as archive:
+        assert archive.testzip() is None
+        assert (
+            archive.read("photo/castle_clinton.jpg")
+            == (EXAMPLES / "castle_clinton.jpg").read_bytes()
+        )
+        assert len(json.loads(archive.read("session.json"))["hints"]) == 2
+    name = page.evaluate("JSON.parse(localStorage['photochrom-studio']).photos[0].info.photo")
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Clear all").click()
+    shot(page, "story-6-clear")
+    accessible(page, "a question")
+    page.get_by_role("dialog").get_by_role("button", name="Clear all").click()
+    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    until(page, "indexedDB.databases().then((all) => all.length === 0)")
+    assert page.evaluate("localStorage.length") == 0
+    assert page.request.get(f"{studio.url}api/photos/{name}").status in (404, 410)
+    expect(page.locator(".hint")).to_have_count(0)
+    page.set_input_files("#file", session)
+    expect(page.locator(".hint")).to_have_count(2)
+    settled(page)
+    again = kept(page)
+    assert [h["color"] for h in again["hints"]] == [h["color"] for h in state["hints"]]
+    assert {k: again[k] for k in again if k != "hints"} == {
+        k: state[k] for k in state if k != "hints"
+    }
+    expect(page.locator("#title")).to_contain_text("castle_clinton.jpg")
+
+
+def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, color_scheme="light", accept_downloads=True, **DESKTOP)
+    choosers: list[FileChooser] = []
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
+    drawn_examples(page)
+
+    def tab_to(id: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.id") == id:
+                return
+        pytest.fail(f"Tab does not lead to {id}")
+
+    tab_to("choose")
+    page.keyboard.press("Enter")
+    for _ in range(200):
+        if choosers:
+            break
+        page.wait_for_timeout(50)
+    choosers[0].set_files(EXAMPLES / "cameraman.jpg")
+    colored(page)
+    settled(page)
+    shot(page, "keyboard-1-colored")
+
+    tab_to("canvas")
+    page.keyboard.press("ArrowRight")  # shows the crosshair
+    for key in ("Shift+ArrowUp", "Shift+ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(page.locator("#crosshair")).to_be_visible()
+    expect(page.locator("#live")).to_have_text(re.compile(r"\d+ % across, \d+ % down"))
+    shot(page, "keyboard-2-crosshair")
+    page.keyboard.press("Enter")
+    expect(page.locator(".swatches button").first).to_be_focused()
+    expect(page.locator("#live")).to_have_text(re.compile(r"\d likely colors"))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".hint")).to_have_count(1)
+    expect(page.locator(".swatches button").nth(1)).to_have_attribute("aria-pressed", "true")
+    settled(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#canvas")).to_be_focused()
+
+    page.keyboard.press("Tab")
+    expect(page.locator(".hint")).to_be_focused()
+    first = kept(page)["hints"][0]
+    page.keyboard.press("Shift+ArrowRight")
+    until(
+        page,
+        "JSON.parse(localStorage['photochrom-studio']).photos[0].states.at(-1).hints[0].x"
+        f" > {first['x']}",
+    )
+    expect(page.locator(".hint")).to_be_focused()
+    shot(page, "keyboard-3-hint")
+    accessible(page, "light")
+    page.keyboard.press("Delete")
+    expect(page.locator(".hint")).to_have_count(0)
+    expect(page.locator("#canvas")).to_be_focused()
+    page.keyboard.press("Control+Z")
+    expect(page.locator(".hint")).to_have_count(1)
+
+    tab_to("divider")
+    page.keyboard.press("Home")
+    expect(page.locator("#divider")).to_have_attribute("aria-valuetext", "0 % before, 100 % after")
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    expect(page.locator("#divider")).to_have_attribute("aria-valuenow", "30")
+
+    page.locator("#canvas").focus()
+    for key, pressed in (("u", "true"), ("u", "false")):
+        page.keyboard.press(key)
+        expect(page.locator("#unsure")).to_have_attribute("aria-pressed", pressed)
+    page.keyboard.press("c")
+    expect(page.locator("#divider")).to_be_hidden()
+    page.keyboard.press("1")
+    expect(page.locator("#zoom output")).to_have_text("100 %")
+    page.keyboard.press("+")
+    expect(page.locator("#zoom output")).to_have_text("125 %")
+    page.keyboard.press("0")
+
+    tab_to("vividness")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("output[for=vividness]")).to_have_text("+2")
+    page.keyboard.press("Control+Z")
+    expect(page.locator("output[for=vividness]")).to_have_text("0")
+    page.get_by_role("radio", name="Likeliest").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("radio", name="Other 1")).to_be_checked()
+    expect(page.get_by_role("radio", name="Other 1")).to_be_focused()
+    assert kept(page)["candidate"] == 0
+
+    page.locator("#download").focus()
+    file = save(page, lambda: page.keyboard.press("Enter"), tmp_path)
+    assert file.name == "cameraman.color.jpg" and file.stat().st_size > 10_000
+    page.locator("#menu-button").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Keyboard").press("Enter")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    shot(page, "keyboard-4-help")
+    accessible(page, "help")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, color_scheme="dark", accept_downloads=True, **PHONE)
+    drawn_examples(page)
+    shot(page, "phone-1-empty")
+    accessible(page, "phone, empty")
+    page.get_by_role("button", name="Mariachi").tap()
+    colored(page)
+    settled(page)
+    shot(page, "phone-2-colored")
+    for button in page.locator("#bar button:visible, #tools button:visible, #tabs button").all():
+        box = button.bounding_box()
+        assert box is not None and min(box["width"], box["height"]) >= 36
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+    page.touchscreen.tap(*place(page, 0.55, 0.5))
+    expect(page.locator(".swatches button").first).to_be_visible()
+    page.locator(".swatches button").nth(1).tap()
+    expect(page.locator(".hint")).to_have_count(1)
+    settled(page)
+    shot(page, "phone-3-hint")
+    accessible(page, "phone, a hint")
+    for tab, inside in (("Adjust", "#vividness"), ("Colorings", ".strip"), ("Photos", "#tray")):
+        page.get_by_role("button", name=tab, exact=True).tap()
+        expect(page.locator(inside)).to_be_visible()
+        expect(page.locator(".swatches")).to_be_hidden()
+        settled(page)
+        shot(page, f"phone-4-{tab.lower()}")
+        accessible(page, f"phone, {tab}")
+
+    # Two fingers zoom, one pans, and neither is a tap.
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, *points: tuple[float, float]) -> None:
+        given = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": given})
+
+    (x, y), scale = place(page, 0.66, 0.5), page.locator("#zoom output").inner_text()
+    fingers("touchStart", (x, y - 20))
+    fingers("touchStart", (x, y - 20), (x, y + 20))
+    for spread in range(30, 100, 10):
+        fingers("touchMove", (x, y - spread), (x, y + spread))
+    fingers("touchEnd")
+    zoomed = page.locator("#zoom output").inner_text()
+    assert float(zoomed.split()[0]) > 2 * float(scale.split()[0])
+    at = page.locator(".hint").bounding_box()
+    fingers("touchStart", (x, y))
+    for step in range(15, 50, 10):
+        fingers("touchMove", (x - step, y - step))
+    fingers("touchEnd")
+    expect(page.locator("#zoom output")).to_have_text(zoomed)
+    assert page.locator(".hint").bounding_box() != at
+    assert len(kept(page)["hints"]) == 1 and page.locator("#spots .chosen").count() == 0
+    settled(page)
+    shot(page, "phone-5-zoomed")
+
+    # A second photo in the tray, and back to the first.
+    page.set_input_files("#file", EXAMPLES / "moose.jpg")
+    expect(page.locator("#tray li")).to_have_count(2)
+    colored(page)
+    expect(page.locator("#original")).to_be_visible()
+    page.get_by_role("button", name="Original colors").tap()
+    settled(page)
+    assert chroma(pixels(page, 0.25, 0.5, 40)) > 10
+    page.get_by_role("button", name="Photos", exact=True).tap()
+    page.locator("#tray li button").first.tap()
+    expect(page.locator("#title")).to_contain_text("Mariachi.jpg")
+    expect(page.locator(".hint")).to_have_count(1)
+    file = save(page, page.locator("#download").tap, tmp_path)
+    assert file.name == "Mariachi.color.jpg"
+
+    page.get_by_role("button", name="Menu").tap()
+    page.get_by_role("button", name="Remove this photo").tap()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").tap()
+    expect(page.locator("#tray li")).to_have_count(1)
+    expect(page.locator("#title")).to_contain_text("moose.jpg")
+
+
+# --- what may happen ------------------------------------------------------------------------------
+
+
+def test_a_photo_that_the_service_has_forgotten_is_sent_again(serve_studio, visit, shot) -> None:
+    server = serve_studio("--port", "0", "--threads", "1")
+    page = visit(server.url, **DESKTOP)
+    drop(page, EXAMPLES / "castle_clinton.jpg")
+    colored(page)
+    page.mouse.click(*place(page, 0.6, 0.5))
+    page.locator(".swatches button").nth(1).click()
+    expect(page.locator(".hint")).to_have_count(1)
+    settled(page)
+    state = kept(page)
+
+    server.end(signal.SIGKILL)
+    page.locator("#saturation").fill("60")
+    expect(page.get_by_role("alert")).to_contain_text("photochrom does not answer")
+    shot(page, "away")
+    accessible(page, "away")
+    serve_studio("--port", str(server.port), "--threads", "1")
+    expect(page.locator("#away")).to_be_hidden()
+    colored(page)
+    settled(page)
+    assert kept(page) == {**state, "saturation": 0.6}
+    assert chroma(pixels(page, 0.75, 0.5, 60)) > 1
+
+    # Unknown to the service while the page was closed.
+    forget(page)
+    page.reload()
+    colored(page)
+    expect(page.locator(".hint")).to_have_count(1)
+    assert kept(page) == {**state, "saturation": 0.6}
+
+    # And while it is open.
+    forget(page)
+    page.mouse.click(*place(page, 0.4, 0.4))
+    expect(page.get_by_role("heading", name="Likely here")).to_be_visible()
+    expect(page.locator(".swatches button").first).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> None:
+    server = serve_studio("--port", "0", "--threads", "1", "--max-mb", "1", "--max-megapixels", "1")
+    page = visit(server.url, **DESKTOP)
+    (tmp_path / "notes.txt").write_text("no photo at all")
+    whole = (EXAMPLES / "castle_clinton.jpg").read_bytes()
+    (tmp_path / "torn.jpg").write_bytes(whole[: len(whole) // 3])
+    (tmp_path / "heavy.jpg").write_bytes(whole + bytes(1_100_000))
+    (tmp_path / "torn.photochrom").write_bytes(b"PK\3\4" + bytes(40))
+    Image.new("L", (1200, 1000), 99).save(tmp_path / "wide.png")
+
+    drop(page, tmp_path / "heavy.jpg", tmp_path / "torn.photochrom")
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("heavy.jpg has 1.23 MB; at most 1 MB are taken. Make it smaller")
+    expect(notice).to_contain_text("torn.photochrom is damaged")
+    shot(page, "refused")
+    accessible(page, "refused")
+    notice.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+
+    card = page.locator("#progress")
+    for name, words in (
+        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP or AVIF file; convert it"),
+        ("torn.jpg", ""),
+        ("wide.png", "megapixels"),
+    ):
+        drop(page, tmp_path / name)
+        expect(card).to_have_attribute("data-state", "failed")
+        expect(card.locator("p")).to_contain_text(words)
+        expect(card.locator("p")).to_contain_text(name)
+        shot(page, f"failed-{name.split('.')[0]}")
+        accessible(page, name)
+        expect(page.get_by_role("button", name="Download", exact=True)).to_be_disabled()
+        card.get_by_role("button", name="Remove").click()
+        expect(page.locator("#desk")).to_be_hidden()
+
+    # Busy is no error: it is waited for.
+    def refuse(route: Route) -> None:
+        route.fulfill(status=429, json={"error": "busy"}, headers={"Retry-After": "0.1"})
+
+    page.route("**/palette?*", refuse, times=2)
+    drop(page, EXAMPLES / "castle_clinton.jpg")
+    colored(page)
+    page.mouse.click(*place(page, 0.6, 0.4))
+    expect(page.locator(".swatches button").first).to_be_visible()
+    page.route("**/palette?*", refuse)
+    page.mouse.click(*place(page, 0.4, 0.4))
+    expect(notice).to_contain_text("Busy. Wait a moment, then try again.")
+
+
+def test_24_megapixels_down_to_each_pixel(studio, visit, shot, tmp_path: Path) -> None:
+    # Grain that no preview could show.
+    rng = np.random.default_rng(0)
+    gray = rng.integers(60, 200, (4000, 6000), dtype=np.uint8)
+    Image.fromarray(gray).save(tmp_path / "large.png", compress_level=1)
+    page = visit(studio.url, **DESKTOP)
+    page.set_input_files("#file", tmp_path / "large.png")
+    colored(page)
+    settled(page)
+    fit = float(page.locator("#zoom output").inner_text().split()[0])
+    assert fit < 20
+    tiles: list[str] = []
+    page.on("request", lambda r: "/tile?" in r.url and tiles.append(r.url))
+    page.locator("#divider").press("End")  # all of it as it came
+    page.locator("#zoom").click()
+    expect(page.locator("#zoom output")).to_have_text("100 %")
+    settled(page)
+    shown = pixels(page, 0.5, 0.5, 300).mean(axis=-1)
+    # Somewhere near the middle, for the canvas may be of odd size: there it is, pixel for pixel.
+    middle = gray[2000 - 156 : 2000 + 156, 3000 - 156 : 3000 + 156].astype(float)
+    off = min(
+        np.abs(middle[dy : dy + 300, dx : dx + 300] - shown).mean()
+        for dy in range(12)
+        for dx in range(12)
+    )
+    assert off < 6
+    assert tiles and all("scale=1" in url for url in tiles)
+    page.locator("#divider").press("Home")
+    settled(page)
+    assert pixels(page, 0.5, 0.5, 300).mean(axis=-1).std() > 30  # the grain is in the result too
+
+    # The wheel zooms about the mouse, dragging pans.
+    page.mouse.move(*place(page, 0.25, 0.25))
+    page.mouse.wheel(0, -200)
+    expect(page.locator("#zoom output")).not_to_have_text("100 %")
+    slide(page, page.locator("#canvas"), place(page, 0.2, 0.2))
+    assert page.locator("#spots .chosen").count() == 0
+    settled(page)
+    shot(page, "pixels")
+    page.mouse.wheel(0, 3000)
+    for _ in range(30):
+        page.mouse.wheel(0, 400)
+    expect(page.locator("#zoom output")).to_have_text(re.compile(rf"^{fit:g} %|{round(fit)} %$"))
+
+
+def test_pasting_and_several_at_once(studio, visit) -> None:
+    page = visit(studio.url, color_scheme="light", **DESKTOP)
+    data = base64.b64encode((EXAMPLES / "cameraman.jpg").read_bytes()).decode()
+    page.evaluate(
+        """(text) => {
+          const carried = new DataTransfer();
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          carried.items.add(new File([bytes], "image.jpg"));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried }));
+        }""",
+        data,
+    )
+    colored(page)
+    drop(page, EXAMPLES / "castle_clinton.jpg", EXAMPLES / "horses.jpg")
+    expect(page.locator("#tray li")).to_have_count(3)
+    expect(page.locator("#title")).to_contain_text("castle_clinton.jpg")
+    colored(page)
+    expect(page.locator("#tray button[data-state=ready]")).to_have_count(3)
+    page.locator("#tray li button").nth(2).click()
+    expect(page.locator("#title")).to_contain_text("horses.jpg")
+    colored(page)
+    page.reload()
+    expect(page.locator("#tray li")).to_have_count(3)
+    expect(page.locator("#title")).to_contain_text("horses.jpg")
+    colored(page)
+
+
+def test_every_size_and_scheme(studio, visit, shot) -> None:
+    for width, height, scheme in (
+        (320, 568, "light"),
+        (844, 390, "dark"),
+        (820, 1180, "light"),
+        (1920, 1080, "dark"),
+    ):
+        size = {"width": width, "height": height}
+        page = visit(studio.url, viewport=size, color_scheme=scheme)
+        drawn_examples(page)
+        name = f"{width}x{height}-{scheme}"
+        shot(page, f"{name}-empty")
+        accessible(page, name)
+        page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
+        colored(page)
+        page.mouse.click(*place(page, 0.6, 0.5))
+        page.locator(".swatches button").first.wait_for()
+        settled(page)
+        shot(page, f"{name}-spot")
+        accessible(page, name)
+        page.context.close()
+
+
+def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:
+    page = visit(studio.url)
+    plain = io.BytesIO()
+    with zipfile.ZipFile(plain, "w") as archive:
+        archive.writestr("session.json", json.dumps({"photochrom": "session", "version": 1}))
+    deflated = io.BytesIO()
+    with zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("session.json", "{}" * 100)
+    newer = io.BytesIO()
+    with zipfile.ZipFile(newer, "w") as archive:
+        archive.writestr("session.json", json.dumps({"photochrom": "session", "version": 2}))
+    broken = bytearray(plain.getvalue())
+    broken[45] ^= 1  # in the content: its checksum fails
+    told = page.evaluate(
+        """async (texts) => {
+          const { read } = await import("/static/session.js");
+          return Promise.all(texts.map(async (text) => {
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            return read(new File([bytes], "s.photochrom")).then(() => "", (error) => error.message);
+          }));
+        }""",
+        [
+            base64.b64encode(data).decode()
+            for data in (plain.getvalue(), deflated.getvalue(), newer.getvalue(), broken, b"PK\3\4")
+        ],
+    )
+    for words, said in zip(
+        ("no session", "damaged", "newer photochrom", "damaged", "damaged"), told, strict=True
+    ):
+        assert words in said
+
+
+def test_colors_are_those_of_the_package(studio, visit) -> None:
+    from photochrom.color import rgb_to_lab
+
+    page = visit(studio.url)
+    rng = np.random.default_rng(1)
+    rgb = rng.integers(0, 256, (200, 3))
+    wild = rng.uniform([2, -100, -100], [98, 100, 100], (200, 3))
+    lab, back, fitted = page.evaluate(
+        """async ([rgb, wild]) => {
+          const { fitted, labOf } = await import("/static/lab.js");
+          const lab = rgb.map(labOf);
+          return [lab, lab.map((one) => fitted(...one)), wild.map((one) => fitted(...one))];
+        }""",
+        [rgb.tolist(), wild.tolist()],
+    )
+    np.testing.assert_allclose(lab, rgb_to_lab(rgb[None].astype(np.uint8))[0], atol=0.05)
+    assert np.array_equal(back, rgb)
+    # What sRGB does not have keeps its lightness and its hue.
+    found = rgb_to_lab(np.array(fitted, dtype=np.uint8)[None])[0]
+    assert np.abs(found[:, 0] - wild[:, 0]).max() < 1
+    strong = np.linalg.norm(found[:, 1:], axis=1) > 10
+    turned = np.angle((found[:, 1] + 1j * found[:, 2]) * (wild[:, 1] - 1j * wild[:, 2]))
+    assert np.abs(turned[strong]).max() < 0.15
