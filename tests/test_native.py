@@ -213,7 +213,7 @@ def good_calls() -> dict[str, tuple[Any, ...]]:
     """Arguments that each function takes; the last one is written to."""
     matrix, out = color.RGB_FROM_RATIOS, zeros
     strip = (zeros(2, 3, 8), zeros(2, 3, 3, 8), zeros(5, 8), 4, 9)
-    fit = (zeros(2, 3, 4), zeros(9, 3, 3, 4), 0.1, 0.1, 0.1, 2, 2)
+    fit = (zeros(2, 3, 4), zeros(9, 3, 3, 4), zeros(2), 0.1, 0.1, 0.1, 0.1, 2, 2)
     place = zeros(2, 3, 8)
     return {
         "annealed_mean": (zeros(5, 7), zeros(5, 2), 1.0, out(7, 2)),

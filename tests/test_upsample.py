@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photochrom import color
+from photochrom import color, upsample
 from photochrom.image import read_photo
-from photochrom.upsample import CELL, MARGIN, Upsampler, area_shrink, box_mean
+from photochrom.upsample import CELL, MARGIN, TO_GRAY, Upsampler, area_shrink, box_mean
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -236,8 +236,12 @@ def test_no_halo(large: tuple[int, int], small: tuple[int, int]) -> None:
     y, x = (np.clip(np.arange(n)[:, None] + [-1, 0, 1], 0, n - 1) for n in inner)
     windows = ab[y[:, None, :, None], x[None, :, None, :]]
     low, high = windows.min(axis=(2, 3)), windows.max(axis=(2, 3))
-    margin = MARGIN * (high - low)
-    low, high = low - margin, high + margin
+    margin, more = MARGIN * (high - low), TO_GRAY * (high - low)
+    low, high = (
+        # Toward gray it is further, and that ends at gray.
+        np.minimum(low - margin, np.maximum(low - more, 0)),
+        np.maximum(high + margin, np.minimum(high + more, 0)),
+    )
     for pixel in np.ndindex(*large):
         rows, columns = (
             slice(max(int(place - 0.5 + 1e-9), 0), int(place + 0.5 - 1e-9) + 1)
@@ -245,6 +249,28 @@ def test_no_halo(large: tuple[int, int], small: tuple[int, int]) -> None:
         )
         assert (out[pixel] >= low[rows, columns].min(axis=(0, 1)) - 1e-3).all()
         assert (out[pixel] <= high[rows, columns].max(axis=(0, 1)) + 1e-3).all()
+
+
+def test_gray_is_in_reach_where_small_pixels_only_mix_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A gray thread before a field of red to orange: no small pixel is as gray as the thread.
+    x, y = np.meshgrid(np.arange(96), np.arange(96))
+    thread = np.abs(x - 44 - y // 16) < 2
+    L = np.where(thread, 20, 70).astype(np.float32)
+    truth = np.where(thread[..., None], 0, np.stack([40 + 0 * y, 10 + y / 4], axis=-1))
+    small = shrink_ab(truth.astype(np.float32), (12, 12))
+    assert small[..., 0].min() > 20
+    for turn in (1, -1):
+        # Of the opposite hue as well: gray is neither below nor above all colors.
+        wrong = []
+        for share in (MARGIN, TO_GRAY):
+            monkeypatch.setattr(upsample, "TO_GRAY", share)
+            large = enlarge(L, turn * small)
+            wrong.append(np.abs(large[16:80][thread[16:80]]).mean())
+        assert wrong[1] < 0.9 * wrong[0]
+        # It ends there: no thread may become blue or green.
+        assert (turn * large).min() > -0.01
 
 
 @pytest.mark.parametrize(

@@ -408,7 +408,8 @@ CLONES static void moments(const float *guide, const float *place, const float *
 typedef struct {
     Size h, w;
     const float *moments; /* (9, 3, h, w): 0 where they would point beyond the border */
-    float smooth, level;
+    const float *gray; /* (2) */
+    float smooth, level, margin, to_gray;
 } Fit;
 
 /* Of all pixels of a plane those that have a neighbor so far on in memory. Where that is none of the
@@ -491,8 +492,8 @@ INLINE double product(const float *a, const float *b, Size n)
 }
 
 /* Upsampler._curves. room holds 24 h w. */
-CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, float margin, Size steps,
-                          Size corrections, float *RESTRICT room, float *RESTRICT curves)
+CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, Size steps, Size corrections,
+                          float *RESTRICT room, float *RESTRICT curves)
 {
     const Size h = f->h, w = f->w, plane = h * w, n = 6 * plane;
     float *RESTRICT residual = room, *RESTRICT direction = room + n, *RESTRICT image = room + 2 * n;
@@ -526,9 +527,10 @@ CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, float marg
                         bottom = least(wanted[c * plane + i * w + j], bottom);
                         top = most(wanted[c * plane + i * w + j], top);
                     }
-                const float more = margin * (top - bottom);
-                lowest[c * plane + y * w + x] = bottom - more;
-                highest[c * plane + y * w + x] = top + more;
+                const float margin = f->margin * (top - bottom), more = f->to_gray * (top - bottom);
+                lowest[c * plane + y * w + x] = least(most(bottom - more, f->gray[c]),
+                                                      bottom - margin);
+                highest[c * plane + y * w + x] = most(least(top + more, f->gray[c]), top + margin);
             }
     for (Size step = 0; step < corrections; step++) {
         reduced(f, curves, small);
@@ -837,29 +839,30 @@ static PyObject *py_moments(PyObject *self, PyObject *args)
 
 static PyObject *py_fit(PyObject *self, PyObject *args)
 {
-    PyObject *o[3];
+    PyObject *o[4];
     Fit f;
-    float margin;
     Size steps, corrections;
     Arrays arrays = {.count = 0};
-    Py_buffer *wanted, *factors, *out;
+    Py_buffer *wanted, *factors, *gray, *out;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OOfffnnO", o, o + 1, &f.smooth, &f.level, &margin, &steps,
-                          &corrections, o + 2))
+    if (!PyArg_ParseTuple(args, "OOOffffnnO", o, o + 1, o + 2, &f.smooth, &f.level, &f.margin,
+                          &f.to_gray, &steps, &corrections, o + 3))
         return NULL;
     int good = (wanted = take(&arrays, o[0], "f", 3, 0)) && (factors = take(&arrays, o[1], "f", 4, 0))
-        && (out = take(&arrays, o[2], "f", 4, 1));
+        && (gray = take(&arrays, o[2], "f", 1, 0)) && (out = take(&arrays, o[3], "f", 4, 1));
     if (good) {
         f.h = wanted->shape[1];
         f.w = wanted->shape[2];
         f.moments = factors->buf;
+        f.gray = gray->buf;
         good = f.h > 0 && f.w > 0 && shape_is(wanted, 2, f.h, f.w, 0, 0)
-            && shape_is(factors, 9, 3, f.h, f.w, 0) && shape_is(out, 2, 3, f.h, f.w, 0);
+            && shape_is(factors, 9, 3, f.h, f.w, 0)
+            && shape_is(gray, 2, 0, 0, 0, 0) && shape_is(out, 2, 3, f.h, f.w, 0);
         float *room = good ? room_for(f.h * f.w, 24 * sizeof(float)) : NULL;
         good = good && room != NULL;
         if (good) {
             Py_BEGIN_ALLOW_THREADS
-            fitted(&f, wanted->buf, margin, steps, corrections, room, out->buf);
+            fitted(&f, wanted->buf, steps, corrections, room, out->buf);
             Py_END_ALLOW_THREADS
         }
         free(room);
@@ -926,7 +929,7 @@ static PyMethodDef methods[] = {
     {"annealed_mean", py_annealed_mean, METH_VARARGS, "annealed_mean(logits, bins, sharpness, out)"},
     {"area_shrink", py_area_shrink, METH_VARARGS, "area_shrink(image, out, first_row, height, top, result_height)"},
     {"fit", py_fit, METH_VARARGS,
-     "fit(wanted, moments, smooth, level, margin, steps, corrections, out)"},
+     "fit(wanted, moments, gray, smooth, level, margin, to_gray, steps, corrections, out)"},
     {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},
     {"gray_to_L", py_gray_to_L, METH_VARARGS, "gray_to_L(codes, table, out)"},
     {"grow", py_grow, METH_VARARGS, "grow(image, out)"},

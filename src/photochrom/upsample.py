@@ -35,6 +35,8 @@ MARGIN = 0.1
 """A color may leave the range of the 3 x 3 small pixels around it by this share of that range. A
 small pixel on an edge is a mixture, so purer colors than it must be in reach; but at a quarter dark
 grain in gray beside red turned blue."""
+TO_GRAY = 0.5
+"""The same share toward gray, as far as gray: it is a mixture as well, and has no false hue."""
 
 
 def _between(size: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Float32]:
@@ -274,7 +276,7 @@ class Upsampler:
         small = np.stack([area_shrink(plane, self.size) for plane in planes])
         # Differences from one color: where all are the same there is nothing left to round.
         base = small[:, :1, :1]
-        curves = self._curves(small - base) + base[:, None]
+        curves = self._curves(small - base, -base) + base[:, None]
         dark, middle, bright = np.moveaxis(curves, 1, 0)
         half = np.float32(0.5)
         return _grow(
@@ -353,12 +355,16 @@ class Upsampler:
 
     # --- the fit, at the size of ab ---
 
-    def _curves(self, wanted: Float32) -> Float32:
-        """Colors for dark, middle and bright (2, 3, h, w) that give wanted (2, h, w)."""
+    def _curves(self, wanted: Float32, gray: Float32) -> Float32:
+        """Colors for dark, middle and bright (2, 3, h, w) that give wanted (2, h, w).
+
+        In wanted, what is gray has the color gray (2, 1, 1).
+        """
         if native.kernel is not None:
             out = np.empty((2, 3, *self.size), dtype=np.float32)
-            dials = SMOOTH, LEVEL, MARGIN, STEPS, CORRECTIONS
-            native.kernel.fit(np.ascontiguousarray(wanted), self._moments, *dials, out)
+            dials = SMOOTH, LEVEL, MARGIN, TO_GRAY, STEPS, CORRECTIONS
+            wanted, gray = np.ascontiguousarray(wanted), gray.ravel()
+            native.kernel.fit(wanted, self._moments, gray, *dials, out)
             return out
         curves = np.repeat(wanted[:, None], 3, axis=1)
         residual = self._returned(wanted - self._reduced(curves)) - _roughness(curves)
@@ -374,11 +380,10 @@ class Upsampler:
             before, size = size, float((residual * residual).sum())
             direction = residual + np.float32(size / before) * direction
         near = _neighbors(wanted)
-        low, high = np.minimum.reduce(near)[:, None], np.maximum.reduce(near)[:, None]
-        margin = np.float32(MARGIN) * (high - low)
+        low, high = _reach(np.minimum.reduce(near), np.maximum.reduce(near), gray)
         for _ in range(CORRECTIONS):
             curves += (wanted - self._reduced(curves))[:, None]
-            np.clip(curves, low - margin, high + margin, out=curves)
+            np.clip(curves, low[:, None], high[:, None], out=curves)
         return curves
 
     def _reduced(self, curves: Float32) -> Float32:
@@ -431,6 +436,15 @@ def _position(t: Float32, scale: Float32) -> None:
     t *= scale
     np.maximum(t, np.float32(-1), out=t)
     np.minimum(t, np.float32(1), out=t)
+
+
+def _reach(low: Float32, high: Float32, gray: Float32) -> tuple[Float32, Float32]:
+    """How far colors may go that leave the range low..high: MARGIN, or TO_GRAY as far as gray."""
+    margin, more = np.float32(MARGIN) * (high - low), np.float32(TO_GRAY) * (high - low)
+    return (
+        np.minimum(low - margin, np.maximum(low - more, gray)),
+        np.maximum(high + margin, np.minimum(high + more, gray)),
+    )
 
 
 def _roughness(curves: Float32) -> Float32:
