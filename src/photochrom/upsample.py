@@ -36,7 +36,8 @@ MARGIN = 0.1
 small pixel on an edge is a mixture, so purer colors than it must be in reach; but at a quarter dark
 grain in gray beside red turned blue."""
 TO_GRAY = 0.5
-"""The same share toward gray, as far as gray: it is a mixture as well, and has no false hue."""
+"""The same toward gray, but no further than gray: what is thinner than a small pixel is often gray,
+and gray is no false hue."""
 
 
 def _between(size: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Float32]:
