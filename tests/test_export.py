@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from photochrom._version import __version__
 from photochrom.cli import main
 from photochrom.errors import ConfigError, DataError, DependencyError, ModelError
 from photochrom.models import Model, ModelInfo
+from photochrom.runtime import onnxruntime
 from photochrom.train.config import TrainConfig
 from photochrom.train.export import export_run, import_published
 from photochrom.train.loop import load_run

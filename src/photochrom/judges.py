@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from photochrom.errors import DependencyError, ModelError
 from photochrom.image import resized
+from photochrom.runtime import onnxruntime
 
 __all__ = ["Classifier", "Features", "frechet_distances", "judge_digest"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from photochrom.errors import ModelError
+from photochrom.runtime import onnxruntime
 
 __all__ = ["DEFAULT", "MODELS", "BundledModel", "Model", "ModelInfo", "load_model"]
 
