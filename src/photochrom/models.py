@@ -42,7 +42,7 @@ MODELS = (
     BundledModel(
         name="photochrom-1",
         file="photochrom-1.onnx",
-        sha256="17955a982c4135be21d9c21df02de4011a245dfef3b47c75f4a60bea3913723b",
+        sha256="c2535d03268c74ce52f111cc0245b3f125cfb9278b9c275e48df4513360e3243",
         license="Apache-2.0",
         about="EfficientNet-Lite encoder, attention, 313 colors; general photographs",
     ),
