@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import photochrom.writing as writing_module
 from photochrom import Colorizer, PhotoError, color
 from photochrom.cli import main
 from photochrom.image import read_photo, write_pages, write_photo
-from photochrom.tiff import exif_block, layouts
+from photochrom.tiff import exif_block, read_pages
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
 
@@ -272,7 +273,7 @@ def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> Non
         if number % 5 == 0:
             del data[rng.randrange(len(data)) :]
         file = io.BytesIO(bytes(data))
-        assert len(layouts(file)) < 100
+        assert len(read_pages(file).layouts) < 100
         block = exif_block(file)
         assert block is None or len(block) < 1 << 20
 
@@ -299,3 +300,93 @@ def test_mutants_of_many_pages_are_colored_or_refused(tmp_path: Path) -> None:
             assert str(error).startswith(str(source))
         assert source.read_bytes() == bytes(data)
     assert 10 < done < 80
+
+
+class Counted(io.BytesIO):
+    """A file that counts what is read of it."""
+
+    total = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.total += len(data)
+        return data
+
+
+def page_with(entries: list[tuple[int, int, int, int]], size: int = 64) -> bytes:
+    """A gray page as a classic TIFF file, with more entries: tag, type, number, value or place."""
+    plain = [
+        (256, 4, 1, size), (257, 4, 1, size), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
+        (273, 4, 1, 8), (278, 4, 1, size), (279, 4, 1, size * size),
+    ]  # fmt: skip
+    pixels = gray(size, size).tobytes()
+    every = sorted([*plain, *entries])
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in every)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(pixels))
+    return head + pixels + struct.pack("<H", len(every)) + directory + bytes(4)
+
+
+def test_values_that_overlap_are_not_read_again_and_again() -> None:
+    size = 1 << 20
+    names = [(tag, 7, size, 0) for tag in (270, 271, 272, 305, 306, 315, 33432)]
+    file = Counted(page_with([*names, *((tag, 7, size, 0) for tag in range(50_000, 54_000))], 1024))
+    assert len(read_pages(file).layouts) == 1
+    assert file.total < size
+    exif_block(file)
+    assert file.total <= 17 * size
+
+
+def test_a_value_that_cannot_be_read_takes_no_page_along(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for number in range(4):
+            more = [(271, 2, 0, "of Jena", True), (50_000, 7, 16, b"x" * 16, True)]
+            file.write(gray(40, 50) + number, extratags=more, metadata=None)
+    data = path.read_bytes()
+    for tag in (271, 50_000):
+        at = data.index(struct.pack("<HH", tag, 2 if tag == 271 else 7))
+        path.write_bytes(data[: at + 8] + b"\xf0\xff\xff\xff" + data[at + 12 :])
+        assert read_photo(path).pages == 4
+    np.testing.assert_array_equal(read_photo(path, 3).pixels[..., 0], gray(40, 50) + 3)
+
+
+@pytest.mark.parametrize("place", [0xFFFF_FFF0, 9])
+def test_a_chain_of_pages_that_breaks_off_is_refused(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "a.tif"
+    pages_file(path)
+    with tifffile.TiffFile(path) as file:
+        second = file.pages[2].offset
+    data = path.read_bytes()
+    at = data.index(struct.pack("<I", second))
+    path.write_bytes(data[:at] + struct.pack("<I", place) + data[at + 4 :])
+    with pytest.raises(PhotoError, match=r"a\.tif: the chain of its pages breaks off after 2;"):
+        read_photo(path)
+
+
+def test_numbers_too_large_for_exif_are_left_out(tmp_path: Path) -> None:
+    def directory(*entries: tuple[int, int, int]) -> bytes:
+        packed = b"".join(struct.pack("<HHQq", tag, kind, 1, n) for tag, kind, n in entries)
+        return struct.pack("<Q", len(entries)) + packed + bytes(8)
+
+    size, start = 64, 16
+    numbers = [
+        (256, 3, size), (257, 3, size), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 16, start),
+        (278, 3, size), (279, 4, size * size),
+    ]  # fmt: skip
+    pixels = gray(size, size).tobytes()
+    place = start + len(pixels)
+    below = place + len(directory(*numbers, (34665, 16, 0)))
+    camera = directory((37385, 16, 5), (40962, 16, 1 << 33), (40963, 17, -7), (41486, 17, -1 << 40))
+    path = tmp_path / "a.tif"
+    path.write_bytes(
+        struct.pack("<2sHHHQ", b"II", 43, 8, 0, place)
+        + pixels
+        + directory(*numbers, (34665, 16, below))
+        + camera
+    )
+    photo = read_photo(path)
+    read = PIL.Image.Exif()
+    read.load(photo.metadata["exif-data"])
+    assert dict(read.get_ifd(34665)) == {37385: 5, 40963: -7}
+    for name in ("b.tif", "b.jpg"):
+        write_photo(tmp_path / name, np.broadcast_to(photo.pixels, (size, size, 3)), photo)

@@ -25,7 +25,7 @@ from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
-from photochrom.tiff import exif_block, layouts
+from photochrom.tiff import Pages, exif_block, read_pages
 
 T = TypeVar("T")
 
@@ -326,20 +326,28 @@ def _read_descriptor(
 
 
 def _decode(
-    origin: _Origin, loader: str, name: str, place: tuple[str, int, int] | None, page: int
+    origin: _Origin,
+    loader: str,
+    name: str,
+    place: tuple[str, int, int] | None,
+    page: int,
+    found: Pages | None = None,  # if they were read before
 ) -> Photo:
     if loader == _HEIC:
         return _decode_heic(origin, name, place)
     pages, layout = 1, None
     if loader == "tiffload_source":
-        with origin.open() as file:
-            found = layouts(file)
-        pages = max(1, len(found))
-        layout = found[page] if page < len(found) else None
+        if found is None:
+            with origin.open() as file:
+                found = read_pages(file)
+        pages = max(1, len(found.layouts))
+        layout = found.layouts[page] if 0 <= page < len(found.layouts) else None
     if not 0 <= page < pages:
         raise PhotoError(f"{name}: has no page {page}; its pages are 0 to {pages - 1}")
     load = partial(_open, origin, loader, 0 if layout is None else layout.index)
     image = load()
+    if found is not None:
+        _check_pages(image, found, name)
     check_size(name, image.width, image.height)
     if image.format not in DTYPES:
         raise PhotoError(
@@ -358,7 +366,7 @@ def _decode(
     profile = image.get("icc-profile-data") if "icc-profile-data" in fields else None
     if layout is not None:  # libvips leaves out the EXIF of a TIFF file
         with origin.open() as file:
-            block = exif_block(file, layout.index)
+            block = exif_block(file, layout.place)
         if block is not None:
             metadata["exif-data"] = block
     resolution = _resolution(image, fields)
@@ -421,7 +429,7 @@ def _decode(
         pages=pages,
         frames=image.get("n-pages") if layout is None and "n-pages" in fields else 1,
         layout=layout,
-        turn=partial(_turned, origin, loader, name, place) if pages > 1 else None,
+        turn=partial(_turned, origin, loader, name, place, found) if pages > 1 else None,
         quality=quality,
     )
 
@@ -444,9 +452,23 @@ def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None)
 
 
 def _turned(
-    origin: _Origin, loader: str, name: str, place: tuple[str, int, int] | None, page: int
+    origin: _Origin,
+    loader: str,
+    name: str,
+    place: tuple[str, int, int] | None,
+    found: Pages,
+    page: int,
 ) -> Photo:
-    return _named(name, lambda: _decode(origin, loader, name, place, page))
+    return _named(name, lambda: _decode(origin, loader, name, place, page, found))
+
+
+def _check_pages(image: Any, found: Pages, name: str) -> None:
+    """Refuse a TIFF file of which pages would be lost without a word."""
+    counted = image.get("n-pages") if "n-pages" in image.get_fields() else 1
+    if found.whole and found.directories == counted:
+        return
+    pages = min(found.directories, counted)
+    raise PhotoError(f"{name}: the chain of its pages breaks off after {pages}; {_REMEDY_DAMAGED}")
 
 
 def _open(origin: _Origin, loader: str, page: int, access: str = "sequential") -> Any:

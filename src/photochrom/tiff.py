@@ -2,7 +2,7 @@
 
 ::
 
-    layouts(file)       the pages of a file, and how each is stored
+    read_pages(file)    the pages of a file, and how each is stored
     exif_block(file)    its EXIF, as other formats have it
     add_exif(file)      the way back
     Joiner              files of a page each, of any sizes, become one file
@@ -18,13 +18,13 @@ from __future__ import annotations
 import io
 import shutil
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-__all__ = ["Joiner", "Layout", "add_exif", "exif_block", "layouts"]
+__all__ = ["Joiner", "Layout", "Pages", "add_exif", "exif_block", "read_pages"]
 
 # Tags.
 _SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _TILES = 254, 256, 257, 259, 273, 324
@@ -35,12 +35,20 @@ _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
 _OFFSETS = (_STRIPS, _TILES, 288, 513, 519, 520, 521)  # their values are places in the file
 _POINTERS = (_SUB_IFDS, _EXIF, _GPS, _INTEROP)  # to other directories
 _CAMERA = (270, 271, 272, 305, 306, 315, 33432)  # EXIF of the main directory: who, when, with what
+_NAMING = frozenset([*_CAMERA, _EXIF, _GPS])
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # fmt: skip
 _WORDS = {5: 4, 10: 4}  # of two numbers each
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
-_MOST_ENTRIES, _MOST_BYTES, _MOST_PAGES = 4096, 1 << 26, 10_000  # more is an attack
+_MOST_ENTRIES, _MOST_PAGES = 4096, 10_000  # more is an attack
+_MOST_BYTES = 1 << 26  # of a value, in files written here
+# Of all that is read of a file of others: directories and values may overlap, so that a small file
+# would else cost any amount of time and memory.
+_BUDGET = 1 << 24
+_STORED = frozenset(
+    [_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS]
+)  # what `read_pages` needs
 
 
 class Entry(NamedTuple):
@@ -66,14 +74,23 @@ Directory = dict[int, Entry]
 
 
 class _Damaged(Exception):
-    """The directories cannot be followed; libvips decides whether the file can be read at all."""
+    """A directory cannot be followed; libvips decides whether the file can be read at all."""
+
+
+_FAILURES = (_Damaged, OSError, struct.error, OverflowError)  # at whatever a damaged file may say
 
 
 class _Reader:
-    """The directories of a file, or of a part of it that is a file by itself."""
+    """The directories of a file, or of a part of it that is a file by itself.
 
-    def __init__(self, file: BinaryIO, base: int = 0) -> None:
-        self.file, self.base = file, base
+    Of a file written here (`own`) all values are needed, and one that is missing is damage. Of one
+    of others no more is read than `_BUDGET`, and a value that cannot be read is as one that is not
+    there.
+    """
+
+    def __init__(self, file: BinaryIO, base: int = 0, *, own: bool = False) -> None:
+        self.file, self.base, self.own = file, base, own
+        self.left = _BUDGET
         head = self.bytes(0, 16)
         self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         if not self.order:
@@ -85,16 +102,17 @@ class _Reader:
         )[0]
 
     def bytes(self, at: int, size: int) -> bytes:
-        if not 0 <= size <= _MOST_BYTES or at >= 1 << 62:
+        if not 0 <= size <= (_MOST_BYTES if self.own else self.left) or at >= 1 << 62:
             raise _Damaged
+        self.left -= size
         self.file.seek(self.base + at)
         data = self.file.read(size)
         if len(data) < min(size, 8):
             raise _Damaged
         return data
 
-    def directory(self, at: int) -> tuple[Directory, int]:
-        """The directory there, and the place of the next one; 0 for none."""
+    def directory(self, at: int, wanted: Set[int] | None = None) -> tuple[Directory, int]:
+        """The directory there, of these tags or of all, and the place of the next one; 0: none."""
         order, big = self.order, self.big
         count_kind, entry_size, inline = ("Q", 20, 8) if big else ("H", 12, 4)
         size = struct.calcsize(order + count_kind)
@@ -109,15 +127,19 @@ class _Reader:
             entry = raw[n * entry_size : (n + 1) * entry_size]
             tag, kind, number = struct.unpack(order + ("HHQ" if big else "HHI"), entry[:-inline])
             length = number * _SIZES.get(kind, 0)
-            if not length:
+            if not length or (wanted is not None and tag not in wanted):
                 continue
             if length <= inline:
                 data = entry[-inline:][:length]
             else:
-                data = self.bytes(
-                    struct.unpack(order + ("Q" if big else "I"), entry[-inline:])[0], length
-                )
+                place = struct.unpack(order + ("Q" if big else "I"), entry[-inline:])[0]
+                try:
+                    data = self.bytes(place, length)
+                except (_Damaged, OSError):
+                    data = b""
             if len(data) < length:
+                if self.own:
+                    raise _Damaged
                 continue
             if order == ">":
                 word = _WORDS.get(kind, _SIZES[kind])
@@ -126,14 +148,17 @@ class _Reader:
         rest = raw[count * entry_size :].ljust(inline, b"\0")
         return found, struct.unpack(order + ("Q" if big else "I"), rest)[0]
 
-    def chain(self) -> Iterator[Directory]:
-        """The directories, one after the other."""
+    def chain(self, wanted: Set[int] | None = None) -> Iterator[tuple[int, Directory]]:
+        """The directories and their places, one after the other."""
         seen: set[int] = set()
         at = self.first
-        while at and at not in seen and len(seen) < _MOST_PAGES:
+        while at:
+            if at in seen or len(seen) == _MOST_PAGES:
+                raise _Damaged
             seen.add(at)
-            directory, at = self.directory(at)
-            yield directory
+            directory, following = self.directory(at, wanted)
+            yield at, directory
+            at = following
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -149,23 +174,31 @@ class Layout:
     pyramid: bool = False  # smaller copies of the page follow it
     nested: bool = False  # and they are in directories below that of the page
     subfile: int = 0  # what the page is to the others: 1 a small copy, 2 a page, 4 a mask
+    place: int = 0  # in the file, of the directory
 
 
-def layouts(file: BinaryIO) -> list[Layout]:
-    """The pages of a TIFF file, without the smaller copies that belong to a pyramid."""
+class Pages(NamedTuple):
+    """The pages of a TIFF file."""
+
+    layouts: tuple[Layout, ...]  # without the smaller copies that belong to a pyramid
+    directories: int  # with them: what libvips counts as pages
+    whole: bool  # the chain of directories could be followed to its end
+
+
+def read_pages(file: BinaryIO) -> Pages:
+    """The pages of a TIFF file, up to where its directories are damaged; nothing is raised."""
     found: list[Layout] = []
     before = (0, 0)
+    number = 0
     try:
-        for index, directory in enumerate(_Reader(file).chain()):
+        for place, directory in _Reader(file).chain(_STORED):
+            index, number = number, number + 1
             size = _number(directory, _WIDTH), _number(directory, _HEIGHT)
             subfile = _number(directory, _SUBFILE)
             half = all(abs(2 * n - b) <= 2 for n, b in zip(size, before, strict=True))
             before = size
             if found and subfile & 1 and half:
-                last = found.pop()
-                found.append(
-                    Layout(last.index, last.compression, last.tile, True, last.nested, last.subfile)
-                )
+                found[-1] = replace(found[-1], pyramid=True)
                 continue
             tile = _number(directory, _TILE_WIDTH), _number(directory, _TILE_HEIGHT)
             below = _SUB_IFDS in directory
@@ -177,11 +210,12 @@ def layouts(file: BinaryIO) -> list[Layout]:
                     pyramid=below,
                     nested=below,
                     subfile=subfile,
+                    place=place,
                 )
             )
-    except (_Damaged, OSError, struct.error):
-        pass  # what was found so far
-    return found
+    except _FAILURES:
+        return Pages(tuple(found), number, False)
+    return Pages(tuple(found), number, True)
 
 
 def _number(directory: Directory, tag: int) -> int:
@@ -190,37 +224,64 @@ def _number(directory: Directory, tag: int) -> int:
     return numbers[0] if numbers else 0
 
 
-def exif_block(file: BinaryIO, index: int = 0) -> bytes | None:
-    """The EXIF of a page as JPEG has it, "Exif" and a little-endian TIFF; None if there is none."""
+def exif_block(file: BinaryIO, place: int | None = None) -> bytes | None:
+    """The EXIF of a page as JPEG has it, "Exif" and a little-endian TIFF; None if there is none.
+
+    Parameters
+    ----------
+    file : a TIFF file
+    place : of the page's directory, as in its `Layout`; by default the first
+    """
     try:
         reader = _Reader(file)
-        for number, directory in enumerate(reader.chain()):
-            if number == index:
-                tree = _exif_tree(reader, directory)
-                return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
-    except (_Damaged, OSError, struct.error):
-        pass
-    return None
+        at = reader.first if place is None else place
+        tree = _exif_tree(reader, reader.directory(at, _NAMING)[0])
+        return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
+    except _FAILURES:
+        return None
 
 
 Tree = dict[int, "Entry | Tree"]
 
 
 def _exif_tree(reader: _Reader, directory: Directory) -> Tree:
+    """What belongs to EXIF below a directory; whatever is damaged is left out."""
     tree: Tree = {tag: directory[tag] for tag in _CAMERA if tag in directory}
     for tag in (_EXIF, _GPS):
-        if at := _number(directory, tag):
-            below: Tree = {}
-            entries, _ = reader.directory(at)
-            below.update(entries)
-            for key in _POINTERS:
-                below.pop(key, None)
-            if tag == _EXIF and (other := _number(entries, _INTEROP)):
-                inner: Tree = {}
-                inner.update(reader.directory(other)[0])
-                below[_INTEROP] = inner
+        below = _exif_below(reader, directory, tag)
+        if below is not None:
             tree[tag] = below
-    return tree
+    return _narrowed(tree)
+
+
+def _exif_below(reader: _Reader, directory: Directory, tag: int) -> Tree | None:
+    try:
+        entries, _ = reader.directory(_number(directory, tag))
+    except _FAILURES:
+        return None
+    below: Tree = {key: entry for key, entry in entries.items() if key not in _POINTERS}
+    if tag == _EXIF and _INTEROP in entries:
+        inner = _exif_below(reader, entries, _INTEROP)
+        if inner is not None:
+            below[_INTEROP] = inner
+    return below
+
+
+def _narrowed(tree: Tree) -> Tree:
+    """Without numbers of 64 bits, which EXIF does not have; those that do not fit are left out."""
+    found: Tree = {}
+    for tag, entry in tree.items():
+        if isinstance(entry, dict):
+            found[tag] = _narrowed(entry)
+        elif entry.kind in (16, 17, 18):
+            signed = entry.kind == 17
+            values = np.frombuffer(entry.data, "<i8" if signed else "<u8")
+            narrow = values.astype("<i4" if signed else "<u4")
+            if np.array_equal(narrow.astype(values.dtype), values):
+                found[tag] = Entry(9 if signed else 4, narrow.tobytes())
+        else:
+            found[tag] = entry
+    return found
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -262,10 +323,10 @@ def add_exif(file: BinaryIO, block: bytes, width: int, height: int) -> None:
     """
     try:
         source = _Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
-        tree = _exif_tree(source, source.directory(source.first)[0])
-    except (_Damaged, struct.error):
+        tree = _exif_tree(source, source.directory(source.first, _NAMING)[0])
+    except _FAILURES:
         return  # nothing that could be kept
-    target = _Reader(file)
+    target = _Reader(file, own=True)
     directory, following = target.directory(target.first)
     below = tree.get(_EXIF)
     if isinstance(below, dict):
@@ -311,8 +372,8 @@ class Joiner:
         base = _end(self.file)
         page.seek(0)
         shutil.copyfileobj(page, self.file, 1 << 20)
-        reader = _Reader(self.file, base)
-        for number, directory in enumerate(list(reader.chain())):
+        reader = _Reader(self.file, base, own=True)
+        for number, (_, directory) in enumerate(list(reader.chain())):
             tree = self._moved(reader, directory)
             if number == 0 and subfile:
                 tree[_SUBFILE] = Entry.of(4, [subfile])
