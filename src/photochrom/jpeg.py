@@ -42,9 +42,13 @@ def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
         marker = file.read(2)
         while marker[1:] == b"\xff":  # padding
             marker = marker[1:] + file.read(1)
-        size = int.from_bytes(file.read(2), "big") - 2
-        if len(marker) < 2 or marker[0] != 0xFF or marker[1] == 0xDA or size < 0:
+        if len(marker) < 2 or marker[0] != 0xFF or marker[1] == 0xDA:
             return None  # the pixels begin, or it is damaged
+        if marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD7:  # TEM and RST: nothing belongs to them
+            continue
+        size = int.from_bytes(file.read(2), "big") - 2
+        if size < 0:
+            return None
         if marker[1] != 0xDB:
             file.seek(size, 1)
             continue
@@ -52,7 +56,9 @@ def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
         while segment:
             deep, number = divmod(segment[0], 16)
             length = 64 * (1 + bool(deep))
+            if len(segment) < 1 + length:
+                return None
             values = np.frombuffer(segment[1 : 1 + length], ">u2" if deep else np.uint8)
-            if number == 0 and len(values) == 64:
+            if number == 0:
                 return values.astype(np.int64)
             segment = segment[1 + length :]
