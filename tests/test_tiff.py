@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,42 @@ def test_large_files_become_big_ones(
     colorizer.color_file(source, target)
     with tifffile.TiffFile(target) as file:
         assert file.is_bigtiff and [page.shape[:2] for page in file.pages] == SIZES
+
+
+def test_the_width_of_offsets_is_chosen_by_the_sizes_of_all_pages(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(gray(20, 30), metadata=None)
+        file.write(gray(90, 70, np.uint16), metadata=None)
+    photo = read_photo(path)
+    assert photo.volume == 4 * 20 * 30 + 8 * 90 * 70
+    for volume, big in ((photo.volume, False), (5 << 30, True)):
+        pages = [photo, photo.turned_to(1)]
+        parts = [(np.broadcast_to(p.pixels, (p.height, p.width, 3)), p) for p in pages]
+        parts[0] = parts[0][0], replace(photo, volume=volume)
+        write_pages(tmp_path / "b.tif", parts, force=True)
+        with tifffile.TiffFile(tmp_path / "b.tif") as written:
+            assert written.is_bigtiff == big
+
+
+def test_more_than_a_classic_file_holds_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tif"
+    pages_file(path)
+    photo = read_photo(path)
+    add = writing_module.Joiner.add
+
+    def far(self: writing_module.Joiner, page: Any, subfile: int = 0) -> None:
+        self.file.seek(4 << 30)  # a hole, which takes no space
+        self.file.write(b"x")
+        add(self, page, subfile)
+
+    monkeypatch.setattr(writing_module.Joiner, "add", far)
+    part = np.broadcast_to(photo.pixels, (photo.height, photo.width, 3)), photo
+    with pytest.raises(PhotoError, match=r"b\.tif: cannot be written: it grows over the 4 GB"):
+        write_pages(tmp_path / "b.tif", [part])
+    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- EXIF ---

@@ -429,7 +429,8 @@ def _decode(
         pages=pages,
         frames=image.get("n-pages") if layout is None and "n-pages" in fields else 1,
         layout=layout,
-        turn=partial(_turned, origin, loader, name, place, found) if pages > 1 else None,
+        volume=found.volume if found else 0,
+        turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
     )
 

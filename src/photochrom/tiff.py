@@ -27,7 +27,9 @@ import numpy as np
 __all__ = ["Joiner", "Layout", "Pages", "add_exif", "exif_block", "read_pages"]
 
 # Tags.
-_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _STRIPS, _TILES = 254, 256, 257, 259, 273, 324
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _TILES = (
+    254, 256, 257, 258, 259, 273, 324,
+)  # fmt: skip
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS = 322, 323, 330
 _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
     34665, 34853, 40965, 40961, 40962, 40963,
@@ -47,7 +49,7 @@ _MOST_BYTES = 1 << 26  # of a value, in files written here
 # would else cost any amount of time and memory.
 _BUDGET = 1 << 24
 _STORED = frozenset(
-    [_SUBFILE, _WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS]
+    [_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS]
 )  # what `read_pages` needs
 
 
@@ -183,17 +185,21 @@ class Pages(NamedTuple):
     layouts: tuple[Layout, ...]  # without the smaller copies that belong to a pyramid
     directories: int  # with them: what libvips counts as pages
     whole: bool  # the chain of directories could be followed to its end
+    volume: int  # bytes of all their pixels with color and alpha, not compressed, copies included
 
 
 def read_pages(file: BinaryIO) -> Pages:
     """The pages of a TIFF file, up to where its directories are damaged; nothing is raised."""
     found: list[Layout] = []
     before = (0, 0)
-    number = 0
+    number = volume = 0
     try:
         for place, directory in _Reader(file).chain(_STORED):
             index, number = number, number + 1
             size = _number(directory, _WIDTH), _number(directory, _HEIGHT)
+            below = _SUB_IFDS in directory
+            bytes_each = 4 * max(1, _number(directory, _BITS) // 8)
+            volume += bytes_each * size[0] * size[1] * (4 if below else 3) // 3
             subfile = _number(directory, _SUBFILE)
             half = all(abs(2 * n - b) <= 2 for n, b in zip(size, before, strict=True))
             before = size
@@ -201,7 +207,6 @@ def read_pages(file: BinaryIO) -> Pages:
                 found[-1] = replace(found[-1], pyramid=True)
                 continue
             tile = _number(directory, _TILE_WIDTH), _number(directory, _TILE_HEIGHT)
-            below = _SUB_IFDS in directory
             found.append(
                 Layout(
                     index,
@@ -214,8 +219,8 @@ def read_pages(file: BinaryIO) -> Pages:
                 )
             )
     except _FAILURES:
-        return Pages(tuple(found), number, False)
-    return Pages(tuple(found), number, True)
+        return Pages(tuple(found), number, False, volume)
+    return Pages(tuple(found), number, True, volume)
 
 
 def _number(directory: Directory, tag: int) -> int:

@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import secrets
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -200,9 +201,9 @@ def write_pages(
 
     def save(temporary: str) -> None:
         part = os.path.splitext(temporary)[0] + ".page"
-        # All offsets of a file are of one width. A compressed page may be as large as a plain one.
-        big = photo.pages * photo.content.shape[0] * photo.content.shape[1] > 1 << 28
-        big = big or _large(photo, photo.samples, 3 + photo.content.has_alpha)
+        # All offsets of a file are of one width, and the other pages are not at hand yet. A
+        # compressed page may be as large as a plain one.
+        big = photo.volume > 3 << 30 or _large(photo, photo.samples, 3 + photo.content.has_alpha)
         with open(temporary, "x+b") as file:
             joiner = Joiner(file, big)
             for colors, one in itertools.chain([(rgb, photo)], rest):
@@ -265,6 +266,11 @@ def _write(
         raise PhotoError(
             f"{name}: cannot be written: {error.strerror}; "
             "choose a folder that you may write to and that has space left"
+        ) from error
+    except (OverflowError, struct.error) as error:  # an offset that is too wide
+        raise PhotoError(
+            f"{name}: cannot be written: it grows over the 4 GB that such a file can hold; "
+            "color its pages as files of their own"
         ) from error
     except pyvips.Error as error:
         raise PhotoError(
