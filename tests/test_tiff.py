@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -427,3 +428,36 @@ def test_numbers_too_large_for_exif_are_left_out(tmp_path: Path) -> None:
     assert dict(read.get_ifd(34665)) == {37385: 5, 40963: -7}
     for name in ("b.tif", "b.jpg"):
         write_photo(tmp_path / name, np.broadcast_to(photo.pixels, (size, size, 3)), photo)
+
+
+def test_threads_do_not_bear_the_blame_of_each_other(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.tif", tmp_path / "bad.tif"
+    pixels = np.random.default_rng(0).integers(0, 255, (256, 256), dtype=np.uint8)
+    tifffile.imwrite(good, pixels, tile=(64, 64), compression="zlib")
+    data = bytearray(good.read_bytes())
+    with tifffile.TiffFile(good) as file:
+        at, size = file.pages[0].dataoffsets[5], file.pages[0].databytecounts[5]
+    data[at + 10 : at + size - 4] = bytes(size - 14)
+    bad.write_bytes(data)
+
+    def read(path: Path) -> bool:
+        try:
+            read_photo(path)
+        except PhotoError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(read, [good, bad] * 150))
+    assert results == [True, False] * 150
+
+
+def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:
+    path, size = tmp_path / "a.tif", 30 << 20
+    page = page_with([(37724, 7, size, 0)])
+    data = page_with([(37724, 7, size, len(page))])
+    path.write_bytes(data + bytes(size))
+    np.testing.assert_array_equal(read_photo(path).pixels[..., 0], gray(64, 64))
+    path.write_bytes(page_with([(tag, 7, size, 0) for tag in range(50_000, 50_004)]) + bytes(size))
+    with pytest.raises(PhotoError, match=r"a\.tif: its directories list more data than"):
+        read_photo(path)

@@ -8,8 +8,10 @@ import re
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -52,6 +54,8 @@ _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+
+_MOST_VALUES = 1 << 30  # bytes, of all values of a TIFF directory
 
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
@@ -243,6 +247,9 @@ class _Origin(Protocol):
     def open(self) -> BinaryIO:
         """The same as a file, for what libvips does not tell."""
 
+    def size(self) -> int:
+        """How many bytes they are."""
+
     def check(self) -> None:
         """Raise PhotoError if the bytes are no longer those that they were."""
 
@@ -256,6 +263,9 @@ class _Bytes:
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self.data)
+
+    def size(self) -> int:
+        return len(self.data)
 
     def check(self) -> None:
         pass
@@ -296,6 +306,9 @@ class _File:
             file.close()
             raise
         return file
+
+    def size(self) -> int:
+        return self.state[2]
 
     def check(self) -> None:
         self._compare(os.stat(self.path) if self.copy is None else os.fstat(self.copy.descriptor))
@@ -344,7 +357,13 @@ def _decode(
         layout = found.layouts[page] if 0 <= page < len(found.layouts) else None
     if not 0 <= page < pages:
         raise PhotoError(f"{name}: has no page {page}; its pages are 0 to {pages - 1}")
-    load = partial(_open, origin, loader, 0 if layout is None else layout.index)
+    if found is not None and found.values > min(_MOST_VALUES, origin.size()):
+        raise PhotoError(
+            f"{name}: its directories list more data than there is in the file; {_REMEDY_DAMAGED}"
+        )
+    index = 0 if layout is None else layout.index
+    # Layers of Photoshop are one value of a directory, of more than libtiff would take.
+    load = partial(_open, origin, loader, index, roomy=found is not None and found.values > 1 << 23)
     image = load()
     if found is not None:
         _check_pages(image, found, name)
@@ -389,8 +408,6 @@ def _decode(
         bits=image.get("bits-per-sample") if narrow else 0,
     )
     tiled = "tile-width" in fields
-    if tiled:
-        pyvips.vips_lib.vips_error_clear()
     content: Pixels
     if image.width * image.height > STREAM_PIXELS:
         height, width = image.height, image.width
@@ -410,11 +427,8 @@ def _decode(
             tiled=tiled,
         )
     else:
-        if orientation != 1:
-            image = image.copy_memory().autorot()
-        pixels = to_numpy(image)
-        if tiled:
-            _check_tiles()
+        with _alone(tiled):
+            pixels = to_numpy(image if orientation == 1 else image.copy_memory().autorot())
         content = Held(*convert(pixels))
     return Photo(
         content,
@@ -472,11 +486,16 @@ def _check_pages(image: Any, found: Pages, name: str) -> None:
     raise PhotoError(f"{name}: the chain of its pages breaks off after {pages}; {_REMEDY_DAMAGED}")
 
 
-def _open(origin: _Origin, loader: str, page: int, access: str = "sequential") -> Any:
+def _open(
+    origin: _Origin, loader: str, page: int, access: str = "sequential", roomy: bool = False
+) -> Any:
     """The libvips image of a page; nothing but its header is read yet."""
-    options = {"page": page} if page else {}
+    options: dict[str, Any] = {"page": page} if page else {}
+    if roomy:
+        options["unlimited"] = True
     load = getattr(pyvips.Image, loader)
-    return load(origin.source(), access=access, fail_on="error", **options)
+    with _LOG:
+        return load(origin.source(), access=access, fail_on="error", **options)
 
 
 def _converted(
@@ -491,15 +510,27 @@ def _converted(
     return to_srgb(color, space, profile), alpha
 
 
-def _check_tiles() -> None:
-    """Raise pyvips.Error if a tile of a TIFF file was damaged.
+# The log of errors of libvips is one for the whole process.
+_LOG = threading.RLock()
+
+
+@contextmanager
+def _alone(tiled: bool) -> Iterator[None]:
+    """Decode; raise pyvips.Error if a tile of a TIFF file that is decoded meanwhile is damaged.
 
     The cache of tiles in libvips leaves such a tile black and goes on, whatever ``fail_on`` says;
-    only its log of errors tells.
+    only its log of errors tells. So threads decode one at a time, whatever the files: one would
+    bear the blame of another, or, as an error takes the log along, hide it.
     """
-    log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
-    if b"tiff2vips: " in log:
-        raise pyvips.Error("damaged tile")  # takes the log along, and clears it
+    with _LOG:
+        if not tiled:
+            yield
+            return
+        pyvips.vips_lib.vips_error_clear()
+        yield
+        log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+        if b"tiff2vips: " in log:
+            raise pyvips.Error("damaged tile")  # takes the log along, and clears it
 
 
 @dataclass(frozen=True, eq=False)
@@ -530,11 +561,11 @@ class Streamed:
             def fetch(top: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
                 nonlocal region
                 if region is None:  # made and used in one thread, as libvips wants it
-                    region = pyvips.Region.new(self.load())
+                    with _alone(False):
+                        region = pyvips.Region.new(self.load())
                 n = min(rows, height - top)
-                data = region.fetch(0, top, width, n)
-                if self.tiled:
-                    _check_tiles()
+                with _alone(self.tiled):
+                    data = region.fetch(0, top, width, n)
                 if top + n == height:
                     self.origin.check()
                 return self.convert(np.frombuffer(data, self.dtype).reshape(n, width, -1))

@@ -93,6 +93,7 @@ class _Reader:
     def __init__(self, file: BinaryIO, base: int = 0, *, own: bool = False) -> None:
         self.file, self.base, self.own = file, base, own
         self.left = _BUDGET
+        self.most = 0  # bytes that the values of one directory claimed
         head = self.bytes(0, 16)
         self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         if not self.order:
@@ -125,10 +126,13 @@ class _Reader:
         if len(raw) < count * entry_size:
             raise _Damaged
         found: Directory = {}
+        claimed = 0
         for n in range(count):
             entry = raw[n * entry_size : (n + 1) * entry_size]
             tag, kind, number = struct.unpack(order + ("HHQ" if big else "HHI"), entry[:-inline])
             length = number * _SIZES.get(kind, 0)
+            claimed += length
+            self.most = max(self.most, claimed)
             if not length or (wanted is not None and tag not in wanted):
                 continue
             if length <= inline:
@@ -185,6 +189,7 @@ class Pages(NamedTuple):
     layouts: tuple[Layout, ...]  # without the smaller copies that belong to a pyramid
     directories: int  # with them: what libvips counts as pages
     whole: bool  # the chain of directories could be followed to its end
+    values: int  # bytes that the values of one directory claim, at most
     volume: int  # bytes of all their pixels with color and alpha, not compressed, copies included
 
 
@@ -194,7 +199,11 @@ def read_pages(file: BinaryIO) -> Pages:
     before = (0, 0)
     number = volume = 0
     try:
-        for place, directory in _Reader(file).chain(_STORED):
+        reader = _Reader(file)
+    except _FAILURES:
+        return Pages((), 0, False, 0, 0)
+    try:
+        for place, directory in reader.chain(_STORED):
             index, number = number, number + 1
             size = _number(directory, _WIDTH), _number(directory, _HEIGHT)
             below = _SUB_IFDS in directory
@@ -219,8 +228,8 @@ def read_pages(file: BinaryIO) -> Pages:
                 )
             )
     except _FAILURES:
-        return Pages(tuple(found), number, False, volume)
-    return Pages(tuple(found), number, True, volume)
+        return Pages(tuple(found), number, False, reader.most, volume)
+    return Pages(tuple(found), number, True, reader.most, volume)
 
 
 def _number(directory: Directory, tag: int) -> int:
