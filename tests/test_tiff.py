@@ -461,3 +461,54 @@ def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:
     path.write_bytes(page_with([(tag, 7, size, 0) for tag in range(50_000, 50_004)]) + bytes(size))
     with pytest.raises(PhotoError, match=r"a\.tif: its directories list more data than"):
         read_photo(path)
+
+
+# --- what is said of a page ---
+
+
+def test_no_resolution_is_made_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(page_with([]))
+    photo = read_photo(path)
+    assert photo.resolution is None
+    rgb = np.broadcast_to(photo.pixels, (64, 64, 3))
+    for name in ("b.tif", "b.png"):
+        write_photo(tmp_path / name, rgb, photo)
+        np.testing.assert_array_equal(read_photo(tmp_path / name).pixels, rgb)
+    assert read_photo(tmp_path / "b.tif").resolution is None
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        tags = file.pages[0].tags
+        assert (tags[282].value, tags[283].value, tags[296].value) == ((1, 1), (1, 1), 1)
+    with PIL.Image.open(tmp_path / "b.png") as image:
+        image.load()
+        assert "dpi" not in image.info
+
+
+def test_names_of_scans_and_ratings_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    words = "Köln".encode("utf-16-le")
+    more: list[tuple[Any, ...]] = [
+        (269, 2, 0, "album 7", True), (285, 2, 0, "leaf 3", True), (297, 3, 2, (2, 9), True),
+        (316, 2, 0, "desk", True), (18246, 3, 1, 4, True), (40091, 1, len(words), words, True),
+    ]  # fmt: skip
+    tifffile.imwrite(path, gray(20, 30), extratags=more, metadata=None)
+    photo = read_photo(path)
+    write_photo(tmp_path / "b.tif", np.broadcast_to(photo.pixels, (20, 30, 3)), photo)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        tags = file.pages[0].tags
+        assert [tags[tag].value for tag in (269, 285, 297, 316, 18246)] == [
+            "album 7", "leaf 3", (2, 9), "desk", 4,
+        ]  # fmt: skip
+        assert bytes(tags[40091].value) == words
+
+
+def test_a_thumbnail_below_a_page_makes_no_pyramid(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(gray(200, 300), subifds=1, metadata=None, photometric="minisblack")
+        file.write(gray(20, 30), subfiletype=1, metadata=None, photometric="minisblack")
+    photo = read_photo(path)
+    assert photo.layout is not None and not photo.layout.pyramid
+    write_photo(tmp_path / "b.tif", np.broadcast_to(photo.pixels, (200, 300, 3)), photo)
+    with tifffile.TiffFile(tmp_path / "b.tif") as written:
+        assert not written.pages[0].is_tiled and written.pages[0].subifds is None

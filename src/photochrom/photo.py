@@ -100,6 +100,7 @@ class Photo:
     pages: int = 1  # that can be read and colored
     frames: int = 1  # of an animation or a collection of images, of which the first alone is read
     layout: Layout | None = None  # of a TIFF page
+    bits: int = 0  # of an AVIF file: 10 or 12, if it is that deep
     volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
     turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
     quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell

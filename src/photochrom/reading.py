@@ -443,6 +443,7 @@ def _decode(
         pages=pages,
         frames=image.get("n-pages") if layout is None and "n-pages" in fields else 1,
         layout=layout,
+        bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
@@ -639,6 +640,8 @@ def _find_loader(head: bytes, name: str) -> str:
 def _resolution(image: Any, fields: set[str]) -> tuple[float, float] | None:
     if image.xres == 1.0 and image.yres == 1.0 and "resolution-unit" not in fields:
         return None  # what libvips fills in where the file says nothing
+    if "resolution-unit" in fields and image.get("resolution-unit") == "none":
+        return None  # a ratio, not a size
     across, down = float(image.xres), float(image.yres)
     # A damaged file may say anything; libvips takes no more than a million, and no NaN.
     return (across, down) if 0 < across <= 1e6 and 0 < down <= 1e6 else None

@@ -4,7 +4,7 @@
 
     read_pages(file)    the pages of a file, and how each is stored
     exif_block(file)    its EXIF, as other formats have it
-    add_exif(file)      the way back
+    finish(file)        the way back
     Joiner              files of a page each, of any sizes, become one file
 
 libvips writes pages of one size only, and no EXIF. What it has written is not touched here: new
@@ -24,19 +24,24 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-__all__ = ["Joiner", "Layout", "Pages", "add_exif", "exif_block", "read_pages"]
+__all__ = ["Joiner", "Layout", "Pages", "exif_block", "finish", "read_pages"]
 
 # Tags.
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _TILES = (
     254, 256, 257, 258, 259, 273, 324,
 )  # fmt: skip
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS = 322, 323, 330
+_ACROSS, _DOWN, _UNIT = 282, 283, 296  # resolution
 _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
     34665, 34853, 40965, 40961, 40962, 40963,
 )  # fmt: skip
 _OFFSETS = (_STRIPS, _TILES, 288, 513, 519, 520, 521)  # their values are places in the file
 _POINTERS = (_SUB_IFDS, _EXIF, _GPS, _INTEROP)  # to other directories
-_CAMERA = (270, 271, 272, 305, 306, 315, 33432)  # EXIF of the main directory: who, when, with what
+# EXIF of the main directory: who, when, with what; names of scans, a rating, the words of Windows.
+_CAMERA = (
+    269, 270, 271, 272, 285, 297, 305, 306, 315, 316, 18246, 33432, 40091, 40092, 40093, 40094,
+    40095,
+)  # fmt: skip
 _NAMING = frozenset([*_CAMERA, _EXIF, _GPS])
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
@@ -221,8 +226,9 @@ def read_pages(file: BinaryIO) -> Pages:
                     index,
                     _COMPRESSIONS.get(_number(directory, _COMPRESSION), "deflate"),
                     tile if all(16 <= side <= 4096 and side % 16 == 0 for side in tile) else None,
-                    pyramid=below,
-                    nested=below,
+                    # Below a page of strips there is a thumbnail, not a pyramid.
+                    pyramid=below and all(tile),
+                    nested=below and all(tile),
                     subfile=subfile,
                     place=place,
                 )
@@ -326,20 +332,23 @@ def _packed(tree: Tree, at: int, big: bool, following: int = 0) -> bytes:
     return directory + struct.pack("<" + word, following) + beyond
 
 
-def add_exif(file: BinaryIO, block: bytes, width: int, height: int) -> None:
-    """Give the first page of a little-endian TIFF file an EXIF block.
+def finish(file: BinaryIO, block: bytes | None, width: int, height: int, *, sized: bool) -> None:
+    """Give the first page of a TIFF file of libvips an EXIF block, and take a false size from it.
 
     Parameters
     ----------
     file : open for reading and writing
     block : as `exif_block` gives it, of either byte order
     width, height : of the photo as it is now
+    sized : the resolution is known; libvips writes one in any case
     """
+    tree: Tree = {}
     try:
-        source = _Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
-        tree = _exif_tree(source, source.directory(source.first, _NAMING)[0])
+        if block is not None:
+            source = _Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+            tree = _exif_tree(source, source.directory(source.first, _NAMING)[0])
     except _FAILURES:
-        return  # nothing that could be kept
+        pass  # nothing that could be kept
     target = _Reader(file, own=True)
     directory, following = target.directory(target.first)
     below = tree.get(_EXIF)
@@ -352,6 +361,9 @@ def add_exif(file: BinaryIO, block: bytes, width: int, height: int) -> None:
     for tag in (_EXIF, _GPS):
         if tag in tree:
             whole[tag] = tree[tag]
+    if not sized:
+        ratio = Entry(5, struct.pack("<II", 1, 1))
+        whole |= {_UNIT: Entry.of(3, [1]), _ACROSS: ratio, _DOWN: ratio}
     place = _end(file)
     file.write(_packed(whole, place, target.big, following))
     file.seek(target.place)

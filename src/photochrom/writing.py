@@ -8,9 +8,10 @@ import itertools
 import os
 import secrets
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyvips
@@ -24,7 +25,7 @@ from photochrom.profiles import srgb_profile
 from photochrom.reading import file_name, reason
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
-from photochrom.tiff import Joiner, Layout, add_exif, exif_block
+from photochrom.tiff import Joiner, Layout, exif_block, finish
 
 __all__ = [
     "EXTENSIONS",
@@ -112,7 +113,8 @@ def write_photo(
     """Write colored pixels to a file that is complete or absent, never half-written.
 
     The extension decides the format. PNG keeps 8 and 16 bits, TIFF also float; JPEG, WebP and AVIF
-    hold 8 bits, rounded to nearest, and PNG holds float as 16 bits. Alpha is kept, except in JPEG,
+    hold 8 bits, rounded to nearest, and PNG holds float as 16 bits. An AVIF source of 10 or 12 bits
+    stays so in AVIF. Alpha is kept, except in JPEG,
     which has none: there the colors below transparent parts become visible. JPEG is written with
     the quality of a JPEG source, but at least 75, and with 95 for other sources; with full chroma
     resolution.
@@ -327,7 +329,7 @@ def _save(
     big: bool = False,
 ) -> None:
     dtype = photo.samples
-    if dtype not in saver.dtypes:
+    if dtype not in saver.dtypes and not (saver is _AVIF and photo.bits):
         dtype = np.dtype(saver.dtypes[-1])
     has_alpha = photo.content.has_alpha and saver.alpha
     if saver is _HEIC:
@@ -395,12 +397,31 @@ def _put(
         target = pyvips.Target.new_to_descriptor(descriptor)
         getattr(image, saver.operation)(target, **options)
         block = photo.metadata.get("exif-data") if photo.kind == "file" else None
-        if saver is _TIFF and block:
+        if saver is _TIFF and (block or photo.resolution is None):
             with os.fdopen(os.dup(descriptor), "r+b") as file:
-                add_exif(file, block, photo.width, photo.height)
+                finish(file, block, photo.width, photo.height, sized=photo.resolution is not None)
+        if saver is _PNG and photo.resolution is None:
+            with os.fdopen(os.dup(descriptor), "r+b") as file:
+                _without_size(file)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _without_size(file: BinaryIO) -> None:
+    """Say in a PNG file that pixels are square, and not how large; libvips always says both.
+
+    Source: PNG (W3C, third edition), 11.3.4.3 pHYs.
+    """
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IDAT":
+        size = int.from_bytes(head[:4], "big")
+        if head[4:] == b"pHYs":
+            chunk = b"pHYs" + struct.pack(">IIB", 1, 1, 0)
+            file.seek(-4, 1)
+            file.write(chunk + struct.pack(">I", zlib.crc32(chunk)))
+            return
+        file.seek(size + 4, 1)
 
 
 def publish(temporary: str, name: str, force: bool) -> None:
@@ -469,6 +490,8 @@ def _dressed(
     if saver is _JPEG and photo.quality is not None:
         # Less than 75 was chosen for a gray photo; on smooth color its blocks would be seen.
         options["Q"] = max(photo.quality, LEAST_QUALITY)
+    if saver is _AVIF and dtype == np.uint16:
+        options["bitdepth"] = photo.bits
     if quality is not None and "Q" in options:
         options["Q"] = quality
     if saver is _TIFF:
