@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 
+from photochrom import pool
 from photochrom.errors import ConfigError
 from photochrom.pool import Died, cpus, spread
 
@@ -150,3 +151,16 @@ def test_an_item_that_takes_too_long_is_ended_and_the_others_go_on() -> None:
     results = dict(spread(stuck_at_three, range(8), 2, timeout=1.5))
     assert results.pop(3) == Died(-signal.SIGKILL, late=True)
     assert results == {n: -n for n in range(8) if n != 3}
+
+
+def test_a_worker_that_answered_as_it_was_killed_gets_no_more_to_do() -> None:
+    worker: pool._Worker[float, float] = pool._Worker(abs, 1)
+    try:
+        assert worker.answer() == (None, None)  # it has started
+        assert worker.give((0, -3))
+        assert worker.connection.poll(60)
+        worker.end_if_late(0.0)
+        assert worker.answer() == ((0, -3), 3)
+        assert not worker.give((1, -4))
+    finally:
+        worker.stop()

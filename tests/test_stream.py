@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +275,20 @@ def test_ctrl_c_amid_a_huge_photo_ends_it_and_leaves_nothing(tmp_path: Path) -> 
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_that_the_saver_does_not_notice_is_raised() -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield np.zeros((strip_rows(64), 64, 3), np.uint8)
+        raise KeyError("strip")
+
+    shape = (2 * strip_rows(64), 64, 3)
+    with StripSource(broken(), shape, np.dtype(np.uint8)) as source:
+        image = source.image()
+
+        def save() -> None:
+            with contextlib.suppress(pyvips.Error):
+                image.avg()
+
+        with pytest.raises(KeyError, match="strip"):
+            source.run(save)

@@ -512,3 +512,10 @@ def test_a_thumbnail_below_a_page_makes_no_pyramid(tmp_path: Path) -> None:
     write_photo(tmp_path / "b.tif", np.broadcast_to(photo.pixels, (200, 300, 3)), photo)
     with tifffile.TiffFile(tmp_path / "b.tif") as written:
         assert not written.pages[0].is_tiled and written.pages[0].subifds is None
+
+
+def test_floats_of_64_bits_are_refused_by_their_type(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((20, 30), 0.5))
+    with pytest.raises(PhotoError, match=r"a\.tif: floats of 64 bits are not supported; convert"):
+        read_photo(path)

@@ -159,6 +159,8 @@ class _Worker(Generic[Item, Result]):
 
     def give(self, task: tuple[int, Item]) -> bool:
         """Whether the worker was still there to take the task."""
+        if self._late:  # it had answered after all, just as it was killed
+            return False
         try:
             self.connection.send(task[1])
         except OSError:

@@ -361,6 +361,10 @@ def _decode(
         raise PhotoError(
             f"{name}: its directories list more data than there is in the file; {_REMEDY_DAMAGED}"
         )
+    if layout is not None and layout.double:
+        raise PhotoError(
+            f"{name}: floats of 64 bits are not supported; convert it to 32-bit float or 16 bits"
+        )
     index = 0 if layout is None else layout.index
     # Layers of Photoshop are one value of a directory, of more than libtiff would take.
     load = partial(_open, origin, loader, index, roomy=found is not None and found.values > 1 << 23)

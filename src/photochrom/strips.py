@@ -87,6 +87,8 @@ class StripSource:
         with ThreadPoolExecutor(1) as saver:
             try:
                 saver.submit(save).result()
+                if self._failure is not None:  # to libvips but an early end of the file
+                    raise self._failure
             except pyvips.Error:
                 if self._failure is not None:
                     raise self._failure from None

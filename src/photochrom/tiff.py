@@ -31,6 +31,7 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _TILES = (
     254, 256, 257, 258, 259, 273, 324,
 )  # fmt: skip
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS = 322, 323, 330
+_SAMPLES = 339  # 1 unsigned, 2 signed, 3 float
 _ACROSS, _DOWN, _UNIT = 282, 283, 296  # resolution
 _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
     34665, 34853, 40965, 40961, 40962, 40963,
@@ -54,7 +55,7 @@ _MOST_BYTES = 1 << 26  # of a value, in files written here
 # would else cost any amount of time and memory.
 _BUDGET = 1 << 24
 _STORED = frozenset(
-    [_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS]
+    [_SUBFILE, _WIDTH, _SAMPLES, _HEIGHT, _BITS, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS]
 )  # what `read_pages` needs
 
 
@@ -186,6 +187,7 @@ class Layout:
     nested: bool = False  # and they are in directories below that of the page
     subfile: int = 0  # what the page is to the others: 1 a small copy, 2 a page, 4 a mask
     place: int = 0  # in the file, of the directory
+    double: bool = False  # of floats of 64 bits
 
 
 class Pages(NamedTuple):
@@ -231,6 +233,7 @@ def read_pages(file: BinaryIO) -> Pages:
                     nested=below and all(tile),
                     subfile=subfile,
                     place=place,
+                    double=(_number(directory, _SAMPLES), _number(directory, _BITS)) == (3, 64),
                 )
             )
     except _FAILURES:
