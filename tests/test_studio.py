@@ -251,6 +251,26 @@ def test_the_palette_is_that_of_the_library(client: httpx.Client, colorizer: Col
     assert client.get(f"{address}/palette?x=800&y=50").status_code == 422
 
 
+def test_every_place_of_a_photo_has_a_palette_and_takes_a_hint(client: httpx.Client) -> None:
+    address, _ = send(client, encoded(gray_photo(90, 120)))
+    predictions = address.rpartition("/")[0]
+    for x, y in ((119.99, 89.99), (119.6, 3), (0, 89.5), (119, 89), (0, 0)):
+        reply = client.get(f"{address}/palette?x={x}&y={y}")
+        assert reply.status_code == 200, reply.text
+        hints = {"hints": [{"x": x, "y": y, "color": [200, 60, 40]}]}
+        reply = client.post(predictions, json=hints)
+        assert reply.status_code == 200, reply.text
+    assert client.get(f"{address}/palette?x=120&y=3").status_code == 422
+
+
+def test_a_mistake_of_ours_is_told_as_an_error_too(studio: Studio, client: httpx.Client) -> None:
+    address, told = send(client, encoded(gray_photo()))
+    studio.store.get(told["photo"]).description = {"photo": object()}  # what no reply can hold
+    reply = client.get(f"/api/photos/{told['photo']}")
+    assert reply.status_code == 500 and "terminal" in reply.json()["error"]
+    assert "traceback" not in reply.text.lower()
+
+
 def test_spots_are_unsure_places_apart_from_each_other(client: httpx.Client) -> None:
     address, told = send(client, (EXAMPLES / "mariachi.jpg").read_bytes())
     spots = client.get(f"{address}/spots?n=5").json()["spots"]

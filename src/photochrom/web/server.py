@@ -62,7 +62,7 @@ def make_app(page: str) -> FastAPI:
     """An application with one page, static/PAGE/index.html, and its files; without an API browser.
 
     Errors reach the client as ``{"error": text}`` and never with a traceback: 503 for a
-    PhotochromError, which may pass, such as a full disk.
+    PhotochromError, which may pass, such as a full disk, and 500 for a mistake of ours.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -88,6 +88,11 @@ def make_app(page: str) -> FastAPI:
         # For whoever runs the server.
         print("photochrom: " + printable(str(error), keep="\n"), file=sys.stderr)
         return _error(503, "the server cannot do this now; see its terminal")
+
+    @app.exception_handler(Exception)
+    def unforeseen(_: Request, error: Exception) -> Response:
+        # The traceback goes to the terminal, for the error is raised on once this is sent.
+        return _error(500, "something went wrong here; see the server's terminal")
 
     return app
 

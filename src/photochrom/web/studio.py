@@ -383,7 +383,9 @@ class Studio:
             at_y = min(max((y + 0.5) * rows / height - 0.5, 0), rows - 1)
             L, p = prediction.spot(at_x, at_y)
             h, w = base.size
-            row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
+            # Half a pixel before the far edge the sums reach h and w.
+            row = min(int((y + 0.5) / height * h), h - 1)
+            column = min(int((x + 0.5) / width * w), w - 1)
             ab = self._ab(token, name, base, made, look)[row, column]
             swatches = prediction.swatches(at_x, at_y, n)
             centers = self.colorizer.info.bins
