@@ -30,7 +30,7 @@ from photochrom.cli import main
 from photochrom.image import read_photo
 from photochrom.web.api import max_body, studio_app
 from photochrom.web.server import address, listen, make_server
-from photochrom.web.store import Cache
+from photochrom.web.store import KNOWN, Cache, Unknown, prediction_name
 from photochrom.web.studio import Box, Limits, Look, Studio
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -264,7 +264,7 @@ def test_every_place_of_a_photo_has_a_palette_and_takes_a_hint(client: httpx.Cli
 
 
 def test_a_mistake_of_ours_is_told_as_an_error_too(studio: Studio, client: httpx.Client) -> None:
-    address, told = send(client, encoded(gray_photo()))
+    _, told = send(client, encoded(gray_photo()))
     studio.store.get(told["photo"]).description = {"photo": object()}  # what no reply can hold
     reply = client.get(f"/api/photos/{told['photo']}")
     assert reply.status_code == 500 and "terminal" in reply.json()["error"]
@@ -372,6 +372,21 @@ def test_the_least_used_photo_makes_room(colorizer: Colorizer) -> None:
         assert client.delete(f"/api/photos/{first['photo']}").status_code == 204
         assert client.delete(f"/api/photos/{first['photo']}").status_code == 404
         assert client.get(f"/api/photos/{third['photo']}/predictions/x/preview").status_code == 404
+
+
+def test_a_photo_outlives_more_hints_than_are_remembered(studio: Studio) -> None:
+    token = added(studio, encoded(gray_photo()))
+    upload = studio.store.get(token)
+    first, used = ([(x, 1.0, (9, 9, 9))] for x in (1.0, 2.0))
+    upload.remember(first)
+    upload.remember(used)
+    for n in range(2 * KNOWN):
+        upload.remember([(n / 10, 2.0, (9, 9, 9))])
+        assert upload.recall(prediction_name(used)) == used  # so it is not the longest unused
+    with pytest.raises(Unknown):
+        upload.recall(prediction_name(first))
+    assert len(upload.hints) == KNOWN
+    assert asyncio.run(studio.preview(token, name_of(studio, token), Look(), 64))
 
 
 def test_files_have_a_bound_together(colorizer: Colorizer) -> None:

@@ -45,7 +45,7 @@ from photochrom.pool import cpus
 from photochrom.train.prepare import is_gray
 from photochrom.upsample import Upsampler, area_shrink, box_mean, guide_size
 from photochrom.web.lane import Lane
-from photochrom.web.store import Cache, Key, Store, Upload, prediction_name
+from photochrom.web.store import PLAIN, Cache, Key, Store, Upload, prediction_name
 
 __all__ = ["CANDIDATES", "TILE", "VIEW", "Box", "Limits", "Look", "Refused", "Studio"]
 
@@ -286,9 +286,7 @@ class Studio:
             self.cache.drop(token)
             path.unlink(missing_ok=True)
             raise
-        upload = self.store.add(path, description, token)
-        upload.remember([])
-        return upload
+        return self.store.add(path, description, token)
 
     async def predict(self, token: str, hints: Sequence[Hint]) -> str:
         """Run the network with hints, unless it has; the name of the prediction."""
@@ -519,7 +517,7 @@ class Studio:
             "bits": 8 * photo.pixels.dtype.itemsize,
             "color": colored,
             "preview": {"width": base.photo.width, "height": base.photo.height},
-            "prediction": prediction_name([]),
+            "prediction": PLAIN,
         }
 
     def _full(self, token: str, path: Path) -> Full:
@@ -548,7 +546,7 @@ class Studio:
     def _made(self, token: str, base: Base, hints: Sequence[Hint], name: str) -> Made:
         def make() -> Made:
             # Before the lock, which it takes itself.
-            plain = self._made(token, base, [], prediction_name([])).logits if hints else None
+            plain = self._made(token, base, [], PLAIN).logits if hints else None
             with self._network:
                 result = self.colorizer.run(
                     base.photo, base.L, hints, shape=base.shape, small=base.small, plain=plain

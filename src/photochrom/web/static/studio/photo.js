@@ -79,6 +79,7 @@ export class Photo extends EventTarget {
       return await act();
     } catch (error) {
       if (!error.forgotten) throw error;
+      // The photo itself, or only what was made of it with these hints: both are asked for anew.
       this.doubt();
       await this.open();
       return act();
