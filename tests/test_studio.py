@@ -599,6 +599,62 @@ def test_bodies_are_counted_as_they_come(colorizer: Colorizer) -> None:
         assert not [p for p in studio.store.folder().iterdir() if p.name != "lock"]
 
 
+def test_a_slow_body_is_taken_and_a_stalled_one_is_408(colorizer: Colorizer) -> None:
+    data = encoded(gray_photo())
+    limits = Limits(silence=1.0, seconds=2.0, uploads=1)
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        reads = 0
+
+        def slowly() -> Iterator[bytes]:
+            nonlocal reads
+            part = len(data) // 8 + 1
+            for at in range(0, len(data), part):
+                reads += 1
+                yield data[at : at + part]
+                time.sleep(0.35)  # together longer than `seconds`
+
+        assert client.post("/api/photos", content=slowly()).status_code == 201
+        assert reads == 8
+        head = f"POST /api/photos HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as stalled:
+            stalled.sendall(f"{head}Content-Length: 1000\r\n\r\nx".encode())
+            said = stalled.recv(4096)
+            assert said.startswith(b"HTTP/1.1 408 "), said
+        assert client.post("/api/photos", content=data).status_code == 201  # its place is free
+
+
+def test_odd_requests_get_proper_errors(client: httpx.Client) -> None:
+    address, _ = send(client, encoded(gray_photo()))
+    for path in ("/api/info", f"{address}/preview"):
+        reply = client.request("GET", path, content=bytes(300_000))
+        assert reply.status_code == 413 and "bytes" in reply.json()["error"]
+    many = (bytes(10_000) for _ in range(30))  # whose length is not said
+    with contextlib.suppress(httpx.WriteError):
+        assert client.request("GET", f"{address}/preview", content=many).status_code in (200, 413)
+    predictions = address.rpartition("/")[0]
+    json = {"Content-Type": "application/json"}
+    for body in (b"{", b"\xff\xfe{", b"[" * 5000):
+        reply = client.post(predictions, content=body, headers=json)
+        assert reply.status_code == 422 and reply.json()["error"]
+    for path in ("/api/examples/horses", f"{address}/download", "/static/studio.js"):
+        reply = client.get(path, headers={"Range": "bytes=9-2"})
+        assert reply.status_code == 200
+    reply = client.post("/api/photos", content=b"")
+    assert reply.status_code == 422 and "the file is empty" in reply.json()["error"]
+
+
+def test_the_description_has_the_key_and_the_common_errors_once(client: httpx.Client) -> None:
+    document = client.get("/api/openapi.json").json()
+    assert all(path.startswith("/api/") for path in document["paths"])
+    (scheme,) = document["components"]["securitySchemes"].values()
+    assert scheme["type"] == "http" and scheme["scheme"] == "bearer"
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status in ("403", "408", "413", "429", "500", "503"):
+                where = operation["responses"][status]["$ref"].rpartition("/")[2]
+                assert where in document["components"]["responses"]
+
+
 def test_the_docs_name_all_there_is_and_ask_for_nothing(client: httpx.Client) -> None:
     page = client.get("/api/docs")
     document = client.get("/api/openapi.json").json()
@@ -673,6 +729,30 @@ def test_nothing_is_left_behind(command: Callable[..., Command]) -> None:
     last = command()
     assert last.folders() == []
     assert last.end(signal.SIGTERM) == 0
+
+
+def test_ended_in_the_middle_of_work_it_says_nothing_and_leaves_nothing(
+    command: Callable[..., Command],
+) -> None:
+    server = command("--threads", "1")
+    data = encoded(gray_photo(3000, 4000), "JPEG")
+
+    def ask() -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(f"{server.url}api/color", content=data, trust_env=False, timeout=60)
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(ask)
+        while not any(p.stat().st_size == len(data) for p in inside(server.temporary)):
+            time.sleep(0.01)
+        assert server.end(signal.SIGINT) == 0
+    assert "Traceback" not in server.rest, server.rest
+    assert server.folders() == []
+
+
+def inside(temporary: Path) -> list[Path]:
+    return [path for path in temporary.glob("photochrom-studio-*/*") if path.exists()]
 
 
 def test_wrong_options_are_said_before_anything_is_served(

@@ -91,7 +91,8 @@ class Limits:
     disk: int = 4 << 30  # bytes of all files that are kept
     memory_age: float = 1800.0  # seconds that what is not used stays in memory
     age: float = 24 * 3600.0  # seconds that a photo which is not used is kept
-    seconds: float = 120.0  # that a request may take
+    seconds: float = 120.0  # that a request may take once its body is here
+    silence: float = 15.0  # seconds between two pieces of a body
     uploads: int = 64  # that come in at once
     decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
@@ -262,9 +263,14 @@ class Studio:
 
     def close(self) -> None:
         """Finish what is in hand and remove all files."""
-        for lane in (self.decodes, self.networks, self.renders, self.exports):
-            lane.close()
-        self.store.close()
+        lanes = self.decodes, self.networks, self.renders, self.exports
+        try:
+            for lane in lanes:
+                lane.drop()  # of all of them, before any is waited for
+            for lane in lanes:
+                lane.close()
+        finally:
+            self.store.close()  # also when a second Ctrl-C ends the waiting
 
     # --- what the routes ask for ---
 
@@ -485,10 +491,12 @@ class Studio:
 
     def _decode(self, path: Path) -> Photo:
         data = path.read_bytes()
+        if not data:
+            raise Refused(422, "the file is empty; choose another")
         try:
             photo_format(data[:64])
         except PhotoError as error:
-            raise Refused(415 if data else 422, str(error)) from None
+            raise Refused(415, str(error)) from None
         try:
             height, width = photo_size(data)
             if height * width > self.limits.pixels:
