@@ -623,6 +623,24 @@ def test_a_slow_body_is_taken_and_a_stalled_one_is_408(colorizer: Colorizer) -> 
         assert client.post("/api/photos", content=data).status_code == 201  # its place is free
 
 
+def test_a_download_that_nobody_reads_is_given_up(colorizer: Colorizer) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2200, 2200), dtype=np.uint8)
+    with Studio(colorizer, Limits(silence=0.3)) as studio, serving(studio) as client:
+        address, _ = send(client, encoded(noise, compress_level=1))
+        folder = studio.store.folder()
+        before = set(folder.iterdir())
+        with socket.socket() as idle:
+            idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            idle.connect((client.base_url.host, client.base_url.port))
+            host = client.base_url.netloc.decode()
+            request = f"GET {address}/download?format=tif HTTP/1.1\r\nHost: {host}\r\n\r\n"
+            idle.sendall(request.encode())
+            while set(folder.iterdir()) == before:
+                time.sleep(0.01)
+            while set(folder.iterdir()) != before:  # or the test never ends
+                time.sleep(0.01)
+
+
 def test_odd_requests_get_proper_errors(client: httpx.Client) -> None:
     address, _ = send(client, encoded(gray_photo()))
     for path in ("/api/info", f"{address}/preview"):

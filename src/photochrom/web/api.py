@@ -20,7 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from photochrom._version import __version__
 from photochrom.bins import TEMPERATURE
@@ -314,20 +314,32 @@ def _in_words(error: RequestValidationError) -> str:
 
 
 class Outgoing(FileResponse):
-    """A file that is removed once it is sent, or the client has gone."""
+    """A file that is removed once it is sent, or its client has gone or reads no more."""
+
+    def __init__(self, path: FilePath, silence: float, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+
+        async def patiently(message: Message) -> None:
+            async with asyncio.timeout(self.silence):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            # An answer that is cut off has no other end than that of its connection.
+            with contextlib.suppress(TimeoutError):
+                await super().__call__(scope, receive, patiently)
         finally:
             os.unlink(self.path)
 
 
-def _attachment(path: FilePath) -> Outgoing:
+def _attachment(path: FilePath, silence: float) -> Outgoing:
     extension = path.suffix
     return Outgoing(
         path,
+        silence,
         media_type=_TYPES[extension],
         filename=f"photochrom{extension}",
         content_disposition_type="attachment",
@@ -622,7 +634,8 @@ def studio_app(studio: Studio) -> FastAPI:
         """The whole photo in color, at full size, with its metadata."""
         extension = None if format is None else f".{format}"
         return _attachment(
-            await answer(request, studio.download(photo, prediction, look, extension), _unlink)
+            await answer(request, studio.download(photo, prediction, look, extension), _unlink),
+            limits.silence,
         )
 
     @app.post(
@@ -644,7 +657,7 @@ def studio_app(studio: Studio) -> FastAPI:
         try:
             extension = None if format is None else f".{format}"
             work = studio.color(path, look, extension)
-            return _attachment(await answer(request, work, _unlink))
+            return _attachment(await answer(request, work, _unlink), limits.silence)
         finally:
             path.unlink()
 

@@ -92,7 +92,7 @@ class Limits:
     memory_age: float = 1800.0  # seconds that what is not used stays in memory
     age: float = 24 * 3600.0  # seconds that a photo which is not used is kept
     seconds: float = 120.0  # that a request may take once its body is here
-    silence: float = 15.0  # seconds between two pieces of a body
+    silence: float = 15.0  # seconds between two pieces of a body, or of a file that is read
     uploads: int = 64  # that come in at once
     decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
