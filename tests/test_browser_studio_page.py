@@ -140,6 +140,21 @@ def pixels(page: Page, x: float, y: float, side: int = 9) -> np.ndarray:
     return np.array(found, dtype=float).reshape(side, side, 4)[..., :3]
 
 
+TRAY_CHROMA = """(image) => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [40, 40];
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0, 40, 40);
+  const data = context.getImageData(0, 0, 40, 40).data;
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const rgb = data.slice(i, i + 3);
+    sum += Math.max(...rgb) - Math.min(...rgb);
+  }
+  return sum / 1600;
+}"""
+
+
 def chroma(values: np.ndarray) -> float:
     return float((values.max(axis=-1) - values.min(axis=-1)).mean())
 
@@ -161,8 +176,10 @@ def slide(page: Page, handle: Locator, to: tuple[float, float], steps: int = 8) 
 
 def kept(page: Page) -> dict[str, Any]:
     """What was decided about the photo on the desk."""
-    saved = page.evaluate("JSON.parse(localStorage.getItem('photochrom-studio'))")
-    photo = next(one for one in saved["photos"] if one["key"] == saved["current"])
+    photos, current = page.evaluate(
+        "import('/static/shelf.js').then(async (s) => [await s.photos(), s.desk().current])"
+    )
+    photo = next(one for one in photos if one["key"] == current)
     state: dict[str, Any] = photo["states"][photo["at"]]
     return state
 
@@ -170,8 +187,7 @@ def kept(page: Page) -> dict[str, Any]:
 def forget(page: Page) -> None:
     """Has the service forget the photo, and the page not know of it."""
     page.evaluate(
-        "async () => { const { photos: [{ info }] } ="
-        " JSON.parse(localStorage['photochrom-studio']);"
+        "async () => { const [{ info }] = await (await import('/static/shelf.js')).photos();"
         " await fetch(`/api/photos/${info.photo}`, { method: 'DELETE' }); }"
     )
 
@@ -353,7 +369,9 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
             == (EXAMPLES / "castle_clinton.jpg").read_bytes()
         )
         assert len(json.loads(archive.read("session.json"))["hints"]) == 2
-    name = page.evaluate("JSON.parse(localStorage['photochrom-studio']).photos[0].info.photo")
+    name = page.evaluate(
+        "import('/static/shelf.js').then((s) => s.photos()).then(([{ info }]) => info.photo)"
+    )
     page.get_by_role("button", name="Menu").click()
     page.get_by_role("button", name="Clear all").click()
     shot(page, "story-6-clear")
@@ -423,8 +441,8 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     page.keyboard.press("Shift+ArrowRight")
     until(
         page,
-        "JSON.parse(localStorage['photochrom-studio']).photos[0].states.at(-1).hints[0].x"
-        f" > {first['x']}",
+        "import('/static/shelf.js').then((s) => s.photos())"
+        f".then(([{{ states }}]) => states.at(-1).hints[0].x > {first['x']})",
     )
     expect(page.locator(".hint")).to_be_focused()
     shot(page, "keyboard-3-hint")
@@ -645,6 +663,141 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
     expect(notice).to_contain_text("Busy. Wait a moment, then try again.")
 
 
+def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
+    studio, visit, tmp_path: Path
+) -> None:
+    page = visit(studio.url, **DESKTOP)
+    settings = {"temperature": 99, "saturation": 1, "candidate": 50, "seed": 2**40}
+    places = [(30, 20), (5000, 20), (-4, 9), (79.99, 59.99)]
+    hints = [{"x": x, "y": y, "color": [200, 40, 40], "gray": False} for x, y in places]
+    content = {"photochrom": "session", "version": 1, "photo": "small.png"}
+    with zipfile.ZipFile(tmp_path / "odd.photochrom", "w") as archive:
+        archive.writestr(
+            "session.json", json.dumps({**content, "hints": hints, "settings": settings})
+        )
+        archive.writestr("photo/small.png", small_photo())
+    drop(page, tmp_path / "odd.photochrom")
+    colored(page)
+    expect(page.locator(".hint")).to_have_count(2)
+    expect(page.locator("#notice")).to_contain_text("1 hint was left out")
+    state = kept(page)
+    assert (state["temperature"], state["candidate"], state["seed"]) == (10, None, 0)
+
+    # Hints that the service refuses do not hide the photo.
+    refused = {"status": 422, "json": {"error": "hint 1: too odd"}}
+    page.route("**/predictions", lambda route: route.fulfill(**refused))
+    page.locator(".hint").first.press("Delete")
+    expect(page.locator("#notice")).to_contain_text("too odd")
+    expect(page.locator("#notice")).to_contain_text("shown without its hints")
+    settled(page)
+    page.unroute("**/predictions")
+
+    # Colors that cannot be had leave the panel as if nothing were chosen.
+    page.route("**/palette?*", lambda route: route.fulfill(**refused))
+    with page.expect_response("**/palette?*"):
+        page.mouse.click(*place(page, 0.54, 0.52))  # the photo is small in the middle
+    expect(page.locator("#spot")).not_to_have_attribute("aria-busy", "true")
+    expect(page.locator("#spot .invite")).to_be_visible()
+    expect(page.locator("#spots .chosen")).to_have_count(0)
+    page.unroute("**/palette?*")
+
+    page.locator("#notice button").click()
+    page.mouse.click(*place(page, 0.46, 0.52))
+    expect(page.locator(".swatches button").first).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def small_photo(width: int = 80, height: int = 60) -> bytes:
+    file = io.BytesIO()
+    y, x = np.mgrid[:height, :width]
+    Image.fromarray(((x * 2 + y) % 256).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(small_photo())
+    first = visit(studio.url, **DESKTOP)
+    second = first.context.new_page()
+    second.goto(studio.url)
+    drop(first, tmp_path / "one.png")
+    colored(first)
+    drop(second, tmp_path / "two.png")
+    colored(second)
+    first.locator("#saturation").fill("60")
+    settled(first)
+    second.reload()
+    expect(second.locator("#tray li")).to_have_count(2)
+    first.reload()
+    expect(first.locator("#tray li")).to_have_count(2)
+    names = "import('/static/shelf.js').then(async (s) => (await s.photos()).map((p) => p.name))"
+    assert first.evaluate(names) == ["one.png", "two.png"]
+    file = (
+        "import('/static/shelf.js')"
+        ".then(async (s) => (await s.fileOf((await s.photos())[0].key)).size)"
+    )
+    assert second.evaluate(file) == len(small_photo())
+
+    # What is cleared in one is put away in the other.
+    first.get_by_role("button", name="Menu").click()
+    first.get_by_role("button", name="Clear all").click()
+    first.get_by_role("dialog").get_by_role("button", name="Clear all").click()
+    expect(second.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    assert second.evaluate("import('/static/shelf.js').then((s) => s.photos())") == []
+
+
+def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
+    studio, visit, tmp_path: Path
+) -> None:
+    (tmp_path / "one.png").write_bytes(small_photo())
+    page = visit(studio.url, **DESKTOP)
+    drop(page, tmp_path / "one.png")
+    colored(page)
+    settled(page)
+    # As if there were room for two steps, then for none.
+    page.evaluate(
+        """() => {
+          window.room = 2;
+          const put = IDBObjectStore.prototype.put;
+          IDBObjectStore.prototype.put = function (value, key) {
+            if (value.states?.length > room) throw new DOMException("full", "QuotaExceededError");
+            return put.call(this, value, key);
+          };
+        }"""
+    )
+    for value in ("80", "60", "40"):
+        page.locator("#saturation").fill(value)
+    until(
+        page,
+        "import('/static/shelf.js').then((s) => s.photos())"
+        ".then(([{ states }]) => states.length === 1 && states[0].saturation === 0.4)",
+    )
+    expect(page.locator("#notice")).to_be_hidden()
+    page.evaluate("window.room = 0")
+    page.locator("#saturation").fill("20")
+    expect(page.locator("#notice")).to_contain_text("no room left")
+
+
+def test_a_photo_that_is_removed_while_it_comes_is_not_left_behind(
+    studio, visit, tmp_path: Path
+) -> None:
+    (tmp_path / "one.png").write_bytes(small_photo(3000, 2000))
+    page = visit(studio.url, **DESKTOP)
+    with page.expect_response("**/api/photos") as reply:
+        drop(page, tmp_path / "one.png")
+        # All of it is sent: from here on only the answer tells the name that is to be forgotten.
+        expect(page.locator("#progress p")).to_have_text("Coloring…")
+        page.evaluate("document.getElementById('away-with-it').click()")
+        expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    address = f"{studio.url}api/photos/{reply.value.json()['photo']}"
+    for _ in range(200):
+        if page.request.get(address).status == 404:
+            break
+        page.wait_for_timeout(50)
+    else:
+        pytest.fail("it is still there")
+
+
 def test_24_megapixels_down_to_each_pixel(studio, visit, shot, tmp_path: Path) -> None:
     # Grain that no preview could show.
     rng = np.random.default_rng(0)
@@ -708,6 +861,8 @@ def test_pasting_and_several_at_once(studio, visit) -> None:
     expect(page.locator("#title")).to_contain_text("castle_clinton.jpg")
     colored(page)
     expect(page.locator("#tray button[data-state=ready]")).to_have_count(3)
+    # The one that was never on the desk has its colors in the tray too.
+    until(page, f"({TRAY_CHROMA})(document.querySelectorAll('#tray img')[2]) > 4")
     page.locator("#tray li button").nth(2).click()
     expect(page.locator("#title")).to_contain_text("horses.jpg")
     colored(page)

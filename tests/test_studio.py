@@ -30,7 +30,7 @@ from photochrom.cli import main
 from photochrom.image import read_photo
 from photochrom.web.api import max_body, studio_app
 from photochrom.web.server import address, listen, make_server
-from photochrom.web.store import Cache
+from photochrom.web.store import KNOWN, Cache, Unknown, prediction_name
 from photochrom.web.studio import Box, Limits, Look, Studio
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -251,6 +251,26 @@ def test_the_palette_is_that_of_the_library(client: httpx.Client, colorizer: Col
     assert client.get(f"{address}/palette?x=800&y=50").status_code == 422
 
 
+def test_every_place_of_a_photo_has_a_palette_and_takes_a_hint(client: httpx.Client) -> None:
+    address, _ = send(client, encoded(gray_photo(90, 120)))
+    predictions = address.rpartition("/")[0]
+    for x, y in ((119.99, 89.99), (119.6, 3), (0, 89.5), (119, 89), (0, 0)):
+        reply = client.get(f"{address}/palette?x={x}&y={y}")
+        assert reply.status_code == 200, reply.text
+        hints = {"hints": [{"x": x, "y": y, "color": [200, 60, 40]}]}
+        reply = client.post(predictions, json=hints)
+        assert reply.status_code == 200, reply.text
+    assert client.get(f"{address}/palette?x=120&y=3").status_code == 422
+
+
+def test_a_mistake_of_ours_is_told_as_an_error_too(studio: Studio, client: httpx.Client) -> None:
+    _, told = send(client, encoded(gray_photo()))
+    studio.store.get(told["photo"]).description = {"photo": object()}  # what no reply can hold
+    reply = client.get(f"/api/photos/{told['photo']}")
+    assert reply.status_code == 500 and "terminal" in reply.json()["error"]
+    assert "traceback" not in reply.text.lower()
+
+
 def test_spots_are_unsure_places_apart_from_each_other(client: httpx.Client) -> None:
     address, told = send(client, (EXAMPLES / "mariachi.jpg").read_bytes())
     spots = client.get(f"{address}/spots?n=5").json()["spots"]
@@ -352,6 +372,21 @@ def test_the_least_used_photo_makes_room(colorizer: Colorizer) -> None:
         assert client.delete(f"/api/photos/{first['photo']}").status_code == 204
         assert client.delete(f"/api/photos/{first['photo']}").status_code == 404
         assert client.get(f"/api/photos/{third['photo']}/predictions/x/preview").status_code == 404
+
+
+def test_a_photo_outlives_more_hints_than_are_remembered(studio: Studio) -> None:
+    token = added(studio, encoded(gray_photo()))
+    upload = studio.store.get(token)
+    first, used = ([(x, 1.0, (9, 9, 9))] for x in (1.0, 2.0))
+    upload.remember(first)
+    upload.remember(used)
+    for n in range(2 * KNOWN):
+        upload.remember([(n / 10, 2.0, (9, 9, 9))])
+        assert upload.recall(prediction_name(used)) == used  # so it is not the longest unused
+    with pytest.raises(Unknown):
+        upload.recall(prediction_name(first))
+    assert len(upload.hints) == KNOWN
+    assert asyncio.run(studio.preview(token, name_of(studio, token), Look(), 64))
 
 
 def test_files_have_a_bound_together(colorizer: Colorizer) -> None:
@@ -564,6 +599,80 @@ def test_bodies_are_counted_as_they_come(colorizer: Colorizer) -> None:
         assert not [p for p in studio.store.folder().iterdir() if p.name != "lock"]
 
 
+def test_a_slow_body_is_taken_and_a_stalled_one_is_408(colorizer: Colorizer) -> None:
+    data = encoded(gray_photo())
+    limits = Limits(silence=1.0, seconds=2.0, uploads=1)
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        reads = 0
+
+        def slowly() -> Iterator[bytes]:
+            nonlocal reads
+            part = len(data) // 8 + 1
+            for at in range(0, len(data), part):
+                reads += 1
+                yield data[at : at + part]
+                time.sleep(0.35)  # together longer than `seconds`
+
+        assert client.post("/api/photos", content=slowly()).status_code == 201
+        assert reads == 8
+        head = f"POST /api/photos HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as stalled:
+            stalled.sendall(f"{head}Content-Length: 1000\r\n\r\nx".encode())
+            said = stalled.recv(4096)
+            assert said.startswith(b"HTTP/1.1 408 "), said
+        assert client.post("/api/photos", content=data).status_code == 201  # its place is free
+
+
+def test_a_download_that_nobody_reads_is_given_up(colorizer: Colorizer) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2200, 2200), dtype=np.uint8)
+    with Studio(colorizer, Limits(silence=0.3)) as studio, serving(studio) as client:
+        address, _ = send(client, encoded(noise, compress_level=1))
+        folder = studio.store.folder()
+        before = set(folder.iterdir())
+        with socket.socket() as idle:
+            idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            idle.connect((client.base_url.host, client.base_url.port))
+            host = client.base_url.netloc.decode()
+            request = f"GET {address}/download?format=tif HTTP/1.1\r\nHost: {host}\r\n\r\n"
+            idle.sendall(request.encode())
+            while set(folder.iterdir()) == before:
+                time.sleep(0.01)
+            while set(folder.iterdir()) != before:  # or the test never ends
+                time.sleep(0.01)
+
+
+def test_odd_requests_get_proper_errors(client: httpx.Client) -> None:
+    address, _ = send(client, encoded(gray_photo()))
+    for path in ("/api/info", f"{address}/preview"):
+        reply = client.request("GET", path, content=bytes(300_000))
+        assert reply.status_code == 413 and "bytes" in reply.json()["error"]
+    many = (bytes(10_000) for _ in range(30))  # whose length is not said
+    with contextlib.suppress(httpx.WriteError):
+        assert client.request("GET", f"{address}/preview", content=many).status_code in (200, 413)
+    predictions = address.rpartition("/")[0]
+    json = {"Content-Type": "application/json"}
+    for body in (b"{", b"\xff\xfe{", b"[" * 5000):
+        reply = client.post(predictions, content=body, headers=json)
+        assert reply.status_code == 422 and reply.json()["error"]
+    for path in ("/api/examples/horses", f"{address}/download", "/static/studio.js"):
+        reply = client.get(path, headers={"Range": "bytes=9-2"})
+        assert reply.status_code == 200
+    reply = client.post("/api/photos", content=b"")
+    assert reply.status_code == 422 and "the file is empty" in reply.json()["error"]
+
+
+def test_the_description_has_the_key_and_the_common_errors_once(client: httpx.Client) -> None:
+    document = client.get("/api/openapi.json").json()
+    assert all(path.startswith("/api/") for path in document["paths"])
+    (scheme,) = document["components"]["securitySchemes"].values()
+    assert scheme["type"] == "http" and scheme["scheme"] == "bearer"
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status in ("403", "408", "413", "429", "500", "503"):
+                where = operation["responses"][status]["$ref"].rpartition("/")[2]
+                assert where in document["components"]["responses"]
+
+
 def test_the_docs_name_all_there_is_and_ask_for_nothing(client: httpx.Client) -> None:
     page = client.get("/api/docs")
     document = client.get("/api/openapi.json").json()
@@ -638,6 +747,30 @@ def test_nothing_is_left_behind(command: Callable[..., Command]) -> None:
     last = command()
     assert last.folders() == []
     assert last.end(signal.SIGTERM) == 0
+
+
+def test_ended_in_the_middle_of_work_it_says_nothing_and_leaves_nothing(
+    command: Callable[..., Command],
+) -> None:
+    server = command("--threads", "1")
+    data = encoded(gray_photo(3000, 4000), "JPEG")
+
+    def ask() -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(f"{server.url}api/color", content=data, trust_env=False, timeout=60)
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(3):
+            pool.submit(ask)
+        while not any(p.stat().st_size == len(data) for p in inside(server.temporary)):
+            time.sleep(0.01)
+        assert server.end(signal.SIGINT) == 0
+    assert "Traceback" not in server.rest, server.rest
+    assert server.folders() == []
+
+
+def inside(temporary: Path) -> list[Path]:
+    return [path for path in temporary.glob("photochrom-studio-*/*") if path.exists()]
 
 
 def test_wrong_options_are_said_before_anything_is_served(

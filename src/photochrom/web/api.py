@@ -7,9 +7,10 @@ back; what happens is in `studio`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from enum import IntEnum
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,7 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from photochrom._version import __version__
 from photochrom.bins import TEMPERATURE
@@ -29,7 +30,7 @@ from photochrom.web.docs import docs_page
 from photochrom.web.lane import Busy, Lane
 from photochrom.web.server import make_app
 from photochrom.web.store import Gone, Unknown
-from photochrom.web.studio import CANDIDATES, TILE, VIEW, Box, Look, Refused, Studio
+from photochrom.web.studio import CANDIDATES, TILE, VIEW, Box, Limits, Look, Refused, Studio
 
 __all__ = ["BODY", "max_body", "studio_app"]
 
@@ -262,18 +263,23 @@ class InfoOut(BaseModel):
 _WHY = {
     404: "unknown photo or prediction",
     410: "the photo made room for others; send it again",
-    413: "too many bytes or pixels",
     415: "not a photo of a kind that is read",
     422: "it cannot be understood or used",
+}
+_COMMON = {
+    403: "the key is missing, or another site's page asks",
+    408: "the body stopped coming; send it again",
+    413: "too many bytes or pixels",
     429: "too much waits already; try again after Retry-After seconds",
+    500: "a mistake in the server",
     503: "it took too long, or the server cannot do it now",
 }
+"""Of every operation."""
 
 
 def _problems(*more: int) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {"model": Problem, "description": _WHY[status]}
-        for status in sorted({422, 429, 503, *more})
+        status: {"model": Problem, "description": _WHY[status]} for status in sorted({422, *more})
     }
 
 
@@ -308,20 +314,32 @@ def _in_words(error: RequestValidationError) -> str:
 
 
 class Outgoing(FileResponse):
-    """A file that is removed once it is sent, or the client has gone."""
+    """A file that is removed once it is sent, or its client has gone or reads no more."""
+
+    def __init__(self, path: FilePath, silence: float, **options: Any) -> None:
+        super().__init__(path, **options)
+        self.silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
+
+        async def patiently(message: Message) -> None:
+            async with asyncio.timeout(self.silence):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            # An answer that is cut off has no other end than that of its connection.
+            with contextlib.suppress(TimeoutError):
+                await super().__call__(scope, receive, patiently)
         finally:
             os.unlink(self.path)
 
 
-def _attachment(path: FilePath) -> Outgoing:
+def _attachment(path: FilePath, silence: float) -> Outgoing:
     extension = path.suffix
     return Outgoing(
         path,
+        silence,
         media_type=_TYPES[extension],
         filename=f"photochrom{extension}",
         content_disposition_type="attachment",
@@ -380,8 +398,13 @@ def studio_app(studio: Studio) -> FastAPI:
         headers = {"Retry-After": str(error.seconds)}
         return _error(429, "too much waits already; try again in a moment", headers)
 
-    async def answer(request: Request, work: Coroutine[Any, Any, T]) -> T:
-        """The result of work, unless it takes too long or the client goes away meanwhile."""
+    async def answer(
+        request: Request, work: Coroutine[Any, Any, T], discard: Callable[[T], None] | None = None
+    ) -> T:
+        """The result of work, unless it takes too long or the client goes away meanwhile.
+
+        A result that came too late to be handed out is given to `discard`.
+        """
         task = asyncio.ensure_future(work)
         left = asyncio.ensure_future(_disconnected(request))
         try:
@@ -389,14 +412,18 @@ def studio_app(studio: Studio) -> FastAPI:
                 {task, left}, timeout=limits.seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if task.done():
+                discard = None
                 return task.result()
             if left.done():
+                left.result()  # more of a body than is taken
                 raise HTTPException(499, "nobody waits for the answer")  # nobody reads it either
             raise TimeoutError
         finally:
             for pending in (task, left):
                 pending.cancel()
             await asyncio.gather(task, left, return_exceptions=True)
+            if discard is not None and not task.cancelled() and task.exception() is None:
+                discard(task.result())
 
     async def take(request: Request, lane: Lane) -> FilePath:
         """The body in a file of its own, which the caller removes; for work in that lane.
@@ -411,16 +438,14 @@ def studio_app(studio: Studio) -> FastAPI:
             if coming.locked():
                 raise Busy(5)
         except Busy:
-            async with asyncio.timeout(limits.seconds):
-                async for _ in request.stream():
-                    pass
+            async for _ in _pieces(request, limits.silence):
+                pass
             raise
         async with coming:
             file, path = await asyncio.to_thread(studio.store.new_file)
             try:
                 with file:
-                    async with asyncio.timeout(limits.seconds):
-                        await _copy_body(request, file, limits.bytes)
+                    await _copy_body(request, file, limits)
             except BaseException as error:
                 path.unlink()
                 if isinstance(error, OSError) and error.errno is not None:
@@ -485,14 +510,15 @@ def studio_app(studio: Studio) -> FastAPI:
         "/api/photos",
         status_code=201,
         response_model=PhotoOut,
-        responses=_problems(413, 415),
+        responses=_problems(415),
         openapi_extra=_BODY_OF_PHOTO,
         tags=["photos"],
     )
     async def add(request: Request) -> dict[str, Any]:
         """Send a photo: it is decoded, and the network runs on it once."""
         path = await take(request, studio.decodes)
-        return (await answer(request, studio.add(path))).description
+        upload = await answer(request, studio.add(path), lambda late: _forget(studio, late.token))
+        return upload.description
 
     @app.get("/api/photos/{photo}", response_model=PhotoOut, responses=_OF_PHOTO, tags=["photos"])
     def describe(photo: str) -> dict[str, Any]:
@@ -507,7 +533,7 @@ def studio_app(studio: Studio) -> FastAPI:
     @app.post(
         "/api/photos/{photo}/predictions",
         response_model=PredictionOut,
-        responses=_problems(404, 410, 413),
+        responses=_problems(404, 410),
         tags=["coloring"],
     )
     async def predict(request: Request, photo: str, body: Hints) -> dict[str, Any]:
@@ -608,7 +634,8 @@ def studio_app(studio: Studio) -> FastAPI:
         """The whole photo in color, at full size, with its metadata."""
         extension = None if format is None else f".{format}"
         return _attachment(
-            await answer(request, studio.download(photo, prediction, look, extension))
+            await answer(request, studio.download(photo, prediction, look, extension), _unlink),
+            limits.silence,
         )
 
     @app.post(
@@ -621,7 +648,7 @@ def studio_app(studio: Studio) -> FastAPI:
                 "description": "the photo in color",
                 "content": {kind: {} for kind in dict.fromkeys(_TYPES.values())},
             },
-            **_problems(413, 415),
+            **_problems(415),
         },
     )
     async def color(request: Request, look: Looked, format: Format = None) -> Response:
@@ -629,11 +656,12 @@ def studio_app(studio: Studio) -> FastAPI:
         path = await take(request, studio.exports)
         try:
             extension = None if format is None else f".{format}"
-            return _attachment(await answer(request, studio.color(path, look, extension)))
+            work = studio.color(path, look, extension)
+            return _attachment(await answer(request, work, _unlink), limits.silence)
         finally:
             path.unlink()
 
-    description = app.openapi()
+    description = _completed(app.openapi())
     page = docs_page(description)
 
     @app.get("/api/openapi.json", include_in_schema=False)
@@ -656,14 +684,62 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _copy_body(request: Request, file: Any, limit: int) -> None:
+def _unlink(path: FilePath) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _forget(studio: Studio, token: str) -> None:
+    with contextlib.suppress(Unknown, Gone):
+        studio.store.remove(token)
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    """An OpenAPI document with what holds for every operation: the key and the common errors."""
+    components = document["components"]
+    components["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "the key in the address that a server for other machines prints",
+        }
+    }
+    document["security"] = [{}, {"key": []}]
+    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    components["responses"] = {
+        f"Error{status}": {"description": why, "content": problem}
+        for status, why in _COMMON.items()
+    }
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status in _COMMON:
+                operation["responses"][str(status)] = {
+                    "$ref": f"#/components/responses/Error{status}"
+                }
+    return document
+
+
+async def _pieces(request: Request, silence: float) -> AsyncIterator[bytes]:
+    """A body as it comes: a slow one may take its time, one that has stopped is given up."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(silence):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise Refused(408, f"nothing more of it came for {silence:g} seconds") from None
+        if piece is None:
+            return
+        yield piece
+
+
+async def _copy_body(request: Request, file: Any, limits: Limits) -> None:
     """Write a body to a file, in a thread and not by tiny pieces."""
     buffer, total = bytearray(), 0
-    async for piece in request.stream():
+    async for piece in _pieces(request, limits.silence):
         buffer += piece
         total += len(piece)
-        if total > limit:
-            raise HTTPException(413, f"more than {limit} bytes are not taken")
+        if total > limits.bytes:
+            raise HTTPException(413, f"more than {limits.bytes} bytes are not taken")
         if len(buffer) >= _PIECE:
             await asyncio.to_thread(file.write, buffer)
             buffer = bytearray()

@@ -34,6 +34,13 @@ def docs_page(document: dict[str, Any]) -> str:
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             parts += _route(method.upper(), path, route)
+    common = document.get("components", {}).get("responses", {})
+    if common:
+        parts.append("<h2>Errors of every request</h2><ul>")
+        for name, response in common.items():
+            status = name.removeprefix("Error")
+            parts.append(f"<li>{escape(status)}: {escape(response['description'])}</li>")
+        parts.append("</ul>")
     parts.append("<h2>Answers</h2>")
     for name, schema in schemas.items():
         if "ValidationError" not in name:
@@ -64,6 +71,8 @@ def _route(method: str, path: str, route: dict[str, Any]) -> Iterator[str]:
         yield "</ul>"
     yield "<ul>"
     for status, response in route["responses"].items():
+        if "$ref" in response:
+            continue  # of every route, told once
         kinds = ", ".join(
             kind if "schema" not in content or kind != "application/json"
             else _kind(content["schema"])

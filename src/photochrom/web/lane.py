@@ -76,6 +76,10 @@ class Lane:
                 future.add_done_callback(partial(_discard, discard))
             raise
 
+    def drop(self) -> None:
+        """Take nothing more, and drop what waits."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def close(self) -> None:
         """Drop what waits, and wait for what is in hand."""
         self._pool.shutdown(wait=True, cancel_futures=True)

@@ -62,12 +62,17 @@ def make_app(page: str) -> FastAPI:
     """An application with one page, static/PAGE/index.html, and its files; without an API browser.
 
     Errors reach the client as ``{"error": text}`` and never with a traceback: 503 for a
-    PhotochromError, which may pass, such as a full disk.
+    PhotochromError, which may pass, such as a full disk, and 500 for a mistake of ours.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     def offer(address: str, file: Path) -> None:
-        app.add_api_route(address, lambda: FileResponse(file), response_class=FileResponse)
+        app.add_api_route(
+            address,
+            lambda: FileResponse(file),
+            response_class=FileResponse,
+            include_in_schema=False,
+        )
 
     # One route a file: no name that a client sends is ever looked up on the disk.
     folder = STATIC / page
@@ -77,7 +82,9 @@ def make_app(page: str) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> Response:
-        return _error(error.status_code, str(error.detail), error.headers)
+        # FastAPI's word for a body that is no JSON; ours for all that is not understood is 422.
+        status = 422 if error.status_code == 400 else error.status_code
+        return _error(status, str(error.detail), error.headers)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -88,6 +95,11 @@ def make_app(page: str) -> FastAPI:
         # For whoever runs the server.
         print("photochrom: " + printable(str(error), keep="\n"), file=sys.stderr)
         return _error(503, "the server cannot do this now; see its terminal")
+
+    @app.exception_handler(Exception)
+    def unforeseen(_: Request, error: Exception) -> Response:
+        # The traceback goes to the terminal, for the error is raised on once this is sent.
+        return _error(500, "something went wrong here; see the server's terminal")
 
     return app
 
@@ -135,9 +147,16 @@ class Guard:
         if scope["type"] != "http":  # a WebSocket: there are none here
             raise RuntimeError(f"a connection of type {scope['type']} is not served")
         headers = Headers(scope=scope)
+        # Answers are whole: some are made and removed for one request, and the rest are small.
+        ranges = (b"range", b"if-range")
+        scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in ranges]}
         given = parse_qs(scope["query_string"].decode("latin-1")).get(KEY, [""])[-1]
 
+        started = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal started
+            started = True
             if message["type"] == "http.response.start":
                 out = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -154,7 +173,13 @@ class Guard:
             # Who is still sending would not hear the answer, only that the connection broke.
             await _drain(receive)
         counted = functools.partial(_count, receive, _Counter(limit))
-        await (refusal or self.app)(scope, counted, send_guarded)
+        try:
+            await (refusal or self.app)(scope, counted, send_guarded)
+        except asyncio.CancelledError:
+            # The server ends and has waited long enough: no mistake that a traceback would help.
+            if not started:
+                ending = _error(503, "the server ends; start it again")
+                await ending(scope, receive, send_guarded)
 
     def _refusal(self, method: str, headers: Headers, given: str, limit: int) -> Response | None:
         host = headers.get("host", "")
@@ -162,12 +187,11 @@ class Guard:
             return _error(421, "this server does not go by that name")
         if not self._comes_from_us(method, headers, host):
             return _error(403, "only this server's own page may do this")
-        if method not in ("GET", "HEAD"):
-            if "transfer-encoding" in headers and not self.programs:
-                return _error(411, "the request does not say how long it is")
-            length = headers.get("content-length", "0")
-            if not length.isdecimal() or len(length) > 15 or int(length) > limit:
-                return _error(413, f"more than {limit} bytes are not taken")
+        if "transfer-encoding" in headers and not self.programs:
+            return _error(411, "the request does not say how long it is")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > 15 or int(length) > limit:
+            return _error(413, f"more than {limit} bytes are not taken")
         if self.key is not None:
             scheme, _, bearer = headers.get("authorization", "").partition(" ")
             shown = given or (

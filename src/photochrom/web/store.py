@@ -32,12 +32,23 @@ from photochrom.colorizer import Hint
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Cache", "Gone", "Key", "Store", "Unknown", "Upload", "prediction_name", "sweep_stale"]
+__all__ = [
+    "PLAIN",
+    "Cache",
+    "Gone",
+    "Key",
+    "Store",
+    "Unknown",
+    "Upload",
+    "prediction_name",
+    "sweep_stale",
+]
 
 PREFIX = "photochrom-studio-"
 LOCK = "lock"
 KNOWN = 256
-"""Sets of hints that are remembered per photo, so that an undone click can be redone."""
+"""Sets of hints that are remembered per photo, those used last, so that an undone click can be
+redone."""
 FORGOTTEN = 4096
 """Photos given up that are remembered by their name alone, to say so."""
 
@@ -195,14 +206,18 @@ class Upload:
     description: dict[str, Any]
     used: float
     hints: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def remember(self, hints: Sequence[Hint]) -> None:
         """Let `recall` know the prediction with these hints from now on."""
+        if not hints:
+            return  # always known: the page compares with it, and begins with it after a reload
         name = prediction_name(hints)
-        self.hints[name] = _numbers(hints).tobytes()
-        self.hints.move_to_end(name)
-        while len(self.hints) > KNOWN:
-            self.hints.popitem(last=False)
+        with self._lock:
+            self.hints[name] = _numbers(hints).tobytes()
+            self.hints.move_to_end(name)
+            while len(self.hints) > KNOWN:
+                self.hints.popitem(last=False)
 
     def recall(self, name: str) -> list[Hint]:
         """The hints behind the name of a prediction.
@@ -211,8 +226,12 @@ class Upload:
         ------
         Unknown
         """
+        if name == PLAIN:
+            return []
         try:
-            numbers = array("d", self.hints[name])
+            with self._lock:
+                self.hints.move_to_end(name)
+                numbers = array("d", self.hints[name])
         except KeyError:
             raise Unknown(name) from None
         rows = [numbers[at : at + 5] for at in range(0, len(numbers), 5)]
@@ -226,6 +245,10 @@ def prediction_name(hints: Sequence[Hint]) -> str:
 
 def _numbers(hints: Sequence[Hint]) -> array[float]:
     return array("d", (v for x, y, rgb in hints for v in (x, y, *rgb)))
+
+
+PLAIN = prediction_name([])
+"""The prediction without hints, which every photo has."""
 
 
 class Store:

@@ -45,7 +45,7 @@ from photochrom.pool import cpus
 from photochrom.train.prepare import is_gray
 from photochrom.upsample import Upsampler, area_shrink, box_mean, guide_size
 from photochrom.web.lane import Lane
-from photochrom.web.store import Cache, Key, Store, Upload, prediction_name
+from photochrom.web.store import PLAIN, Cache, Key, Store, Upload, prediction_name
 
 __all__ = ["CANDIDATES", "TILE", "VIEW", "Box", "Limits", "Look", "Refused", "Studio"]
 
@@ -91,7 +91,8 @@ class Limits:
     disk: int = 4 << 30  # bytes of all files that are kept
     memory_age: float = 1800.0  # seconds that what is not used stays in memory
     age: float = 24 * 3600.0  # seconds that a photo which is not used is kept
-    seconds: float = 120.0  # that a request may take
+    seconds: float = 120.0  # that a request may take once its body is here
+    silence: float = 15.0  # seconds between two pieces of a body, or of a file that is read
     uploads: int = 64  # that come in at once
     decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
@@ -262,9 +263,14 @@ class Studio:
 
     def close(self) -> None:
         """Finish what is in hand and remove all files."""
-        for lane in (self.decodes, self.networks, self.renders, self.exports):
-            lane.close()
-        self.store.close()
+        lanes = self.decodes, self.networks, self.renders, self.exports
+        try:
+            for lane in lanes:
+                lane.drop()  # of all of them, before any is waited for
+            for lane in lanes:
+                lane.close()
+        finally:
+            self.store.close()  # also when a second Ctrl-C ends the waiting
 
     # --- what the routes ask for ---
 
@@ -286,9 +292,7 @@ class Studio:
             self.cache.drop(token)
             path.unlink(missing_ok=True)
             raise
-        upload = self.store.add(path, description, token)
-        upload.remember([])
-        return upload
+        return self.store.add(path, description, token)
 
     async def predict(self, token: str, hints: Sequence[Hint]) -> str:
         """Run the network with hints, unless it has; the name of the prediction."""
@@ -383,7 +387,9 @@ class Studio:
             at_y = min(max((y + 0.5) * rows / height - 0.5, 0), rows - 1)
             L, p = prediction.spot(at_x, at_y)
             h, w = base.size
-            row, column = int((y + 0.5) / height * h), int((x + 0.5) / width * w)
+            # Half a pixel before the far edge the sums reach h and w.
+            row = min(int((y + 0.5) / height * h), h - 1)
+            column = min(int((x + 0.5) / width * w), w - 1)
             ab = self._ab(token, name, base, made, look)[row, column]
             swatches = prediction.swatches(at_x, at_y, n)
             centers = self.colorizer.info.bins
@@ -485,10 +491,12 @@ class Studio:
 
     def _decode(self, path: Path) -> Photo:
         data = path.read_bytes()
+        if not data:
+            raise Refused(422, "the file is empty; choose another")
         try:
             photo_format(data[:64])
         except PhotoError as error:
-            raise Refused(415 if data else 422, str(error)) from None
+            raise Refused(415, str(error)) from None
         try:
             height, width = photo_size(data)
             if height * width > self.limits.pixels:
@@ -517,7 +525,7 @@ class Studio:
             "bits": 8 * photo.pixels.dtype.itemsize,
             "color": colored,
             "preview": {"width": base.photo.width, "height": base.photo.height},
-            "prediction": prediction_name([]),
+            "prediction": PLAIN,
         }
 
     def _full(self, token: str, path: Path) -> Full:
@@ -546,7 +554,7 @@ class Studio:
     def _made(self, token: str, base: Base, hints: Sequence[Hint], name: str) -> Made:
         def make() -> Made:
             # Before the lock, which it takes itself.
-            plain = self._made(token, base, [], prediction_name([])).logits if hints else None
+            plain = self._made(token, base, [], PLAIN).logits if hints else None
             with self._network:
                 result = self.colorizer.run(
                     base.photo, base.L, hints, shape=base.shape, small=base.small, plain=plain

@@ -28,9 +28,10 @@ export class Layer {
   clear() {
     for (const load of this.#loading.values()) load.abort();
     this.#loading.clear();
-    this.#tiles.clear();
+    for (const name of this.#tiles.keys()) this.#forget(name);
     this.#wanted = [];
     this.source = null;
+    this.whole?.close?.(); // a canvas that was lent has none
     this.whole = null;
     this.shown = null; // key of the source that the whole shows
     this.asked = null; // key of the source whose whole was asked for, and the size
@@ -65,15 +66,22 @@ export class Layer {
     });
   }
 
+  /** Its memory is not given back before the garbage is collected, and then in megabytes. */
+  #forget(name) {
+    this.#tiles.get(name).close();
+    this.#tiles.delete(name);
+  }
+
   async #load(source, size) {
     const picture = await createImageBitmap(await service.blob(source.whole(size)));
-    if (this.source?.photo !== source.photo) return; // another photo was chosen meanwhile
+    if (this.source?.photo !== source.photo) return picture.close(); // another photo was chosen meanwhile
     const first = this.shown === null;
+    this.whole?.close?.();
     this.whole = picture;
     if (this.shown !== source.key) {
       this.shown = source.key;
       for (const name of this.#tiles.keys()) {
-        if (!name.startsWith(`${source.key} `)) this.#tiles.delete(name);
+        if (!name.startsWith(`${source.key} `)) this.#forget(name);
       }
     }
     this.redraw();
@@ -160,11 +168,11 @@ export class Layer {
     this.#loading.set(name, load);
     try {
       const picture = await createImageBitmap(await service.blob(address, load.signal));
-      if (load.signal.aborted) return;
+      if (load.signal.aborted) return picture.close();
       this.#tiles.set(name, picture);
       for (const old of this.#tiles.keys()) {
         if (this.#tiles.size <= MOST_TILES) break;
-        this.#tiles.delete(old);
+        this.#forget(old);
       }
     } catch (error) {
       if (error.name === "AbortError" || load.signal.aborted) return;

@@ -6,13 +6,24 @@ import { History, START, checked, newId } from "./work.js";
 
 export class Photo extends EventTarget {
   /** state is "waiting", "sending", "coloring", "ready" or "failed". */
-  constructor(name, { key = newId(), work = START, history, info = null, thumb = "" } = {}) {
+  constructor(name, {
+    key = newId(), work = START, history, info = null, thumb = "", colored = false,
+    added = performance.timeOrigin + performance.now(), used = Date.now(),
+  } = {}) {
     super();
     this.name = name;
     this.key = key;
     this.history = history ?? new History([work]);
     this.info = info;
     this.thumb = thumb;
+    this.colored = colored; // whether the thumbnail is
+    this.added = added; // milliseconds since 1970, for their order
+    this.used = used; // as well, when it was last on the desk
+    this.left = 0; // hints that were left out, since it was last told
+    this.lost = 0; // times in a row that the service did not answer
+    this.revived = []; // when it was sent again by itself
+    this.gone = new AbortController();
+    this.saved = [];
     this.state = "waiting";
     this.sent = 0;
     this.error = "";
@@ -33,12 +44,18 @@ export class Photo extends EventTarget {
   /** Has the service know the photo, sending it (again) if need be; rejects with an error in words. */
   open() {
     this.opening ??= this.#open().catch((error) => {
-      this.error = error.message;
-      this.hopeless = error.status >= 400 && error.status < 429; // the file itself is refused
-      this.#enter("failed");
+      if (error.status === 0) this.lost++;
+      this.fail(error);
       throw error;
     }).finally(() => { this.opening = null; });
     return this.opening;
+  }
+
+  fail({ message, status }) {
+    this.error = message;
+    // The file itself is refused; a connection that was too slow may be better next time.
+    this.hopeless = status >= 400 && status < 429 && status !== 408 && status !== 404 && status !== 410;
+    this.#enter("failed");
   }
 
   async #open() {
@@ -46,7 +63,7 @@ export class Photo extends EventTarget {
     if (this.info) {
       try {
         this.info = await service.describe(this.info.photo);
-        return this.#enter("ready");
+        return this.#arrived();
       } catch (error) {
         if (!error.forgotten) throw error;
       }
@@ -57,12 +74,37 @@ export class Photo extends EventTarget {
     }
     this.sent = 0;
     this.#enter("sending");
-    this.info = await service.upload(file, (share) => {
+    const info = await service.upload(file, (share) => {
       this.sent = share;
       this.#enter(share < 1 ? "sending" : "coloring");
-    });
+    }, this.gone.signal);
+    if (this.gone.signal.aborted) {
+      // It was all sent before it was put away, and nobody else knows of it there.
+      await service.forget(info.photo).catch(() => {});
+      throw new DOMException("put away", "AbortError");
+    }
+    this.info = info;
     this.predictions.clear();
+    this.#arrived();
+  }
+
+  #arrived() {
+    this.lost = 0;
+    const { width, height } = this.info;
+    const fits = ({ x, y }) => x < width && y < height;
+    this.#change((hints) => hints.filter(fits));
     this.#enter("ready");
+  }
+
+  /** At most so many hints. */
+  limit(most) { this.#change((hints) => hints.slice(0, most)); }
+
+  #change(mend) {
+    const { history } = this;
+    const before = history.now.hints.length;
+    if (history.states.every(({ hints }) => mend(hints).length === hints.length)) return;
+    history.states = history.states.map((state) => Object.freeze({ ...state, hints: mend(state.hints) }));
+    this.left += before - history.now.hints.length;
   }
 
   /** The service may have forgotten it: it is asked before anything else is. */
@@ -79,6 +121,7 @@ export class Photo extends EventTarget {
       return await act();
     } catch (error) {
       if (!error.forgotten) throw error;
+      // The photo itself, or only what was made of it with these hints: both are asked for anew.
       this.doubt();
       await this.open();
       return act();
@@ -110,13 +153,30 @@ export class Photo extends EventTarget {
 
   async forget() {
     this.kept = undefined;
-    await shelf.dropFile(this.key);
+    this.gone.abort();
+    await shelf.drop([this.key]);
     if (this.info) await service.forget(this.info.photo).catch(() => {});
   }
 
-  toJSON() {
-    const { name, key, info, thumb, history: { states, at } } = this;
-    return { name, key, info, thumb, states: states.slice(-50), at: at - Math.max(0, states.length - 50) };
+  /** Keeps what has changed; false where this browser has no room for it. */
+  async save() {
+    const { info, thumb, used, history: { states, at } } = this;
+    const now = [info, thumb, used, states, at];
+    if (this.gone.signal.aborted || now.every((value, index) => value === this.saved[index])) return true;
+    this.saved = now;
+    // Rather a photo without the way there than none.
+    const kept = await shelf.keepPhoto(this.key, this.record(50))
+      || await shelf.keepPhoto(this.key, this.record(1));
+    if (!kept) this.saved = [];
+    return kept;
+  }
+
+  /** What is kept of it: of the steps the last before the present one, and all that can be redone. */
+  record(steps) {
+    const { name, key, info, thumb, colored, added, used, history: { states, at } } = this;
+    const from = Math.max(0, at + 1 - steps);
+    const kept = states.slice(from, steps === 1 ? at + 1 : undefined);
+    return { name, key, info, thumb, colored, added, used, states: kept, at: at - from };
   }
 
   static from(saved) {

@@ -82,7 +82,7 @@ export class Plane extends EventTarget {
     const side = CELL * unit - 1;
     for (const [a, b, p] of this.bins) {
       const [x, y] = at([a, b]);
-      context.globalAlpha = 0.2 + 0.8 * (p / this.most) ** 0.4;
+      context.globalAlpha = 0.45 + 0.55 * (p / this.most) ** 0.4;
       context.fillStyle = css(fitted(this.L, a, b));
       context.fillRect(x - side / 2, y - side / 2, side, side);
     }

@@ -19,6 +19,7 @@ export class Refusal extends Error {
 
 const REMEDIES = {
   0: "photochrom does not answer. Look whether it still runs in its terminal.",
+  408: "The connection is too slow or broke off; try again.",
   411: "Reload the page and try again.",
   413: "Make the photo smaller, or start photochrom studio with larger limits.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
@@ -80,25 +81,34 @@ export const blob = async (path, signal) => (await send(path, { signal })).blob(
 export const answers = () => fetch("/api/info").then((reply) => reply.ok, () => false);
 
 /** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */
-export async function upload(file, progress) {
+export async function upload(file, progress, signal) {
   for (let tries = 1; ; tries++) {
     try {
-      return await uploadOnce(file, progress);
+      return await uploadOnce(file, progress, signal);
     } catch (why) {
-      if (!BUSY.includes(why.status) || tries === MOST_TRIES) throw why;
+      if (!BUSY.includes(why.status) || tries === MOST_TRIES || signal.aborted) throw why;
       await pause(why.wait);
     }
   }
 }
 
 // XMLHttpRequest, for fetch does not tell how much was sent.
-function uploadOnce(file, progress) {
+function uploadOnce(file, progress, signal) {
   return new Promise((resolve, reject) => {
+    const aborted = () => new DOMException("put away", "AbortError");
+    if (signal.aborted) return reject(aborted());
     const request = new XMLHttpRequest();
     request.open("POST", "/api/photos");
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.total && progress(event.loaded / event.total);
-    request.upload.onload = () => progress(1);
+    let whole = false;
+    request.upload.onload = () => {
+      whole = true;
+      progress(1);
+    };
+    // Once all is there the service has a photo, or soon will: only its answer tells which to forget.
+    signal.addEventListener("abort", () => whole || request.abort());
+    request.onabort = () => reject(aborted());
     request.onerror = () => reject(unreachable());
     request.onload = () => {
       if (request.status === 201) resolve(JSON.parse(request.responseText));
@@ -107,7 +117,7 @@ function uploadOnce(file, progress) {
         reject(refusal(request.status, request.responseText, wait));
       }
     };
-    request.send(file);
+    return request.send(file);
   });
 }
 

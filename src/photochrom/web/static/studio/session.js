@@ -2,7 +2,7 @@
 // by name: some browsers would unpack it while they save it.
 
 import { pack, unpack } from "./archive.js";
-import { checked } from "./work.js";
+import { checked, mended } from "./work.js";
 
 export const EXTENSION = ".photochrom";
 const WORDS = "session.json";
@@ -26,7 +26,7 @@ export async function isSession(file) {
   return magic.length === 4 && [0x50, 0x4b, 3, 4].every((byte, i) => byte === magic[i]);
 }
 
-/** {name, file, work} of a session; throws an Error in words. */
+/** {name, file, work, changed: whether settings were out of their range} of a session; throws an Error in words. */
 export async function read(file) {
   const entries = await unpack(file);
   if (entries === null) throw new Error(`${file.name} is damaged or was not saved by this page.`);
@@ -39,10 +39,11 @@ export async function read(file) {
   if (content?.photochrom === "session" && content.version > VERSION) {
     throw new Error(`${file.name} was saved by a newer photochrom; update this one to open it.`);
   }
-  const work = checked({ ...content?.settings, hints: content?.hints });
+  const [settings, changed] = mended({ ...content?.settings, hints: content?.hints });
+  const work = checked(settings);
   const photo = [...entries].find(([name]) => name.startsWith("photo/"));
   if (content?.photochrom !== "session" || work === null || !photo) {
     throw new Error(`${file.name} is no session of photochrom; unpack it and open the photos in it.`);
   }
-  return { name: String(content.photo ?? photo[0].slice(6)), file: photo[1], work };
+  return { name: String(content.photo ?? photo[0].slice(6)), file: photo[1], work, changed };
 }

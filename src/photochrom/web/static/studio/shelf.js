@@ -1,14 +1,21 @@
-// What this browser keeps, so that a reload loses nothing: the files in IndexedDB, for the service
-// may have forgotten them, and the decisions in localStorage. `clear` leaves nothing of either.
+// What this browser keeps, so that a reload loses nothing: in IndexedDB one record and one file a
+// photo, for the service may have forgotten them; in localStorage how the desk is arranged. Other
+// tabs keep theirs beside: nobody writes what belongs to a photo that it has not changed.
 
 const NAME = "photochrom-studio";
+const AGE = 30 * 24 * 3600e3; // milliseconds for which a photo that nobody looks at is kept
 
+const others = new BroadcastChannel(NAME);
 let opened;
 
 function database() {
   opened ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore("files");
+    const request = indexedDB.open(NAME, 2);
+    request.onupgradeneeded = () => {
+      const db = request.result;
+      for (const store of db.objectStoreNames) db.deleteObjectStore(store);
+      for (const store of ["files", "photos"]) db.createObjectStore(store);
+    };
     request.onerror = () => reject(request.error);
     request.onsuccess = () => {
       // Another page of ours wants to delete it.
@@ -22,37 +29,61 @@ function database() {
   return opened;
 }
 
+/** The result of act(files, photos), once it is on the disk. */
 async function transact(mode, act) {
   const db = await database();
   return new Promise((resolve, reject) => {
-    const transaction = db.transaction("files", mode);
-    const request = act(transaction.objectStore("files"));
+    const transaction = db.transaction(["files", "photos"], mode);
+    const request = act(transaction.objectStore("files"), transaction.objectStore("photos"));
     transaction.oncomplete = () => resolve(request.result);
     transaction.onerror = transaction.onabort = () => reject(transaction.error);
   });
 }
 
-/** Whether the file is kept: there may be no room, or a private window without any. */
-export const keepFile = (key, file) =>
-  transact("readwrite", (files) => files.put(file, key)).then(() => true, () => false);
-export const fileOf = (key) =>
-  transact("readonly", (files) => files.get(key)).catch(() => undefined);
-export const dropFile = (key) =>
-  transact("readwrite", (files) => files.delete(key)).catch(() => undefined);
-export const keptKeys = () =>
-  transact("readonly", (files) => files.getAllKeys()).catch(() => []);
+const whether = (promise) => promise.then(() => true, () => false);
 
-/** Whether the state is kept. */
-export function keepState(state) {
+/** Whether the file is kept: there may be no room, or a private window without any. */
+export const keepFile = (key, file) => whether(transact("readwrite", (files) => files.put(file, key)));
+export const fileOf = (key) => transact("readonly", (files) => files.get(key)).catch(() => undefined);
+/** Whether what is known of a photo is kept. */
+export const keepPhoto = (key, record) =>
+  whether(transact("readwrite", (files, photos) => photos.put(record, key)));
+
+/** Forgets photos here, and has other tabs put them away. */
+export async function drop(keys) {
+  await transact("readwrite", (files, photos) => {
+    for (const key of keys) {
+      files.delete(key);
+      photos.delete(key);
+    }
+    return photos.count();
+  }).catch(() => undefined);
+  others.postMessage(keys);
+}
+
+/** What is known of the photos that are kept, the oldest first. */
+export async function photos() {
+  const found = await transact("readonly", (files, photos) => photos.getAll()).catch(() => []);
+  const old = found.filter(({ used }) => !(Date.now() - used < AGE)).map(({ key }) => key);
+  if (old.length) await drop(old);
+  return found.filter(({ key }) => !old.includes(key)).sort((one, other) => one.added - other.added);
+}
+
+/** Calls act(keys) when another tab has dropped photos. */
+export function whenDropped(act) {
+  others.onmessage = ({ data }) => act(data);
+}
+
+/** How the desk is arranged; nothing is lost where it cannot be kept. */
+export function keepDesk(desk) {
   try {
-    localStorage.setItem(NAME, JSON.stringify(state));
-    return true;
+    localStorage.setItem(NAME, JSON.stringify(desk));
   } catch {
-    return false;
+    // Full, or refused to this page.
   }
 }
 
-export function state() {
+export function desk() {
   try {
     return JSON.parse(localStorage.getItem(NAME)) ?? {};
   } catch {
@@ -66,6 +97,7 @@ export async function clear() {
   } catch {
     // Refused to this page: then nothing was ever kept.
   }
+  await drop((await transact("readonly", (files, photos) => photos.getAllKeys()).catch(() => [])));
   const db = await database().catch(() => null);
   db?.close();
   opened = undefined;

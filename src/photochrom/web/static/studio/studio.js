@@ -39,12 +39,13 @@ let original = false; // the colors that a file came with, instead of its lightn
 
 // --- errors ---------------------------------------------------------------------------------------
 
-let revived = []; // when photos were sent again by themselves
-
 function failed(error) {
   if (error.name === "AbortError" || error.status === 0) return; // the banner says it
-  if (error.forgotten && current && revived.filter((at) => performance.now() - at < 1e4).length < 2) {
-    revived = [...revived.slice(-3), performance.now()];
+  if (error.forgotten && current) {
+    if (current.opening) return; // it is on its way already: what was asked for before tells nothing new
+    const lately = current.revived.filter((at) => performance.now() - at < 1e4);
+    if (lately.length === 3) return current.fail(error); // its card offers to try again
+    current.revived = [...lately, performance.now()];
     current.doubt();
     turnTo(current);
     return;
@@ -67,8 +68,10 @@ window.addEventListener("service-away", async () => {
   $("away").hidden = false;
   while (!await service.answers()) await new Promise((resolve) => setTimeout(resolve, 1500));
   $("away").hidden = true;
-  for (const photo of photos) photo.doubt();
-  if (current) turnTo(current);
+  // What makes the service go away twice is not sent a third time: its own card offers that.
+  for (const photo of photos) if (photo.lost < 2) photo.doubt();
+  if (current && current.lost < 2) turnTo(current);
+  else if (current) arrange();
   else welcome();
 });
 
@@ -86,6 +89,7 @@ async function turnTo(photo) {
     if (photo.info) viewer.open(photo.info);
   }
   calm();
+  if (Date.now() - photo.used > 24 * 3600e3) photo.used = Date.now();
   arrange();
   keep();
   if (photo.state !== "ready" && viewer.before.whole === null) sketch(photo);
@@ -151,8 +155,14 @@ function refresh() {
     clearTimeout(busyTimer);
     busyTimer = setTimeout(() => { $("busy").hidden = false; }, 150);
     try {
-      const found = await photo.predict(photo.work.hints);
+      let refused = null;
+      const found = await photo.predict(photo.work.hints).catch((error) => {
+        if (error.status !== 422) throw error;
+        refused = error;
+        return photo.info.prediction;
+      });
       if (photo !== current) return;
+      if (refused) warn(`${refused.message} ${photo.name} is shown without its hints; remove or move them.`);
       prediction = found;
       viewer.waiting = predicting.pending;
       present();
@@ -198,6 +208,7 @@ viewer.after.arrived = (first) => {
   current.fresh = false;
   if (live !== null) return;
   current.thumb = shrunk(viewer.after.whole, 160).toDataURL("image/jpeg", 0.8);
+  current.colored = true;
   tray.show(photos, current);
   keep();
 };
@@ -332,6 +343,10 @@ function look(byKey = false) {
     const palette = await photo.with(async () => {
       const base = await photo.predict(hints);
       return service.palette(photo.info.photo, base, photo.work, place);
+    }).catch((error) => {
+      // The colors that are still there are those of another spot.
+      if (place === chosen) choose(null);
+      throw error;
     });
     if (place !== chosen) return;
     Object.assign(place, { palette, shown });
@@ -417,7 +432,9 @@ function overlay() {
         service.uncertainty(photo.info.photo, base), service.spots(photo.info.photo, base),
       ]);
     });
-    const picture = veil(await createImageBitmap(map));
+    const bits = await createImageBitmap(map);
+    const picture = veil(bits);
+    bits.close();
     if (photo !== current || shown !== prediction || !unsure) return;
     viewer.veil = picture;
     viewer.redraw();
@@ -493,8 +510,10 @@ async function openFiles(files) {
   calm();
   for (const file of files) {
     try {
-      const { name, work, file: photo } = await session.isSession(file)
+      const { name, work, file: photo, changed: settled } = await session.isSession(file)
         ? await session.read(file) : { name: file.name || "photo", file };
+      if (photo.size === 0) throw new Error(`${name}: the file is empty. Choose another.`);
+      if (settled) refused.push(`${file.name} has settings or hints that cannot be; the nearest that can are taken.`);
       if (limits.bytes && photo.size > limits.bytes) {
         const mega = (bytes) => `${Number((bytes / 1e6).toPrecision(3))} MB`;
         throw new Error(`${name} has ${mega(photo.size)}; at most ${mega(limits.bytes)} are taken. Make it smaller, `
@@ -502,6 +521,7 @@ async function openFiles(files) {
       }
       const added = new Photo(name, { work });
       added.fresh = true;
+      if (limits.hints) added.limit(limits.hints);
       if (!await added.keep(photo)) {
         refused.push(`${name} is too large for this browser to keep over a reload; all else works.`);
       }
@@ -532,9 +552,33 @@ function changed(photo) {
     if (named !== null) refresh();
     named = photo.info.photo;
   }
+  if (photo.state === "ready" && photo.left) {
+    warn(`${photo.name}: ${photo.left} ${photo.left === 1 ? "hint was" : "hints were"} left out: outside the photo, or too many.`);
+    photo.left = 0;
+  }
   if (photo === current) arrange();
   else tray.show(photos, current);
+  if (photo.state === "ready" && photo !== current && !photo.colored) depict(photo);
   if (photo.state === "ready" || photo.state === "failed") keep();
+}
+
+/** A thumbnail in color of a photo that is not on the desk. */
+async function depict(photo) {
+  try {
+    const base = await photo.predict(photo.work.hints);
+    const picture = await createImageBitmap(
+      await service.blob(service.previewAt(photo.info.photo, base, photo.work, 160)),
+    );
+    if (!photo.colored) {
+      photo.thumb = shrunk(picture, 160).toDataURL("image/jpeg", 0.8);
+      photo.colored = true;
+    }
+    picture.close();
+    tray.show(photos, current);
+    keep();
+  } catch {
+    // The gray one will do until the photo is looked at.
+  }
 }
 
 function offer(blob, name) {
@@ -622,6 +666,7 @@ async function remove(photo) {
   const at = photos.indexOf(photo);
   photos = photos.filter((other) => other !== photo);
   await photo.forget();
+  if (photo !== current) return arrange();
   const next = photos[Math.min(at, photos.length - 1)];
   if (next) turnTo(next);
   else toNothing();
@@ -692,12 +737,27 @@ for (const button of $("tabs").children) {
 
 // --- what is kept over a reload -------------------------------------------------------------------
 
-function keep() {
-  if (photos.length === 0) return shelf.keepState({});
-  return shelf.keepState({
-    photos, current: current?.key, comparing, share: viewer.share, tab: document.body.dataset.tab,
-  });
+let full = false; // whether it was said that this browser has no room
+
+async function keep() {
+  if (photos.length === 0) return shelf.keepDesk({});
+  shelf.keepDesk({ current: current?.key, comparing, share: viewer.share, tab: document.body.dataset.tab });
+  const kept = await Promise.all(photos.map((photo) => photo.save()));
+  if (full || kept.every(Boolean)) return undefined;
+  full = true;
+  return warn("This browser has no room left to keep your work over a reload. Save sessions, or remove photos.");
 }
+
+// Another tab has put photos away, there and in the service.
+shelf.whenDropped((keys) => {
+  const gone = photos.filter(({ key }) => keys.includes(key));
+  if (!gone.length) return;
+  for (const photo of gone) photo.gone.abort();
+  photos = photos.filter((photo) => !gone.includes(photo));
+  if (!gone.includes(current)) arrange();
+  else if (photos.length) turnTo(photos[0]);
+  else toNothing();
+});
 
 async function welcome() {
   const list = $("examples").querySelector("ul");
@@ -747,16 +807,13 @@ async function begin() {
   if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
     $("where").textContent = "It goes to the computer that runs photochrom, and no further.";
   }
-  const saved = shelf.state();
-  photos = (Array.isArray(saved.photos) ? saved.photos : []).map((one) => Photo.from(one));
+  const saved = shelf.desk();
+  photos = (await shelf.photos()).map((one) => Photo.from(one));
   for (const photo of photos) photo.addEventListener("change", () => changed(photo));
   comparing = saved.comparing !== false;
   divide();
   viewer.setShare(typeof saved.share === "number" ? saved.share : 0.5);
   if (saved.tab) show(saved.tab);
-  const kept = new Set(photos.map(({ key }) => key));
-  // Files of photos that were closed while the page could not say so.
-  for (const key of await shelf.keptKeys()) if (!kept.has(key)) await shelf.dropFile(key);
   const last = photos.find(({ key }) => key === saved.current) ?? photos[0];
   if (last) turnTo(last);
   else {

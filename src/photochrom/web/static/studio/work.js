@@ -4,6 +4,7 @@
 export const TEMPERATURE = 0.38; // of the annealed mean, as in the paper
 const SPREAD = 2.63; // vividness ±100 is the temperature divided or multiplied by this: 0.14..1.0
 const MOST_STEPS = 200;
+const CANDIDATES = 6; // that the service has for a seed
 
 /** Nothing decided yet. A hint is {id, x, y, color: [r, g, b], gray}, x and y in pixels of the photo. */
 export const START = Object.freeze({
@@ -38,13 +39,33 @@ export class History {
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 const within = (value, low, high) => isNumber(value) && value >= low && value <= high;
 
+const nearest = (value, low, high) => Math.min(Math.max(value, low), high);
+
+/** A state like that one, with all settings in their range and no hint far from any photo; and whether it differs. */
+export function mended(state) {
+  if (typeof state !== "object" || state === null || !Array.isArray(state.hints)) return [state, false];
+  const { temperature, saturation, candidate = null, seed = 0 } = state;
+  const better = {
+    temperature: isNumber(temperature) ? nearest(temperature, 0.01, 10) : temperature,
+    saturation: isNumber(saturation) ? nearest(saturation, 0, 10) : saturation,
+    candidate: candidate === null || isCandidate(candidate) ? candidate : null,
+    seed: isSeed(seed) ? seed : 0,
+  };
+  const hints = state.hints.filter((hint) => ![hint?.x, hint?.y].some((at) => isNumber(at) && !within(at, 0, 1e6)));
+  const changed = Object.keys(better).some((name) => better[name] !== (state[name] ?? { candidate, seed }[name]));
+  return [{ ...state, ...better, hints }, changed || hints.length < state.hints.length];
+}
+
+const isCandidate = (value) => Number.isInteger(value) && within(value, 0, CANDIDATES - 1);
+const isSeed = (value) => Number.isInteger(value) && within(value, 0, 2 ** 32 - 1);
+
 /** A state that was read from a file or from the browser, or null if it is none. */
 export function checked(state) {
   if (typeof state !== "object" || state === null || !Array.isArray(state.hints)) return null;
   const { temperature, saturation, candidate = null, seed = 0 } = state;
   if (!within(temperature, 0.01, 10) || !within(saturation, 0, 10)) return null;
-  if (candidate !== null && !(Number.isInteger(candidate) && within(candidate, 0, 99))) return null;
-  if (!Number.isInteger(seed) || seed < 0) return null;
+  if (candidate !== null && !isCandidate(candidate)) return null;
+  if (!isSeed(seed)) return null;
   const hints = [];
   for (const hint of state.hints) {
     const { x, y, color } = hint ?? {};
