@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
 def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
