@@ -635,7 +635,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     card = page.locator("#progress")
     for name, words in (
-        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP"),
+        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP, AVIF or HEIC file; convert it"),
         ("torn.jpg", ""),
         ("wide.png", "megapixels"),
     ):
@@ -722,8 +722,10 @@ def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None
     second.goto(studio.url)
     drop(first, tmp_path / "one.png")
     colored(first)
+    second.bring_to_front()
     drop(second, tmp_path / "two.png")
     colored(second)
+    first.bring_to_front()
     first.locator("#saturation").fill("60")
     settled(first)
     second.reload()
