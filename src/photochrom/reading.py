@@ -30,8 +30,10 @@ from photochrom.strips import strip_rows
 from photochrom.tiff import Pages, exif_block, read_pages
 
 T = TypeVar("T")
+Strip = tuple[NDArray[Any], NDArray[Any] | None]
 
 __all__ = [
+    "KEPT_BYTES",
     "STREAM_PIXELS",
     "Streamed",
     "decode_photo",
@@ -44,8 +46,11 @@ __all__ = [
 ]
 
 STREAM_PIXELS = 16_000_000
-"""Files with more than these are not held in memory: the network, and then each rendering, reads
-them anew, a strip after the other."""
+"""Files with more than these are never in memory as floats: the network, and then each rendering,
+goes through them a strip after the other."""
+KEPT_BYTES = 128 << 20
+"""Up to these the samples of such a file are kept as they were decoded the first time: to decode a
+JPEG twice would be a third of the whole work. Larger files are decoded anew each time."""
 
 _HEIC = "heic"  # no operation of libvips, but photochrom.heif
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
@@ -540,7 +545,10 @@ def _alone(tiled: bool) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Pixels that stay in a file, and are decoded each time that they are asked for."""
+    """Pixels that stay in a file, and are decoded when they are asked for.
+
+    Those of a file of moderate size, see `KEPT_BYTES`, only the first time.
+    """
 
     origin: _Origin
     load: Callable[[], Any]  # the libvips image, upright
@@ -559,11 +567,32 @@ class Streamed:
         PhotoError
             The file is damaged, or was changed since it was read first.
         """
+        if "_all" in vars(self):
+            yield from Held(*self._all).strips(rows)
+        elif self._nbytes <= KEPT_BYTES:
+            # Copied, and not fetched into its place, which libvips does not offer; but this also
+            # gives the memory of each strip back at once, to be used for the next one.
+            keep = _Keep(self)
+            yield from self._decoded(rows, keep.take)
+            vars(self)["_all"] = keep.pixels, keep.alpha
+        else:
+            yield from self._decoded(rows, lambda top, color, alpha: (color, alpha))
+
+    @property
+    def _nbytes(self) -> int:
+        height, width, channels = self.shape
+        return height * width * (channels + self.has_alpha) * self.dtype.itemsize
+
+    def _decoded(
+        self,
+        rows: int,
+        kept: Callable[[int, NDArray[Any], NDArray[Any] | None], Strip],
+    ) -> Iterator[Strip]:
         height, width = self.shape[:2]
         with ThreadPoolExecutor(1) as decoder:
             region: Any = None
 
-            def fetch(top: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+            def fetch(top: int) -> Strip:
                 nonlocal region
                 if region is None:  # made and used in one thread, as libvips wants it
                     with _alone(False):
@@ -573,7 +602,8 @@ class Streamed:
                     data = region.fetch(0, top, width, n)
                 if top + n == height:
                     self.origin.check()
-                return self.convert(np.frombuffer(data, self.dtype).reshape(n, width, -1))
+                samples = np.frombuffer(data, self.dtype).reshape(n, width, -1)
+                return kept(top, *self.convert(samples))
 
             ahead = decoder.submit(fetch, 0)
             for top in range(rows, height + rows, rows):
@@ -584,16 +614,10 @@ class Streamed:
 
     @cached_property
     def _all(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        pixels = np.empty(self.shape, self.dtype)
-        alpha = np.empty(self.shape[:2], self.dtype) if self.has_alpha else None
-        top = 0
-        for color, part in self.strips(strip_rows(self.shape[1])):
-            rows = slice(top, top + len(color))
-            pixels[rows] = color
-            if alpha is not None:
-                alpha[rows] = part
-            top = rows.stop
-        return pixels, alpha
+        keep = _Keep(self)
+        for _ in self._decoded(strip_rows(self.shape[1]), keep.take):
+            pass
+        return keep.pixels, keep.alpha
 
     @property
     def pixels(self) -> NDArray[Any]:
@@ -603,7 +627,22 @@ class Streamed:
     @property
     def alpha(self) -> NDArray[Any] | None:
         """All of it, kept from now on."""
-        return self._all[1]
+        return self._all[1] if self.has_alpha else None
+
+
+class _Keep:
+    """Room for all samples of a file, filled a strip after the other."""
+
+    def __init__(self, photo: Streamed) -> None:
+        self.pixels: NDArray[Any] = np.empty(photo.shape, photo.dtype)
+        self.alpha = np.empty(photo.shape[:2], photo.dtype) if photo.has_alpha else None
+
+    def take(self, top: int, color: NDArray[Any], alpha: NDArray[Any] | None) -> Strip:
+        rows = slice(top, top + len(color))
+        self.pixels[rows] = color
+        if self.alpha is not None:
+            self.alpha[rows] = alpha
+        return self.pixels[rows], None if self.alpha is None else self.alpha[rows]
 
 
 def _find_loader(head: bytes, name: str) -> str:
