@@ -45,6 +45,7 @@ from photochrom.image import (
 )
 from photochrom.metadata import read_iptc, say_synthetic
 from photochrom.samples import requantize
+from photochrom.tiff import exif_resolution
 
 LOSSLESS = [".png", ".tif"]
 LOSSY = [".jpg", ".webp", ".avif"]
@@ -1027,6 +1028,55 @@ def test_a_strip_of_absurd_length_is_refused_by_its_header(tmp_path: Path) -> No
     path = tmp_path / "strip.png"
     path.write_bytes(png_bytes(8, 2_000_000, 8, 0, bytes(1000)))
     assert "8 x 2000000 pixels are over the limit of 100000 a side" in refusal(read_photo, path)
+
+
+@pytest.mark.parametrize(
+    ("extension", "own", "exif", "wanted"),
+    [
+        (".jpg", 300, 72, 300),  # an editor that forgot the EXIF
+        (".png", 300, 72, 300),
+        (".jpg", 72, 600, 600),
+        (".jpg", 200, 600, 200),
+        (".jpg", 300, None, 300),
+        (".jpg", None, 600, 600),
+        (".png", None, 600, 600),
+        (".png", 600, 600, 600),
+        (".webp", None, 600, 600),
+        (".avif", None, 600, 600),
+        (".jpg", None, None, None),
+        (".webp", None, None, None),
+    ],
+)
+def test_a_file_and_its_exif_state_one_resolution(
+    tmp_path: Path, extension: str, own: int | None, exif: int | None, wanted: int | None
+) -> None:
+    block = exif_with(Make="Leica")
+    if exif:
+        block[282] = block[283] = exif
+        block[296] = 2
+    path = tmp_path / f"photo{extension}"
+    options: dict[str, Any] = {"dpi": (own, own)} if own else {}
+    to_pil(smooth(), "RGB").save(path, exif=block, **options)
+    photo = read_photo(path)
+    if wanted is None:
+        assert photo.resolution is None
+    else:
+        assert photo.resolution == pytest.approx((wanted / 25.4,) * 2, rel=1e-4)
+    for target in (".jpg", ".png", ".tif", ".webp", ".avif"):
+        write_photo(tmp_path / f"out{target}", photo.pixels, photo)
+        with PIL.Image.open(tmp_path / f"out{target}") as image:
+            found = image.getexif()
+            assert found[271] == "Leica"
+            if wanted is not None or target != ".tif":  # 72: the EXIF for unknown
+                assert found[282] == found[283] == pytest.approx(wanted or 72, rel=1e-4)
+                assert found[296] == 2
+            if wanted is not None and target in (".jpg", ".png", ".tif"):
+                assert image.info["dpi"] == pytest.approx((wanted, wanted), rel=1e-4)
+
+
+@pytest.mark.parametrize("block", [b"", b"Exif\0\0II*\0", b"Exif\0\0" + bytes(40)])
+def test_an_exif_that_is_damaged_states_no_resolution(block: bytes) -> None:
+    assert exif_resolution(block) is None
 
 
 @pytest.mark.parametrize("dpi", [(1e9, 300), (300, 3e10), (0, 0)])

@@ -25,9 +25,10 @@ from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import jpeg_quality
 from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
+from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
-from photochrom.tiff import Pages, exif_block, read_pages
+from photochrom.tiff import Pages, exif_block, exif_resolution, read_pages
 
 T = TypeVar("T")
 Strip = tuple[NDArray[Any], NDArray[Any] | None]
@@ -397,7 +398,7 @@ def _decode(
             block = exif_block(file, layout.place)
         if block is not None:
             metadata["exif-data"] = block
-    resolution = _resolution(image, fields)
+    resolution = _resolution(image, fields, origin, loader)
     orientation = image.get("orientation") if "orientation" in fields else 1
     if orientation in (5, 6, 7, 8) and resolution is not None:
         resolution = resolution[::-1]
@@ -461,7 +462,7 @@ def _decode(
 
 def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None) -> Photo:
     with origin.open() as file:
-        samples, metadata, profile, images = decode_heif(file, name, check_size)
+        samples, metadata, profile, images, resolution = decode_heif(file, name, check_size)
     space = "GRAY" if samples.shape[2] <= 2 else "RGB "
     color, alpha = _converted(samples, name=name, space=space, profile=profile, bits=0)
     return Photo(
@@ -470,6 +471,7 @@ def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None)
         "file",
         profiled=profile is not None,
         metadata=metadata,
+        resolution=resolution,
         source=place,
         extension=_LOADERS[_HEIC],
         frames=images,
@@ -680,14 +682,19 @@ def _find_loader(head: bytes, name: str) -> str:
     return loader
 
 
-def _resolution(image: Any, fields: set[str]) -> tuple[float, float] | None:
-    if image.xres == 1.0 and image.yres == 1.0 and "resolution-unit" not in fields:
-        return None  # what libvips fills in where the file says nothing
-    if "resolution-unit" in fields and image.get("resolution-unit") == "none":
-        return None  # a ratio, not a size
-    across, down = float(image.xres), float(image.yres)
-    # A damaged file may say anything; libvips takes no more than a million, and no NaN.
-    return (across, down) if 0 < across <= 1e6 and 0 < down <= 1e6 else None
+def _resolution(image: Any, fields: set[str], origin: _Origin, loader: str) -> Resolution | None:
+    if loader == "tiffload_source":
+        # A ratio is no size, and one is what libvips fills in where the file says nothing.
+        unit = image.get("resolution-unit") if "resolution-unit" in fields else ""
+        known = unit != "none" if unit else (image.xres, image.yres) != (1.0, 1.0)
+        return sane(float(image.xres), float(image.yres)) if known else None
+    # Not as libvips has it: it prefers that of EXIF, and takes none from the EXIF of WebP and AVIF.
+    exif = exif_resolution(image.get("exif-data")) if "exif-data" in fields else None
+    own = None
+    if read := {"jpegload_source": jfif_resolution, "pngload_source": png_resolution}.get(loader):
+        with origin.open() as file:
+            own = read(file)
+    return chosen(own, exif)
 
 
 def reason(error: pyvips.Error) -> str:

@@ -24,7 +24,17 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-__all__ = ["Joiner", "Layout", "Pages", "exif_block", "finish", "read_pages"]
+from photochrom.resolution import Resolution, sane
+
+__all__ = [
+    "Joiner",
+    "Layout",
+    "Pages",
+    "exif_block",
+    "exif_resolution",
+    "finish",
+    "read_pages",
+]
 
 # Tags.
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _TILES = (
@@ -247,21 +257,48 @@ def _number(directory: Directory, tag: int) -> int:
     return numbers[0] if numbers else 0
 
 
-def exif_block(file: BinaryIO, place: int | None = None) -> bytes | None:
+def exif_block(
+    file: BinaryIO, place: int | None = None, resolution: Resolution | None = None
+) -> bytes | None:
     """The EXIF of a page as JPEG has it, "Exif" and a little-endian TIFF; None if there is none.
 
     Parameters
     ----------
     file : a TIFF file
     place : of the page's directory, as in its `Layout`; by default the first
+    resolution : to be stated there
     """
+    tree: Tree = {}
     try:
         reader = _Reader(file)
         at = reader.first if place is None else place
         tree = _exif_tree(reader, reader.directory(at, _NAMING)[0])
-        return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
+    except _FAILURES:
+        pass
+    if resolution is not None:
+        across, down = (
+            Entry(5, struct.pack("<II", round(value * 25400), 1000)) for value in resolution
+        )
+        tree |= {_ACROSS: across, _DOWN: down, _UNIT: Entry.of(3, [2])}  # an inch
+    return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
+
+
+def exif_resolution(block: bytes) -> Resolution | None:
+    """The resolution, pixels per mm, that an EXIF block states; None if it states none."""
+    try:
+        reader = _Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+        directory, _ = reader.directory(reader.first, frozenset([_ACROSS, _DOWN, _UNIT]))
     except _FAILURES:
         return None
+    scale = {0: 25.4, 2: 25.4, 3: 10.0}.get(_number(directory, _UNIT))  # inch, unless it is said
+    values = []
+    for tag in (_ACROSS, _DOWN):
+        entry = directory.get(tag, Entry(0, b""))
+        if scale is None or entry.kind != 5 or len(entry.data) < 8:
+            return None
+        above, below = struct.unpack("<II", entry.data[:8])
+        values.append(above / below / scale if below else 0.0)
+    return sane(*values)
 
 
 Tree = dict[int, "Entry | Tree"]

@@ -23,6 +23,7 @@ from photochrom.metadata import JPEG_XMP_LIMIT, photoshop_block, read_iptc, say_
 from photochrom.photo import Photo, check_colors
 from photochrom.profiles import srgb_profile
 from photochrom.reading import file_name, reason
+from photochrom.resolution import UNKNOWN
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
 from photochrom.tiff import Joiner, Layout, exif_block, finish
@@ -40,8 +41,6 @@ __all__ = [
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
-# Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
-_UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
 
 
 @dataclass(frozen=True)
@@ -367,14 +366,16 @@ def _save_heic(
         rows = [_sample_rows(*strip, dtype, photo.content.has_alpha) for strip in rgb]
         samples = np.concatenate(rows)
     kept = photo.metadata if photo.kind == "file" else {}
-    block = kept.get("exif-data")
+    block = kept.get("exif-data", b"")
     with open(temporary, "xb") as file:
         heif.encode_heif(
             file,
             samples,
             photo.name,
             quality=heif.QUALITY if quality is None else quality,
-            exif=block and exif_block(io.BytesIO(block.removeprefix(b"Exif\0\0"))),
+            exif=exif_block(
+                io.BytesIO(block.removeprefix(b"Exif\0\0")), resolution=photo.resolution
+            ),
             xmp=say_synthetic(kept.get("xmp-data"), model),
             profile=srgb_profile() if photo.profiled else None,
         )
@@ -514,7 +515,7 @@ def _dressed(
             if key == "jpeg-thumbnail-data" or key.startswith("exif-ifd1-"):
                 image.remove(key)
     # After that, for libvips has also taken the resolution from EXIF, as it was before turning.
-    across, down = photo.resolution or (_UNKNOWN_RESOLUTION, _UNKNOWN_RESOLUTION)
+    across, down = photo.resolution or (UNKNOWN, UNKNOWN)
     interpretation = "rgb16" if dtype == np.uint16 else "srgb"
     image = image.copy(interpretation=interpretation, xres=across, yres=down)
     image.set_type(text, "exif-ifd2-ColorSpace", "1")  # sRGB; libvips would say uncalibrated
