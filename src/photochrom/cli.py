@@ -84,8 +84,8 @@ def _colorize(options: argparse.Namespace) -> int:
 
 def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
     from photochrom.colorizer import Colorizer, check_keep, check_settings
-    from photochrom.image import read_photo, read_stream
-    from photochrom.writing import check_quality
+    from photochrom.image import losses, read_photo, read_stream
+    from photochrom.writing import check_quality, has_quality
 
     hints = [_hint(text) for text in options.hint]
     colorizer = Colorizer(
@@ -104,8 +104,13 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
         if target != "-":
             _check_target(source, target, options.force)
         photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
-        if photo.frames > 1:
-            _say(f"{source}: holds {photo.frames} frames; the first alone is colored")
+        written = f"photo{photo.extension}" if target == "-" else target
+        for note in losses(photo, written, colorizer.info.name):
+            _say(note)
+        if options.quality is not None and not has_quality(written):
+            _say(
+                f"{source}: --quality has no effect: the result has no loss, for it is PNG or TIFF"
+            )
         if target == "-":
             with tempfile.TemporaryDirectory(prefix="photochrom-") as folder:
                 path = os.path.join(folder, f"photo{photo.extension}")
@@ -156,6 +161,7 @@ def _colorize_many(
     from photochrom import batch
     from photochrom.colorizer import Colorizer
     from photochrom.pool import cpus
+    from photochrom.writing import has_quality
 
     for problem in problems:
         _fail(problem)
@@ -194,6 +200,9 @@ def _colorize_many(
         altered = sum(step.why == batch.ALTERED for step in steps)
         if altered:
             _say(f"{altered} results were changed by others since they were made; left as they are")
+        lossless = sum(not has_quality(job.target) for job in jobs)
+        if options.quality is not None and lossless:
+            _say(f"--quality has no effect on {lossless} results: PNG and TIFF have no loss")
         progress = stack.enter_context(_Progress(len(jobs) + len(refused)))
         progress.skipped = len(steps) - progress.left
         del steps
@@ -255,6 +264,8 @@ class _Progress:
             self._write(_shown(f"photochrom: {outcome.error}"), file=sys.stderr)
         elif target is not None:
             self._write(_shown(target), file=sys.stdout)
+        for note in outcome.notes:
+            self._write(_shown(f"photochrom: {note}"), file=sys.stderr)
         now = time.monotonic()
         if self._bar.disable and self.left and now - self._said >= self.EVERY:
             self._said = now
