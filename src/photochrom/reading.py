@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import stat
 import tempfile
 import threading
@@ -14,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import pyvips
@@ -39,6 +38,7 @@ __all__ = [
     "Streamed",
     "decode_photo",
     "file_name",
+    "no_room",
     "photo_format",
     "photo_size",
     "read_photo",
@@ -63,6 +63,8 @@ _CAMERA_RAW = re.compile(
 
 _MOST_VALUES = 1 << 30  # bytes, of all values of a TIFF directory
 
+# What libvips says when it cannot turn a large photo, for which it takes a temporary file.
+_TEMPORARY = re.compile(r"write failed|unable to (write|open|create|make)[^\n]*vips-\d")
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
     "jpegload_source": ".jpg",
@@ -141,13 +143,18 @@ def _read_file(name: str, page: int) -> Photo:
 
 
 def _read_copy(stream: BinaryIO, name: str) -> Photo:
-    with tempfile.TemporaryFile() as copy:
-        head = stream.read(1 << 16)
-        if head:
-            _find_loader(head[:64], name)  # before an endless stream fills the disk
-        copy.write(head)
-        shutil.copyfileobj(stream, copy)
-        copy.flush()
+    head = stream.read(1 << 16)
+    if head:
+        _find_loader(head[:64], name)  # before an endless stream fills the disk
+    with _temporary_file(name) as copy:
+        part = head
+        while part:
+            try:
+                while part:
+                    part = part[copy.write(part) :]
+            except OSError as error:
+                raise no_room(name, error.strerror, tempfile.gettempdir()) from None
+            part = stream.read(1 << 20)
         os.lseek(copy.fileno(), 0, os.SEEK_SET)
         kept = _Kept(os.dup(copy.fileno()))
     photo = _read_descriptor(kept.descriptor, name, "", 0, kept)
@@ -155,6 +162,22 @@ def _read_copy(stream: BinaryIO, name: str) -> Photo:
     # "< photo.jpg": the file itself, which is never overwritten.
     is_file = stat.S_ISREG(status.st_mode)
     return replace(photo, source=("", status.st_dev, status.st_ino) if is_file else None)
+
+
+def _temporary_file(name: str) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise no_room(name, error.strerror) from None
+
+
+def no_room(name: str, why: str | None, folder: str | None = None) -> PhotoError:
+    """The error for a temporary folder that is full or missing; by default the one of libvips."""
+    folder = folder or os.environ.get("TMPDIR") or "/tmp"
+    return PhotoError(
+        f"{name}: the temporary folder {folder} cannot be used: {why}; make room there, or let the "
+        "environment variable TMPDIR name another folder"
+    )
 
 
 def _named(name: str, read: Callable[[], T]) -> T:
@@ -172,6 +195,8 @@ def _named(name: str, read: Callable[[], T]) -> T:
     # Both without their traceback: its frames hold the image, hence its memory and a descriptor of
     # the file, and whoever works through a folder may keep all errors to the end.
     except pyvips.Error as error:
+        if _TEMPORARY.search(error.detail):
+            raise no_room(name, reason(error)) from error.with_traceback(None)
         raise PhotoError(
             f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
         ) from error.with_traceback(None)
