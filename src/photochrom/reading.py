@@ -55,6 +55,11 @@ JPEG twice would be a third of the whole work. Larger files are decoded anew eac
 
 _HEIC = "heic"  # no operation of libvips, but photochrom.heif
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
+_MOST_MENDED = 1 << 28  # bytes of a file that is held in memory to be mended
+_STRAY = (
+    "names a next page where the file has ended before; read as a file of one page, so restore it "
+    "from a copy if it had more"
+)
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
 _CAMERA_RAW = re.compile(
@@ -384,6 +389,8 @@ def _decode(
         if found is None:
             with origin.open() as file:
                 found = read_pages(file)
+        if found.stray is not None:
+            origin = _mended(origin, *found.stray, name)
         pages = max(1, len(found.layouts))
         layout = found.layouts[page] if 0 <= page < len(found.layouts) else None
     if not 0 <= page < pages:
@@ -480,6 +487,7 @@ def _decode(
         layout=layout,
         bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
+        notes=(_STRAY,) if found is not None and found.stray is not None else (),
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
     )
@@ -501,6 +509,16 @@ def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None)
         extension=_LOADERS[_HEIC],
         frames=images,
     )
+
+
+def _mended(origin: _Origin, at: int, width: int, name: str) -> _Bytes:
+    """A TIFF file without the place of a next page, at which libvips would fail."""
+    if origin.size() > _MOST_MENDED:
+        raise PhotoError(f"{name}: the chain of its pages breaks off after 1; {_REMEDY_DAMAGED}")
+    with origin.open() as file:
+        data = bytearray(file.read())
+    data[at : at + width] = bytes(width)
+    return _Bytes(bytes(data))
 
 
 def _turned(
