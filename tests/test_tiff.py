@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ import photochrom.writing as writing_module
 from photochrom import Colorizer, PhotoError, color
 from photochrom.cli import main
 from photochrom.image import decode_photo, losses, read_photo, write_pages, write_photo
+from photochrom.strips import StripSource, strip_rows
 from photochrom.tiff import exif_block, read_pages
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
@@ -491,6 +493,21 @@ def test_threads_do_not_bear_the_blame_of_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         results = list(threads.map(read, [good, bad] * 150))
     assert results == [True, False] * 150
+
+
+def test_what_is_said_of_strips_that_end_early_is_not_taken_for_a_damaged_tile() -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield np.zeros((strip_rows(64), 64, 3), np.uint8)
+        raise KeyError("strip")
+
+    shape = (2 * strip_rows(64), 64, 3)
+    with StripSource(broken(), shape, np.dtype(np.uint8)) as source:
+        image = source.image()
+        with pytest.raises(pyvips.Error) as error:
+            image.pngsave_buffer()
+    said = error.value.detail.encode()
+    assert b"tiff2vips: " in said and not reading_module._TILE.search(said)
+    assert reading_module._TILE.search(b"tiff2vips: Read error at row 0, col 0, tile 1; got 20\n")
 
 
 def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:

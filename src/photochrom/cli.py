@@ -1131,7 +1131,8 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         type=int,
         default=256,
         metavar="N",
-        help="larger photos are reduced to it; 0: none is (default: %(default)s)",
+        help="larger photos are reduced to it; 0: none is, and those over 8 megapixels are left "
+        "out (default: %(default)s)",
     )
     p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N photos")
     p.add_argument("--limit", type=int, default=0, metavar="N", help="only N photos (default: all)")
