@@ -787,3 +787,45 @@ def test_a_dead_worker_costs_one_photo_and_one_out_of_memory_gets_a_second_chanc
     assert set(tree(out)) == {"a.png", "b.png", "c.png", "d.png", "e.png", "once.png"}
     failed = {line["result"] for line in lines(out) if line["error"]}
     assert failed == {"always.png", "crash.png"}
+
+
+# --- what a result does not have ------------------------------------------------------------------
+
+
+def animated(path: Path) -> Path:
+    frames = [PIL.Image.fromarray(np.full((48, 64), v, np.uint8)) for v in (40, 120, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    return path
+
+
+def test_frames_that_are_left_out_are_said_and_noted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    draw(source / "still.jpg", 1)
+    moving = animated(source / "moving.webp")
+    note = f"{moving}: holds 3 frames; the first alone is colored"
+    assert main(["colorize", str(moving), "-o", str(tmp_path / "one.webp")]) == 0
+    assert capfd.readouterr().err == f"photochrom: {note}\n"
+    assert main(["colorize", str(source), "-o", str(out), "--workers", "1"]) == 0
+    assert f"photochrom: {note}\n" in capfd.readouterr().err
+    assert {line["result"]: line.get("notes") for line in lines(out)} == {
+        "moving.webp": [note],
+        "still.jpg": None,
+    }
+    assert main(["colorize", str(source), "-o", str(out), "--workers", "1"]) == 0
+    assert "0 done, 0 failed, 2 done before" in capfd.readouterr().err  # such lines are read too
+
+
+def test_a_quality_is_said_to_have_no_effect_without_loss(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.tif", "c.jpg"):
+        source = draw(tmp_path / "in" / name, 1)
+        target = tmp_path / f"one{name}"
+        assert main(["colorize", str(source), "-o", str(target), "--quality", "80"]) == 0
+        said = capfd.readouterr().err
+        assert ("--quality has no effect" in said) == (name != "c.jpg")
+    arguments = ["colorize", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--workers", "1"]
+    assert main([*arguments, "--quality", "80"]) == 0
+    assert "--quality has no effect on 2 results" in capfd.readouterr().err

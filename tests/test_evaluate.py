@@ -16,7 +16,17 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
-from photochrom import ConfigError, DataError, ModelError, Prediction, bins, color, metrics
+from photochrom import (
+    ConfigError,
+    DataError,
+    ModelError,
+    PhotoError,
+    Prediction,
+    bins,
+    color,
+    metrics,
+    scoring,
+)
 from photochrom.cli import main
 from photochrom.colorizer import Colorizer
 from photochrom.evaluate import Evaluation, Result, evaluate, forget
@@ -794,3 +804,16 @@ def test_a_strangers_file_is_not_overwritten(photos: Path, tmp_path: Path) -> No
     (report / "report.html").write_text("precious")
     assert main(["evaluate", str(photos), "-o", str(report)]) == 2
     assert (report / "report.html").read_text() == "precious"
+
+
+def test_a_photo_too_large_to_be_measured_unreduced_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "MOST_PIXELS", 40 * 50 - 1)
+    Image.new("RGB", (50, 40), (200, 90, 40)).save(tmp_path / "a.png")
+    store = scoring.open_store([str(tmp_path)])
+    with pytest.raises(PhotoError, match=r"a\.png: 50 x 40 pixels are more than .*--short-side"):
+        scoring._read(store, 0, 0)
+    assert scoring._read(store, 0, 32).shape == (32, 40, 3)
+    monkeypatch.setattr(scoring, "MOST_PIXELS", 40 * 50)
+    assert scoring._read(store, 0, 0).shape == (40, 50, 3)

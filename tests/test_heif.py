@@ -97,6 +97,26 @@ def test_the_result_is_upright(tmp_path: Path, rgb: np.ndarray, orientation: int
         assert read[0x010F] == "Leica" and read.get(0x0112, 1) == 1
 
 
+def test_the_resolution_stays(tmp_path: Path, rgb: np.ndarray) -> None:
+    exif = PIL.Image.Exif()
+    exif[282], exif[283], exif[296] = 600, 300, 2
+    save(tmp_path / "a.heic", rgb, exif=exif.tobytes())
+    photo = read_photo(tmp_path / "a.heic")
+    assert photo.resolution == pytest.approx((600 / 25.4, 300 / 25.4))
+    write_photo(tmp_path / "b.heic", photo.pixels, photo)
+    read = PIL.Image.Exif()
+    read.load(pillow_heif.open_heif(tmp_path / "b.heic")[0].info["exif"])
+    assert (read[282], read[283], read[296]) == (600, 300, 2)
+    write_photo(tmp_path / "b.jpg", photo.pixels, photo)
+    assert read_photo(tmp_path / "b.jpg").resolution == pytest.approx(photo.resolution)
+
+    PIL.Image.fromarray(rgb).save(tmp_path / "c.jpg", dpi=(600, 300))  # and without any EXIF
+    photo = read_photo(tmp_path / "c.jpg")
+    write_photo(tmp_path / "c.heic", photo.pixels, photo)
+    again = read_photo(tmp_path / "c.heic")
+    assert again.resolution == pytest.approx((600 / 25.4, 300 / 25.4))
+
+
 def test_profile_and_statement_are_written(tmp_path: Path, rgb: np.ndarray) -> None:
     image = pillow_heif.from_bytes("RGB", (160, 120), rgb.tobytes())
     profile = bytes(pyvips.Image.profile_load("p3"))

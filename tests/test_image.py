@@ -21,6 +21,7 @@ import PIL.Image
 import PIL.ImageCms
 import PIL.ImageOps
 import PIL.IptcImagePlugin
+import pillow_heif
 import pytest
 import pyvips
 import tifffile
@@ -35,6 +36,7 @@ from photochrom.image import (
     MAX_PIXELS,
     Photo,
     decode_photo,
+    losses,
     open_photo,
     read_photo,
     read_stream,
@@ -43,8 +45,9 @@ from photochrom.image import (
     to_uint8,
     write_photo,
 )
-from photochrom.metadata import read_iptc, say_synthetic
+from photochrom.metadata import photoshop_block, read_iptc, say_synthetic, with_iptc
 from photochrom.samples import requantize
+from photochrom.tiff import exif_resolution
 
 LOSSLESS = [".png", ".tif"]
 LOSSY = [".jpg", ".webp", ".avif"]
@@ -1029,6 +1032,55 @@ def test_a_strip_of_absurd_length_is_refused_by_its_header(tmp_path: Path) -> No
     assert "8 x 2000000 pixels are over the limit of 100000 a side" in refusal(read_photo, path)
 
 
+@pytest.mark.parametrize(
+    ("extension", "own", "exif", "wanted"),
+    [
+        (".jpg", 300, 72, 300),  # an editor that forgot the EXIF
+        (".png", 300, 72, 300),
+        (".jpg", 72, 600, 600),
+        (".jpg", 200, 600, 200),
+        (".jpg", 300, None, 300),
+        (".jpg", None, 600, 600),
+        (".png", None, 600, 600),
+        (".png", 600, 600, 600),
+        (".webp", None, 600, 600),
+        (".avif", None, 600, 600),
+        (".jpg", None, None, None),
+        (".webp", None, None, None),
+    ],
+)
+def test_a_file_and_its_exif_state_one_resolution(
+    tmp_path: Path, extension: str, own: int | None, exif: int | None, wanted: int | None
+) -> None:
+    block = exif_with(Make="Leica")
+    if exif:
+        block[282] = block[283] = exif
+        block[296] = 2
+    path = tmp_path / f"photo{extension}"
+    options: dict[str, Any] = {"dpi": (own, own)} if own else {}
+    to_pil(smooth(), "RGB").save(path, exif=block, **options)
+    photo = read_photo(path)
+    if wanted is None:
+        assert photo.resolution is None
+    else:
+        assert photo.resolution == pytest.approx((wanted / 25.4,) * 2, rel=1e-4)
+    for target in (".jpg", ".png", ".tif", ".webp", ".avif"):
+        write_photo(tmp_path / f"out{target}", photo.pixels, photo)
+        with PIL.Image.open(tmp_path / f"out{target}") as image:
+            found = image.getexif()
+            assert found[271] == "Leica"
+            if wanted is not None or target != ".tif":  # 72: the EXIF for unknown
+                assert found[282] == found[283] == pytest.approx(wanted or 72, rel=1e-4)
+                assert found[296] == 2
+            if wanted is not None and target in (".jpg", ".png", ".tif"):
+                assert image.info["dpi"] == pytest.approx((wanted, wanted), rel=1e-4)
+
+
+@pytest.mark.parametrize("block", [b"", b"Exif\0\0II*\0", b"Exif\0\0" + bytes(40)])
+def test_an_exif_that_is_damaged_states_no_resolution(block: bytes) -> None:
+    assert exif_resolution(block) is None
+
+
 @pytest.mark.parametrize("dpi", [(1e9, 300), (300, 3e10), (0, 0)])
 def test_a_senseless_resolution_counts_as_unknown(
     tmp_path: Path, dpi: tuple[float, float], capfd: pytest.CaptureFixture[str]
@@ -1440,6 +1492,158 @@ def test_iptc_travels_between_jpeg_and_tiff(tmp_path: Path) -> None:
     assert b"thumb" not in (tmp_path / "a.jpg").read_bytes()
     photo = read_photo(source)
     write_photo(tmp_path / "e.png", colored(photo), photo)  # has no place for it
+
+
+def iptc(*records: tuple[int, int, str | bytes]) -> bytes:
+    """IPTC-IIM records (part, number, value), as IIM 4.2, chapter 1.6 has them."""
+    made = b""
+    for part, number, value in records:
+        data = value.encode() if isinstance(value, str) else value
+        made += bytes([0x1C, part, number]) + len(data).to_bytes(2, "big") + data
+    return made
+
+
+UTF_8 = (1, 90, b"\x1b%G")
+RECORDS = (
+    UTF_8,
+    (2, 0, b"\0\4"),
+    (2, 5, "The bridge"),
+    (2, 25, "bridges"),
+    (2, 25, "Łódź & <rivers>"),
+    (2, 55, "19310506"),
+    (2, 60, "070809+0200"),
+    (2, 80, "Ansel Adams"),
+    (2, 80, "his assistant"),
+    (2, 90, "Prague"),
+    (2, 101, "Czechoslovakia"),
+    (2, 105, "Old town"),
+    (2, 110, "City archive"),
+    (2, 116, "© 1931"),
+    (2, 120, "A caption,\r\nof two lines"),
+)
+
+
+def taken(packet: bytes) -> dict[str, list[str]]:
+    """What a packet says by property, in a parser of its own: attributes, texts and lists."""
+    root = ElementTree.fromstring(packet.decode().strip("\ufeff \n"))
+    found: dict[str, list[str]] = {}
+    for description in root.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"):
+        for name, value in description.attrib.items():
+            found.setdefault(name.rpartition("}")[2], []).append(value)
+        for element in description:
+            items = [e.text or "" for e in element.iter() if e.tag.endswith("}li")]
+            found.setdefault(element.tag.rpartition("}")[2], []).extend(
+                items or [element.text or ""]
+            )
+    return found
+
+
+@pytest.mark.parametrize("extension", [".png", ".webp", ".avif", ".heic"])
+def test_what_iptc_says_goes_into_the_xmp_of_other_formats(tmp_path: Path, extension: str) -> None:
+    path, target = tmp_path / "photo.tif", tmp_path / f"out{extension}"
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "iptc-data", photoshop_block(iptc(*RECORDS)))
+    image.jpegsave(str(path))
+    photo = read_photo(path)
+    assert losses(photo, target) == []
+    write_photo(target, colored(photo), photo)
+    if extension == ".heic":
+        packet = pillow_heif.open_heif(target)[0].info["xmp"]
+    else:
+        packet = pyvips.Image.new_from_file(str(target)).get("xmp-data")
+    said = taken(packet)
+    assert said.pop("about") == ["", ""]
+    assert said.pop("DigitalSourceType") == [NEW_SOURCE_TYPE]
+    assert said.pop("AISystemUsed") == ["photochrom"]
+    assert said == {
+        "title": ["The bridge"],
+        "subject": ["bridges", "Łódź & <rivers>"],
+        "DateCreated": ["1931-05-06T07:08:09+02:00"],
+        "creator": ["Ansel Adams", "his assistant"],
+        "City": ["Prague"],
+        "Country": ["Czechoslovakia"],
+        "Headline": ["Old town"],
+        "Credit": ["City archive"],
+        "rights": ["© 1931"],
+        "description": ["A caption,\nof two lines"],
+    }
+
+
+def test_what_the_xmp_of_the_source_says_itself_counts_before_its_iptc() -> None:
+    packet = xmp_packet(
+        '<rdf:Description rdf:about="uuid:7" xmlns:p="http://ns.adobe.com/photoshop/1.0/" '
+        'p:City="Praha"><d:title xmlns:d="http://purl.org/dc/elements/1.1/"><rdf:Alt><rdf:li '
+        'xml:lang="x-default">Most</rdf:li></rdf:Alt></d:title></rdf:Description>'
+    )
+    whole, lost = with_iptc(packet, iptc(*RECORDS))
+    assert whole is not None and not lost
+    said = taken(whole)
+    assert said["City"] == ["Praha"] and said["title"] == ["Most"]
+    assert said["Country"] == ["Czechoslovakia"] and said["about"] == ["uuid:7"] * 2
+    assert statements(say_synthetic(whole, "m"), "DigitalSourceType") == [NEW_SOURCE_TYPE]
+    assert with_iptc(whole, iptc(*RECORDS)) == (whole, [])
+
+
+@pytest.mark.parametrize(
+    ("date", "time", "wanted"),
+    [
+        ("19310506", None, "1931-05-06"),
+        ("19310500", None, "1931-05"),
+        ("19310000", "070809", "1931"),
+        ("1931-05-06", "070809", "1931-05-06T07:08:09"),
+    ],
+)
+def test_dates_become_those_of_xmp(date: str, time: str | None, wanted: str) -> None:
+    packet, lost = with_iptc(None, iptc((2, 55, date), *([(2, 60, time)] if time else [])))
+    assert packet is not None and taken(packet)["DateCreated"] == [wanted] and not lost
+
+
+def test_iptc_in_latin_1_is_read() -> None:
+    packet, _ = with_iptc(None, iptc((2, 80, "José".encode("latin-1"))))
+    assert packet is not None and taken(packet)["creator"] == ["José"]
+
+
+def test_records_without_a_place_in_xmp_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    image = to_vips(smooth()).copy()
+    records = iptc((2, 120, "kept"), (2, 118, "the archive"), (2, 55, "long ago"), (7, 10, b"1"))
+    image.set_type(pyvips.GValue.blob_type, "iptc-data", photoshop_block(records))
+    image.jpegsave(str(path))
+    photo = read_photo(path)
+    (note,) = losses(photo, tmp_path / "out.png")
+    assert note.startswith(f"{path}: PNG has no place for IPTC records, nor XMP for these: ")
+    assert "2:118, date created, 7:10; " in note
+    assert losses(photo, tmp_path / "out.tif") == losses(photo, tmp_path / "out.jpg") == []
+
+
+@pytest.mark.parametrize("packet", [b"not xml", xmp_packet("<unclosed>"), b"\xff\xfe<\0"])
+def test_beside_a_damaged_packet_iptc_is_named_as_lost(packet: bytes) -> None:
+    assert with_iptc(packet, iptc((2, 105, "a"), (2, 118, "b"))) == (packet, ["headline", "2:118"])
+
+
+@many
+@given(st.binary(max_size=80), st.text(max_size=20))
+def test_any_iptc_gives_well_formed_xmp(block: bytes, text: str) -> None:
+    packet, _ = with_iptc(None, iptc((2, 120, text)) + b"\x1c\x02" + block)
+    if packet is not None:
+        taken(say_synthetic(packet, "m"))
+
+
+def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    deep = np.full((9, 9, 4), 40000, np.uint16)
+    to_vips(deep).copy(interpretation="rgb16").pngsave(str(path))
+    photo = read_photo(path)
+    assert losses(photo, tmp_path / "b.png") == losses(photo, tmp_path / "b.tif") == []
+    transparency, depth = losses(photo, tmp_path / "b.jpg")
+    assert "JPG has no transparency" in transparency and "16 bits a channel become 8" in depth
+    big = xmp_packet(f'<rdf:Description rdf:about="" xmlns:a="a" a:b="{"x" * 70_000}"/>')
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", big)
+    image.pngsave(str(path))
+    (note,) = losses(read_photo(path), tmp_path / "b.jpg")
+    assert "XMP is larger than JPEG can hold" in note
+    assert losses(read_photo(path), tmp_path / "b.webp") == []
 
 
 @many

@@ -133,6 +133,27 @@ def test_the_annealed_mean_is_the_same(temperature: float, spread: float) -> Non
     np.testing.assert_allclose(ours, plain, atol=3e-4)
 
 
+@pytest.mark.parametrize("sharpness", [-1.0, -0.001, np.nan, np.inf])
+def test_a_sharpness_that_is_none_is_refused(sharpness: float) -> None:
+    kernel = native.kernel
+    assert kernel is not None
+    out = np.empty((1, 2), np.float32)
+    with pytest.raises(ValueError, match="sharpness must be finite"):
+        kernel.annealed_mean(
+            np.zeros((2, 1), np.float32), np.eye(2, dtype=np.float32), sharpness, out
+        )
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3e38, -3e38])
+def test_odd_logits_give_a_color_or_none_and_nothing_else(odd: float) -> None:
+    logits = np.zeros((313, 300), np.float32)
+    logits[7, 5] = odd
+    ab = bins.annealed_mean(logits, 0.38)
+    other = np.arange(300) != 5
+    np.testing.assert_array_equal(ab[other], np.broadcast_to(ab[0], (299, 2)))
+    assert (~np.isfinite(ab[5]) | (np.abs(ab[5]) <= 111)).all()
+
+
 # --- sizes ----------------------------------------------------------------------------------------
 
 

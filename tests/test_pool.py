@@ -164,3 +164,20 @@ def test_a_worker_that_answered_as_it_was_killed_gets_no_more_to_do() -> None:
         assert not worker.give((1, -4))
     finally:
         worker.stop()
+
+
+def test_of_workers_that_answered_as_they_were_killed_no_item_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed: list[int] = []
+
+    def end(self: pool._Worker[int, int], timeout: float | None) -> None:
+        if self.task is not None and self.task[1] in (1, 4, 5) and not self._late:
+            assert self.connection.poll(60)  # it has answered, and nobody has looked
+            killed.append(self.task[1])
+            self._late = True
+            self._process.kill()
+
+    monkeypatch.setattr(pool._Worker, "end_if_late", end)
+    assert list(spread(abs, range(7), 1, in_order=True)) == [(n, n) for n in range(7)]
+    assert killed == [1, 4, 5]

@@ -40,6 +40,7 @@ def colorizer() -> Colorizer:
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is huge, and a strip has but a few rows."""
     monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+    monkeypatch.setattr(reading_module, "KEPT_BYTES", 0)
     monkeypatch.setattr(strips_module, "_STRIP", 5000)
 
 
@@ -170,6 +171,43 @@ def test_a_streamed_photo_has_the_pixels_of_one_in_memory(
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
         fields = [field for field in theirs.get_fields() if field != "filename"]
         assert [ours.get(f) for f in fields] == [theirs.get(f) for f in fields]
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize("name", ["profile.jpg", "turned.jpg", "alpha.png", "tiles.tif"])
+def test_a_file_of_moderate_size_is_decoded_once(
+    colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(VARIANTS[name])
+    decoded: list[str] = []
+    convert = reading_module._converted
+
+    def counted(samples: np.ndarray, **known: Any) -> Any:
+        decoded.append(name)
+        return convert(samples, **known)
+
+    monkeypatch.setattr(reading_module, "_converted", counted)
+
+    def save(limit: int) -> int:
+        """How many strips are decoded."""
+        monkeypatch.setattr(reading_module, "KEPT_BYTES", limit)
+        decoded.clear()
+        prediction = colorizer.predict(path)
+        assert prediction.photo.streamed
+        prediction.save(tmp_path / f"{limit}.png")
+        return len(decoded)
+
+    size = 143 * 190 * (4 if name == "alpha.png" else 3) * (2 if name == "tiles.tif" else 1)
+    twice, once = save(size - 1), save(size)
+    assert twice == 2 * once > 2
+    pictures = [pyvips.Image.new_from_file(str(tmp_path / f"{n}.png")) for n in (size - 1, size)]
+    np.testing.assert_array_equal(*(picture.numpy() for picture in pictures))
+    if name != "alpha.png":  # and not once more to find that there is no alpha
+        decoded.clear()
+        monkeypatch.setattr(reading_module, "KEPT_BYTES", 0)
+        assert read_photo(path).alpha is None
+        assert not decoded
 
 
 @pytest.mark.usefixtures("small_strips")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ import photochrom.reading as reading_module
 import photochrom.writing as writing_module
 from photochrom import Colorizer, PhotoError, color
 from photochrom.cli import main
-from photochrom.image import read_photo, write_pages, write_photo
+from photochrom.image import decode_photo, losses, read_photo, write_pages, write_photo
+from photochrom.strips import StripSource, strip_rows
 from photochrom.tiff import exif_block, read_pages
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
@@ -388,6 +390,47 @@ def test_a_value_that_cannot_be_read_takes_no_page_along(tmp_path: Path) -> None
     np.testing.assert_array_equal(read_photo(path, 3).pixels[..., 0], gray(40, 50) + 3)
 
 
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("place", [0xFFFF_FFF0, 50_000])
+def test_a_stray_place_of_a_next_page_is_passed_over_and_said(
+    tmp_path: Path, place: int, big: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    tifffile.imwrite(path, gray(40, 50), bigtiff=big, metadata=None)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        at, tags = file.pages[0].offset, len(file.pages[0].tags)
+    at += 8 + 20 * tags if big else 2 + 12 * tags
+    assert not any(data[at : at + 4])
+    data[at : at + 4] = struct.pack("<I", place)
+    path.write_bytes(data)
+    for photo in (decode_photo(bytes(data)), read_photo(path)):
+        assert photo.pages == 1
+        np.testing.assert_array_equal(photo.pixels[..., 0], gray(40, 50))
+    (note,) = losses(photo, target)
+    assert note.startswith(f"{path}: names a next page where the file has ended before; ")
+    assert main(["colorize", str(path), "-o", str(target)]) == 0
+    assert capfd.readouterr().err == f"photochrom: {note}\n"
+    with tifffile.TiffFile(target) as file:
+        assert len(file.pages) == 1
+
+
+@pytest.mark.parametrize("tag", ["page", "subfile"])
+def test_a_first_page_of_several_without_the_others_is_refused(tmp_path: Path, tag: str) -> None:
+    path = tmp_path / "a.tif"
+    extra = {"extratags": [(297, 3, 2, (0, 3), True)]} if tag == "page" else {"subfiletype": 2}
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(3):
+            file.write(gray(40, 50), metadata=None, **extra)
+    with tifffile.TiffFile(path) as file:
+        second = file.pages[1].offset
+    data = path.read_bytes()
+    at = data.index(struct.pack("<I", second))
+    path.write_bytes(data[:at] + struct.pack("<I", 0xFFFF_FFF0) + data[at + 4 :])
+    with pytest.raises(PhotoError, match=r"a\.tif: the chain of its pages breaks off after 1;"):
+        read_photo(path)
+
+
 @pytest.mark.parametrize("place", [0xFFFF_FFF0, 9])
 def test_a_chain_of_pages_that_breaks_off_is_refused(tmp_path: Path, place: int) -> None:
     path = tmp_path / "a.tif"
@@ -450,6 +493,21 @@ def test_threads_do_not_bear_the_blame_of_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         results = list(threads.map(read, [good, bad] * 150))
     assert results == [True, False] * 150
+
+
+def test_what_is_said_of_strips_that_end_early_is_not_taken_for_a_damaged_tile() -> None:
+    def broken() -> Iterator[np.ndarray]:
+        yield np.zeros((strip_rows(64), 64, 3), np.uint8)
+        raise KeyError("strip")
+
+    shape = (2 * strip_rows(64), 64, 3)
+    with StripSource(broken(), shape, np.dtype(np.uint8)) as source:
+        image = source.image()
+        with pytest.raises(pyvips.Error) as error:
+            image.pngsave_buffer()
+    said = error.value.detail.encode()
+    assert b"tiff2vips: " in said and not reading_module._TILE.search(said)
+    assert reading_module._TILE.search(b"tiff2vips: Read error at row 0, col 0, tile 1; got 20\n")
 
 
 def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:

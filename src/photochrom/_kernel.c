@@ -547,10 +547,11 @@ CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, Size steps
 
 /* --- the annealed mean: bins.annealed_mean ------------------------------------------------------ */
 
-/* 2^x for x <= 0, from -126 on the same; the series of 2^f up to f^6 is off by 2e-7 of itself. */
+/* 2^x for x in -126..0, and beyond the same as at the ends, so that the whole part always fits. The
+series of 2^f up to f^6 is off by 2e-7 of itself. */
 INLINE float power_of_two(float x)
 {
-    const float far = most(x, -126.0f);
+    const float far = least(most(x, -126.0f), 0.0f);
     const int32_t whole = (int32_t)(far - 0.5f), bits = (whole + 127) * (1 << 23);
     const float f = far - (float)whole;
     float scale;
@@ -732,6 +733,12 @@ static PyObject *py_annealed_mean(PyObject *self, PyObject *args)
     Py_buffer *logits, *bins, *out;
     (void)self;
     if (!PyArg_ParseTuple(args, "OOfO", o, o + 1, &sharpness, o + 2)) return NULL;
+    uint32_t bits; /* comparisons are compiled as if there were no NaN */
+    memcpy(&bits, &sharpness, sizeof bits);
+    if (bits >= 0x7f800000u && bits != 0x80000000u) {
+        PyErr_SetString(PyExc_ValueError, "sharpness must be finite and not below 0");
+        return NULL;
+    }
     int good = (logits = take(&arrays, o[0], "f", 2, 0)) && (bins = take(&arrays, o[1], "f", 2, 0))
         && (out = take(&arrays, o[2], "f", 2, 1)) && logits->shape[0] > 0
         && shape_is(bins, logits->shape[0], 2, 0, 0, 0)

@@ -352,12 +352,14 @@ class Manifest:
         error: str | None = None,
         source: FileState | None = None,
         result: FileState | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Add a line and bring it to the disk. Raises OSError."""
         fields = {
             "source": os.path.abspath(job.source),  # first, see _parse
             "result": job.result,
             "error": error,
+            **({"notes": notes} if notes else {}),
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "seconds": round(seconds, 3),
             **settings.fields,
@@ -605,6 +607,7 @@ class Outcome(NamedTuple):
 
     kind: Literal["done", "skipped", "failed"]
     error: str = ""
+    notes: tuple[str, ...] = ()  # what of the photo the result does not have
 
 
 @dataclass(frozen=True)
@@ -656,7 +659,7 @@ class Coloring:
         return Outcome("failed", message)
 
     def _color(self, job: Job, began: float, written: list[FileState]) -> Outcome:
-        from photochrom.image import read_photo
+        from photochrom.image import losses, read_photo
 
         manifest, settings = self.manifest, self.settings
         replace = job.force
@@ -683,10 +686,11 @@ class Coloring:
                     raise PhotoError(f"{job.source}: was changed while it was read; run this again")
                 result = FileState.of(draft)
                 seconds = time.perf_counter() - began
-                manifest.append(job, settings, seconds, source=before, result=result)
+                manifest.append(job, settings, seconds, source=before, result=result, notes=notes)
                 written.append(result)
 
         photo = read_photo(job.source)
+        notes = tuple(losses(photo, job.target, settings.model))
         try:
             os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
         except OSError as error:
@@ -706,7 +710,7 @@ class Coloring:
             draft=draft,
             ready=ready,
         )
-        return Outcome("done")
+        return Outcome("done", notes=notes)
 
     def _look(self, source: str) -> FileState:
         try:

@@ -1,7 +1,7 @@
 """The command line: parse, call, report, exit code.
 
 Exit codes: 0 all done; 1 something failed (each failure is named on stderr); 2 wrong usage;
-130 interrupted.
+130 interrupted, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import secrets
 import shlex
+import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from photochrom._version import __version__
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_MOST_SECONDS = 900.0  # that one of several photos may take, unless --timeout says else
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
@@ -56,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in (str(error), *getattr(error, "__notes__", ())):
             _say(line)
         return 2 if isinstance(error, ConfigError) else 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("photochrom: interrupted", file=sys.stderr)
-        return 130
+        return 143 if isinstance(error, _Terminated) else 130
     except BrokenPipeError:  # the reader of our output has gone, as in `photochrom ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -84,8 +91,9 @@ def _colorize(options: argparse.Namespace) -> int:
 
 def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
     from photochrom.colorizer import Colorizer, check_keep, check_settings
-    from photochrom.image import read_photo, read_stream
-    from photochrom.writing import check_quality
+    from photochrom.image import losses, read_photo, read_stream
+    from photochrom.reading import no_room
+    from photochrom.writing import check_quality, has_quality
 
     hints = [_hint(text) for text in options.hint]
     colorizer = Colorizer(
@@ -100,21 +108,38 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
         "keep_color": options.keep_color,
         "quality": options.quality,
     }
+    scratch = contextlib.ExitStack()
     try:
-        if target != "-":
-            _check_target(source, target, options.force)
-        photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
-        if photo.frames > 1:
-            _say(f"{source}: holds {photo.frames} frames; the first alone is colored")
-        if target == "-":
-            with tempfile.TemporaryDirectory(prefix="photochrom-") as folder:
+        with scratch, _terminable(), _Limit(source, options.timeout) as limit:
+            if target != "-":
+                _check_target(source, target, options.force)
+            photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
+            if target != "-":
+                folder, path = os.path.dirname(target) or ".", target
+                os.makedirs(folder, exist_ok=True)
+            else:
+                folder = scratch.enter_context(_scratch_folder(source, limit))
                 path = os.path.join(folder, f"photo{photo.extension}")
-                colorizer.color_file(photo, path, hints, **save)
+            for note in losses(photo, path, colorizer.info.name):
+                _say(note)
+            if options.quality is not None and not has_quality(path):
+                _say(f"{source}: --quality has no effect: PNG and TIFF have no loss")
+            suffix = os.path.splitext(path)[1]
+            draft = os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+            limit.drafts += [draft, os.path.splitext(draft)[0] + ".page"]
+            try:
+                colorizer.color_file(
+                    photo, path, hints, **save, force=options.force, draft=draft, ready=limit.met
+                )
+            except PhotoError as error:
+                _, found, why = str(error).partition(f"{path}: cannot be written: ")
+                if target == "-" and found:
+                    raise no_room(source, why.partition(";")[0], os.path.dirname(folder)) from None
+                raise
+            if target == "-":
                 _copy_to_stdout(path)
-        else:
-            os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            colorizer.color_file(photo, target, hints, **save, force=options.force)
-            print(_shown(target))
+            else:
+                print(_shown(target))
     except (PhotoError, HintError) as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -122,6 +147,86 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
     except (OSError, MemoryError) as error:
         return _fail(f"{source}: {getattr(error, 'strerror', None) or type(error).__name__}")
     return 0
+
+
+@contextlib.contextmanager
+def _scratch_folder(source: str, limit: _Limit) -> Iterator[str]:
+    from photochrom.reading import no_room
+
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="photochrom-")
+    except OSError as error:
+        raise no_room(source, error.strerror) from None
+    with scratch as folder:
+        limit.folders.append(folder)
+        yield folder
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which then takes the way of Ctrl-C: no draft is left."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Limit:
+    """The time that one photo may take; then the process ends, whatever it is at.
+
+    That may be a call into a library that never comes back, so that no exception could end it.
+    """
+
+    def __init__(self, source: str, seconds: float | None) -> None:
+        self.drafts: list[str] = []  # removed at the end, as the process cannot any more
+        self.folders: list[str] = []
+        self._source, self._seconds = source, seconds
+        self._lock = threading.Lock()
+        self._met = False
+        self._timer: threading.Timer | None = None
+        if seconds is not None and seconds < threading.TIMEOUT_MAX:
+            self._timer = threading.Timer(seconds, self._end)
+            self._timer.daemon = True
+
+    def __enter__(self) -> _Limit:
+        if self._timer is not None:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.met()
+
+    def met(self, draft: str = "") -> None:
+        """The photo is done: from now on there is no limit."""
+        with self._lock:
+            self._met = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._met:
+                return
+            for path in self.drafts:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            for folder in self.folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            _say(f"{self._source}: took longer than {self._seconds:g} seconds; allow more with "
+                 "--timeout")  # fmt: skip
+            sys.stderr.flush()
+            os._exit(1)
 
 
 def _colorize_stream(options: argparse.Namespace) -> int:
@@ -156,6 +261,7 @@ def _colorize_many(
     from photochrom import batch
     from photochrom.colorizer import Colorizer
     from photochrom.pool import cpus
+    from photochrom.writing import has_quality
 
     for problem in problems:
         _fail(problem)
@@ -194,16 +300,19 @@ def _colorize_many(
         altered = sum(step.why == batch.ALTERED for step in steps)
         if altered:
             _say(f"{altered} results were changed by others since they were made; left as they are")
+        lossless = sum(not has_quality(job.target) for job in jobs)
+        if options.quality is not None and lossless:
+            _say(f"--quality has no effect on {lossless} results: PNG and TIFF have no loss")
         progress = stack.enter_context(_Progress(len(jobs) + len(refused)))
         progress.skipped = len(steps) - progress.left
         del steps
         for step in refused:
             progress.count(work.failed(step.job, step.why))
+        seconds = _MOST_SECONDS if options.timeout is None else options.timeout
+        seconds = None if seconds == math.inf else seconds
         notice = "photochrom: finishing what is in hand; once more to drop it"
         stop = stack.enter_context(batch.until_stopped(notice))
-        results = stack.enter_context(
-            closing(batch.color(jobs, work, workers, stop, options.timeout))
-        )
+        results = stack.enter_context(closing(batch.color(jobs, work, workers, stop, seconds)))
         for job, outcome in results:
             progress.count(outcome, job.target if options.verbose else None)
     _say(progress.summary())
@@ -255,6 +364,8 @@ class _Progress:
             self._write(_shown(f"photochrom: {outcome.error}"), file=sys.stderr)
         elif target is not None:
             self._write(_shown(target), file=sys.stdout)
+        for note in outcome.notes:
+            self._write(_shown(f"photochrom: {note}"), file=sys.stderr)
         now = time.monotonic()
         if self._bar.disable and self.left and now - self._said >= self.EVERY:
             self._said = now
@@ -422,14 +533,14 @@ def _start_of(name: str) -> Path:
     return files.get(name) or Path(name)
 
 
-def _seconds(text: str) -> float | None:
+def _seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1
     if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError("give seconds, such as 60; 0 for no limit")
-    return seconds or None
+    return seconds or math.inf
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -894,8 +1005,8 @@ def _colorize_arguments(p: argparse.ArgumentParser) -> None:
         "--shard", type=_shard, metavar="I/N", help="do the I-th of N parts, for a job array"
     )
     p.add_argument(
-        "--timeout", type=_seconds, default=900.0, metavar="SECONDS",
-        help="of several photos, how long each may take; 0: no limit (default: 900)",
+        "--timeout", type=_seconds, metavar="SECONDS",
+        help=f"how long a photo may take; 0: no limit (default: {_MOST_SECONDS:g}, of several)",
     )  # fmt: skip
     p.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     p.add_argument(
@@ -1020,7 +1131,8 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         type=int,
         default=256,
         metavar="N",
-        help="larger photos are reduced to it; 0: none is (default: %(default)s)",
+        help="larger photos are reduced to it; 0: none is, and those over 8 megapixels are left "
+        "out (default: %(default)s)",
     )
     p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N photos")
     p.add_argument("--limit", type=int, default=0, metavar="N", help="only N photos (default: all)")

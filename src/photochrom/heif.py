@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.resolution import Resolution
 from photochrom.text import one_line
-from photochrom.tiff import exif_block
+from photochrom.tiff import exif_block, exif_resolution
 
 __all__ = ["EXTENSIONS", "QUALITY", "decode_heif", "encode_heif", "heif_size", "need_heif"]
 
@@ -35,7 +36,7 @@ def need_heif(name: str) -> None:
 
 def decode_heif(
     file: BinaryIO, name: str, check_size: Callable[[str, int, int], None]
-) -> tuple[NDArray[Any], dict[str, Any], bytes | None, int]:
+) -> tuple[NDArray[Any], dict[str, Any], bytes | None, int, Resolution | None]:
     """The main image of a file.
 
     Returns
@@ -44,6 +45,7 @@ def decode_heif(
     metadata : as libvips names the fields
     profile : ICC
     images : how many the file holds
+    resolution : pixels per mm, as its EXIF states it
     """
     import pillow_heif
 
@@ -69,7 +71,8 @@ def decode_heif(
             metadata["exif-data"] = clean
         if info.get("xmp"):
             metadata["xmp-data"] = bytes(info["xmp"])
-        return samples, metadata, info.get("icc_profile") or None, len(opened)
+        resolution = exif_resolution(bytes(exif)) if exif else None
+        return samples, metadata, info.get("icc_profile") or None, len(opened), resolution
     except PhotoError:
         raise
     except Exception as error:  # whatever the library says of a damaged file

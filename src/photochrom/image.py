@@ -14,7 +14,7 @@ What writing does: the new file appears whole or not at all, another file is rep
 ``force``, and the photo's own source file never.
 
 Known limits: of an animation the first frame alone is read; IPTC blocks are written to JPEG and
-TIFF only.
+TIFF only, and to the other formats as XMP. `losses` tells what of a photo a result cannot hold.
 """
 
 from __future__ import annotations
@@ -42,7 +42,14 @@ from photochrom.samples import (
     to_uint8,
 )
 from photochrom.text import one_line
-from photochrom.writing import EXTENSIONS, check_pages, publish, write_pages, write_photo
+from photochrom.writing import (
+    EXTENSIONS,
+    check_pages,
+    losses,
+    publish,
+    write_pages,
+    write_photo,
+)
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -54,6 +61,7 @@ __all__ = [
     "Photo",
     "check_pages",
     "decode_photo",
+    "losses",
     "open_photo",
     "photo_format",
     "photo_size",

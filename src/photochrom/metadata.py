@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-__all__ = ["JPEG_XMP_LIMIT", "photoshop_block", "read_iptc", "say_synthetic"]
+__all__ = ["JPEG_XMP_LIMIT", "photoshop_block", "read_iptc", "say_synthetic", "with_iptc"]
 
 # "Augmentation, correction or enhancement using a Generative AI model": of the terms at
 # https://cv.iptc.org/newscodes/digitalsourcetype/ the one for a real photo with made-up parts. The
@@ -17,12 +17,174 @@ __all__ = ["JPEG_XMP_LIMIT", "photoshop_block", "read_iptc", "say_synthetic"]
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_NAMESPACES = {
+    "dc": "http://purl.org/dc/elements/1.1/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+}
 JPEG_XMP_LIMIT = 65502  # bytes; XMP Specification Part 3, 1.1.3
 _EMPTY_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
     f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">\n'
     '</rdf:RDF></x:xmpmeta>\n<?xpacket end="w"?>'
 )
+
+
+# Of records 2:n of IPTC-IIM: what it is called, and the property of XMP for it. "Alt" is a text in
+# languages, "Seq" and "Bag" are lists. IPTC Photo Metadata Standard 2025.1, IPTC Core; XMP
+# Specification Part 3 (Adobe), 2.1.
+_RECORDS: dict[int, tuple[str, str, str]] = {
+    5: ("title", "dc:title", "Alt"),
+    10: ("urgency", "photoshop:Urgency", ""),
+    15: ("category", "photoshop:Category", ""),
+    20: ("supplemental categories", "photoshop:SupplementalCategories", "Bag"),
+    25: ("keywords", "dc:subject", "Bag"),
+    40: ("instructions", "photoshop:Instructions", ""),
+    55: ("date created", "photoshop:DateCreated", ""),
+    80: ("byline", "dc:creator", "Seq"),
+    85: ("byline title", "photoshop:AuthorsPosition", ""),
+    90: ("city", "photoshop:City", ""),
+    92: ("location", "Iptc4xmpCore:Location", ""),
+    95: ("state", "photoshop:State", ""),
+    100: ("country code", "Iptc4xmpCore:CountryCode", ""),
+    101: ("country", "photoshop:Country", ""),
+    103: ("job identifier", "photoshop:TransmissionReference", ""),
+    105: ("headline", "photoshop:Headline", ""),
+    110: ("credit", "photoshop:Credit", ""),
+    115: ("source", "photoshop:Source", ""),
+    116: ("copyright", "dc:rights", "Alt"),
+    120: ("caption", "dc:description", "Alt"),
+    122: ("caption writer", "photoshop:CaptionWriter", ""),
+}
+_DATE, _TIME = 55, 60  # which are one property
+_ABOUT_ITSELF = frozenset([0, 65, 70])  # version of the records, and the program that wrote them
+
+
+def with_iptc(xmp: bytes | None, iptc: bytes) -> tuple[bytes | None, list[str]]:
+    """The XMP packet with what IPTC-IIM records say, for a format that has no place for these.
+
+    A property that the packet has already stays as it is.
+
+    Parameters
+    ----------
+    xmp : of the source
+    iptc : as `read_iptc` gives it
+
+    Returns
+    -------
+    The packet, and the names of what could not be taken over.
+    """
+    records, others = _records(iptc)
+    lost: list[str] = []
+    made: dict[str, tuple[str, list[str]]] = {}  # property -> kind, values
+    names: dict[str, str] = {}
+    for number, values in records.items():
+        if number == _TIME and _DATE in records:
+            continue
+        name, key, kind = _RECORDS.get(number, (f"2:{number}", "", ""))
+        if number == _DATE:
+            values = [_date(values[0], records.get(_TIME, [""])[0])]
+        if not key or not any(values):
+            lost.append(name)
+            continue
+        names[key] = name
+        made[key] = kind, values if kind in ("Bag", "Seq") else values[:1]
+    lost += others
+    if not made:
+        return xmp, lost
+    try:
+        packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
+        root = _parsed(packet)
+    except (UnicodeDecodeError, ValueError):
+        return xmp, [*names.values(), *lost]
+    said = {tag for top in _descriptions(root) for tag in (*top.attrib, *(e.tag for e in top))}
+    texts = []
+    for key, (kind, values) in made.items():
+        prefix, _, local = key.partition(":")
+        if f"{{{_NAMESPACES[prefix]}}}{local}" not in said:
+            texts.append(f"<{key}>{_xml(kind, values)}</{key}>")
+    if not texts:
+        return xmp, lost
+    spaces = "".join(f' xmlns:{prefix}="{name}"' for prefix, name in _NAMESPACES.items())
+    marked = _described(packet, spaces, "".join(texts))
+    try:
+        whole = _parsed(marked or "")
+    except ValueError:
+        return xmp, [*names.values(), *lost]
+    return (marked or "").encode() if _one_subject(whole) else xmp, lost
+
+
+def _records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
+    """The values of records 2:n by n, and the names of those in other parts.
+
+    Source: IPTC-NAA Information Interchange Model 4.2, chapter 3.
+    """
+    found: dict[int, list[bytes]] = {}
+    others: dict[str, None] = {}
+    charset = b""
+    at = 0
+    while iptc[at : at + 1] == b"\x1c" and at + 5 <= len(iptc):
+        part, number = iptc[at + 1], iptc[at + 2]
+        size = int.from_bytes(iptc[at + 3 : at + 5], "big")
+        at += 5
+        if size >= 0x8000:  # the length of the length
+            wide = size & 0x7FFF
+            size = int.from_bytes(iptc[at : at + wide], "big")
+            at += wide
+        value = iptc[at : at + size]
+        if len(value) < size:
+            break
+        at += size
+        if (part, number) == (1, 90):
+            charset = value
+        elif part == 2 and number not in _ABOUT_ITSELF:
+            found.setdefault(number, []).append(value)
+        elif part > 2:
+            others[f"{part}:{number}"] = None
+    # ESC % G is ISO 2022 for UTF-8. Where nothing is said most programs mean it as well, and the
+    # others Latin-1, which is seldom UTF-8 by chance.
+    encoding = "utf-8"
+    try:
+        b"".join(value for values in found.values() for value in values).decode()
+    except UnicodeDecodeError:
+        encoding = "utf-8" if charset == b"\x1b%G" else "latin-1"
+    texts = {
+        number: [_plain(value.decode(encoding, "replace")) for value in values]
+        for number, values in found.items()
+    }
+    return texts, list(others)
+
+
+def _plain(text: str) -> str:
+    """Without what XML cannot hold."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    kept = (c for c in text if c in "\n\t" or (c >= " " and c not in "\ufffe\uffff\x7f"))
+    return "".join(kept).strip()
+
+
+def _date(date: str, time: str) -> str:
+    """IIM's CCYYMMDD and HHMMSS±HHMM as ISO 8601, "" if it is none; zeros stand for unknown."""
+    found = re.fullmatch(r"(\d{4})-?(\d\d)-?(\d\d)", date)
+    if found is None or found[1] == "0000":
+        return ""
+    year, month, day = found.groups()
+    if month == "00":
+        return year
+    if day == "00":
+        return f"{year}-{month}"
+    clock = re.fullmatch(r"(\d\d):?(\d\d):?(\d\d)(?:([+-]\d\d):?(\d\d))?", time)
+    if clock is None:
+        return f"{year}-{month}-{day}"
+    zone = f"{clock[4]}:{clock[5]}" if clock[4] else ""
+    return f"{year}-{month}-{day}T{clock[1]}:{clock[2]}:{clock[3]}{zone}"
+
+
+def _xml(kind: str, values: list[str]) -> str:
+    if not kind:
+        return escape(values[0])
+    language = ' xml:lang="x-default"' if kind == "Alt" else ""
+    items = "".join(f"<rdf:li{language}>{escape(value)}</rdf:li>" for value in values if value)
+    return f"<rdf:{kind}>{items}</rdf:{kind}>"
 
 
 def say_synthetic(xmp: bytes | None, model: str) -> bytes:
@@ -44,30 +206,50 @@ def say_synthetic(xmp: bytes | None, model: str) -> bytes:
     for key in values:  # said before, of the source: not true of the result
         bare = re.sub(rf"\sIptc4xmpExt:{key}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", bare)
         bare = re.sub(rf"<Iptc4xmpExt:{key}\s*>[^<]*</Iptc4xmpExt:{key}\s*>", "", bare)
-    body, closing, tail = bare.rpartition("</rdf:RDF>")
+    attributes = "".join(f" Iptc4xmpExt:{k}={quoteattr(v)}" for k, v in values.items())
+    marked = _described(bare, f' xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"{attributes}')
+    return (marked if marked and _says_once(marked, values) else packet).encode()
+
+
+def _described(packet: str, attributes: str, content: str = "") -> str | None:
+    """A packet with one more description of the same subject; None if it has no place for it."""
+    body, closing, tail = packet.rpartition("</rdf:RDF>")
+    if not closing:
+        return None
     about = re.search(r"\srdf:about\s*=\s*(\"[^\"]*\"|'[^']*')", body)
     # The padding of a packet only serves edits in place, and JPEG holds 64 kB in all.
     padding, mark, end = tail.partition("<?xpacket end")
     subject = about[1] if about else '""'
-    attributes = "".join(f" Iptc4xmpExt:{k}={quoteattr(v)}" for k, v in values.items())
-    marked = (
-        f"{body}<rdf:Description rdf:about={subject}"
-        f' xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"{attributes}/>\n'
-        f"{closing}{padding.rstrip()}\n{mark}{end}"
-    )
-    return (marked if closing and _says_once(marked, values) else packet).encode()
+    start = f"<rdf:Description rdf:about={subject}{attributes}"
+    added = f"{start}>{content}</rdf:Description>" if content else f"{start}/>"
+    return f"{body}{added}\n{closing}{padding.rstrip()}\n{mark}{end}"
+
+
+def _parsed(packet: str) -> ElementTree.Element:
+    """Raises ValueError if it is not well-formed, or not safe."""
+    if "<!DOCTYPE" in packet or "<!ENTITY" in packet:  # never in XMP; a way to eat memory
+        raise ValueError
+    try:
+        return ElementTree.fromstring(packet.strip("\ufeff \t\r\n"))
+    except ElementTree.ParseError as error:
+        raise ValueError from error
+
+
+def _descriptions(root: ElementTree.Element) -> list[ElementTree.Element]:
+    return [part for element in root.iter() if element.tag == f"{{{_RDF}}}RDF" for part in element]
+
+
+def _one_subject(root: ElementTree.Element) -> bool:
+    return len({part.get(f"{{{_RDF}}}about") or "" for part in _descriptions(root)}) == 1
 
 
 def _says_once(packet: str, values: Mapping[str, str]) -> bool:
     """Whether a packet is well-formed and states each value exactly once, at the top level."""
-    if "<!DOCTYPE" in packet or "<!ENTITY" in packet:  # never in XMP; a way to eat memory
-        return False
     try:
-        root = ElementTree.fromstring(packet.strip("\ufeff \t\r\n"))
-    except (ElementTree.ParseError, ValueError):
+        root = _parsed(packet)
+    except ValueError:
         return False
-    elements = list(root.iter())
-    top = [part for element in elements if element.tag == f"{{{_RDF}}}RDF" for part in element]
+    elements, top = list(root.iter()), _descriptions(root)
     for key, value in values.items():
         tag = f"{{{_IPTC_EXTENSION}}}{key}"
         if any(element.tag == tag for element in elements):
@@ -76,7 +258,7 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
             return False
         if not any(element.get(tag) == value for element in top):
             return False
-    return len({element.get(f"{{{_RDF}}}about") or "" for element in top}) == 1
+    return _one_subject(root)
 
 
 def read_iptc(block: bytes) -> bytes:

@@ -103,6 +103,7 @@ class Photo:
     bits: int = 0  # of an AVIF file: 10 or 12, if it is that deep
     volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
     turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
+    notes: tuple[str, ...] = ()  # what was passed over in the reading, to be told to the user
     quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell
 
     @property

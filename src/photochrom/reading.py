@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import stat
 import tempfile
 import threading
@@ -14,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import IO, Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import pyvips
@@ -25,17 +24,21 @@ from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import jpeg_quality
 from photochrom.photo import Held, Photo, Pixels, check_size
 from photochrom.profiles import to_srgb
+from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
-from photochrom.tiff import Pages, exif_block, read_pages
+from photochrom.tiff import Pages, exif_block, exif_resolution, read_pages
 
 T = TypeVar("T")
+Strip = tuple[NDArray[Any], NDArray[Any] | None]
 
 __all__ = [
+    "KEPT_BYTES",
     "STREAM_PIXELS",
     "Streamed",
     "decode_photo",
     "file_name",
+    "no_room",
     "photo_format",
     "photo_size",
     "read_photo",
@@ -44,11 +47,19 @@ __all__ = [
 ]
 
 STREAM_PIXELS = 16_000_000
-"""Files with more than these are not held in memory: the network, and then each rendering, reads
-them anew, a strip after the other."""
+"""Files with more than these are never in memory as floats: the network, and then each rendering,
+goes through them a strip after the other."""
+KEPT_BYTES = 128 << 20
+"""Up to these the samples of such a file are kept as they were decoded the first time: to decode a
+JPEG twice would be a third of the whole work. Larger files are decoded anew each time."""
 
 _HEIC = "heic"  # no operation of libvips, but photochrom.heif
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
+_MOST_MENDED = 1 << 28  # bytes of a file that is held in memory to be mended
+_STRAY = (
+    "names a next page where the file has ended before; read as a file of one page, so restore it "
+    "from a copy if it had more"
+)
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
 _CAMERA_RAW = re.compile(
@@ -57,6 +68,8 @@ _CAMERA_RAW = re.compile(
 
 _MOST_VALUES = 1 << 30  # bytes, of all values of a TIFF directory
 
+# What libvips says when it cannot turn a large photo, for which it takes a temporary file.
+_TEMPORARY = re.compile(r"write failed|unable to (write|open|create|make)[^\n]*vips-\d")
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
     "jpegload_source": ".jpg",
@@ -135,13 +148,18 @@ def _read_file(name: str, page: int) -> Photo:
 
 
 def _read_copy(stream: BinaryIO, name: str) -> Photo:
-    with tempfile.TemporaryFile() as copy:
-        head = stream.read(1 << 16)
-        if head:
-            _find_loader(head[:64], name)  # before an endless stream fills the disk
-        copy.write(head)
-        shutil.copyfileobj(stream, copy)
-        copy.flush()
+    head = stream.read(1 << 16)
+    if head:
+        _find_loader(head[:64], name)  # before an endless stream fills the disk
+    with _temporary_file(name) as copy:
+        part = head
+        while part:
+            try:
+                while part:
+                    part = part[copy.write(part) :]
+            except OSError as error:
+                raise no_room(name, error.strerror, tempfile.gettempdir()) from None
+            part = stream.read(1 << 20)
         os.lseek(copy.fileno(), 0, os.SEEK_SET)
         kept = _Kept(os.dup(copy.fileno()))
     photo = _read_descriptor(kept.descriptor, name, "", 0, kept)
@@ -149,6 +167,22 @@ def _read_copy(stream: BinaryIO, name: str) -> Photo:
     # "< photo.jpg": the file itself, which is never overwritten.
     is_file = stat.S_ISREG(status.st_mode)
     return replace(photo, source=("", status.st_dev, status.st_ino) if is_file else None)
+
+
+def _temporary_file(name: str) -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise no_room(name, error.strerror) from None
+
+
+def no_room(name: str, why: str | None, folder: str | None = None) -> PhotoError:
+    """The error for a temporary folder that is full or missing; by default the one of libvips."""
+    folder = folder or os.environ.get("TMPDIR") or "/tmp"
+    return PhotoError(
+        f"{name}: the temporary folder {folder} cannot be used: {why}; make room there, or let the "
+        "environment variable TMPDIR name another folder"
+    )
 
 
 def _named(name: str, read: Callable[[], T]) -> T:
@@ -166,6 +200,8 @@ def _named(name: str, read: Callable[[], T]) -> T:
     # Both without their traceback: its frames hold the image, hence its memory and a descriptor of
     # the file, and whoever works through a folder may keep all errors to the end.
     except pyvips.Error as error:
+        if _TEMPORARY.search(error.detail):
+            raise no_room(name, reason(error)) from error.with_traceback(None)
         raise PhotoError(
             f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
         ) from error.with_traceback(None)
@@ -227,7 +263,8 @@ def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
     source = pyvips.Source.new_from_memory(data)
 
     try:
-        image = loader(source, access="sequential", fail_on="error")
+        with _LOG:
+            image = loader(source, access="sequential", fail_on="error")
     except pyvips.Error as error:
         raise PhotoError(
             f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
@@ -353,6 +390,8 @@ def _decode(
         if found is None:
             with origin.open() as file:
                 found = read_pages(file)
+        if found.stray is not None:
+            origin = _mended(origin, *found.stray, name)
         pages = max(1, len(found.layouts))
         layout = found.layouts[page] if 0 <= page < len(found.layouts) else None
     if not 0 <= page < pages:
@@ -392,7 +431,7 @@ def _decode(
             block = exif_block(file, layout.place)
         if block is not None:
             metadata["exif-data"] = block
-    resolution = _resolution(image, fields)
+    resolution = _resolution(image, fields, origin, loader)
     orientation = image.get("orientation") if "orientation" in fields else 1
     if orientation in (5, 6, 7, 8) and resolution is not None:
         resolution = resolution[::-1]
@@ -449,6 +488,7 @@ def _decode(
         layout=layout,
         bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
+        notes=(_STRAY,) if found is not None and found.stray is not None else (),
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
     )
@@ -456,7 +496,7 @@ def _decode(
 
 def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None) -> Photo:
     with origin.open() as file:
-        samples, metadata, profile, images = decode_heif(file, name, check_size)
+        samples, metadata, profile, images, resolution = decode_heif(file, name, check_size)
     space = "GRAY" if samples.shape[2] <= 2 else "RGB "
     color, alpha = _converted(samples, name=name, space=space, profile=profile, bits=0)
     return Photo(
@@ -465,10 +505,21 @@ def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None)
         "file",
         profiled=profile is not None,
         metadata=metadata,
+        resolution=resolution,
         source=place,
         extension=_LOADERS[_HEIC],
         frames=images,
     )
+
+
+def _mended(origin: _Origin, at: int, width: int, name: str) -> _Bytes:
+    """A TIFF file without the place of a next page, at which libvips would fail."""
+    if origin.size() > _MOST_MENDED:
+        raise PhotoError(f"{name}: the chain of its pages breaks off after 1; {_REMEDY_DAMAGED}")
+    with origin.open() as file:
+        data = bytearray(file.read())
+    data[at : at + width] = bytes(width)
+    return _Bytes(bytes(data))
 
 
 def _turned(
@@ -515,7 +566,9 @@ def _converted(
     return to_srgb(color, space, profile), alpha
 
 
-# The log of errors of libvips is one for the whole process.
+# The log of errors of libvips is one for the whole process. What it says of tiles is not what it
+# says of `strips.StripSource`, when strips that another thread saves end early.
+_TILE = re.compile(rb"^tiff2vips: (?!Read error at scanline)", re.MULTILINE)
 _LOG = threading.RLock()
 
 
@@ -525,7 +578,8 @@ def _alone(tiled: bool) -> Iterator[None]:
 
     The cache of tiles in libvips leaves such a tile black and goes on, whatever ``fail_on`` says;
     only its log of errors tells. So threads decode one at a time, whatever the files: one would
-    bear the blame of another, or, as an error takes the log along, hide it.
+    bear the blame of another, or, as an error takes the log along, hide it. On two cores that costs
+    four threads that color TIFFs of half a megapixel a fortieth of their time.
     """
     with _LOG:
         if not tiled:
@@ -534,13 +588,16 @@ def _alone(tiled: bool) -> Iterator[None]:
         pyvips.vips_lib.vips_error_clear()
         yield
         log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
-        if b"tiff2vips: " in log:
+        if _TILE.search(log):
             raise pyvips.Error("damaged tile")  # takes the log along, and clears it
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Pixels that stay in a file, and are decoded each time that they are asked for."""
+    """Pixels that stay in a file, and are decoded when they are asked for.
+
+    Those of a file of moderate size, see `KEPT_BYTES`, only the first time.
+    """
 
     origin: _Origin
     load: Callable[[], Any]  # the libvips image, upright
@@ -559,11 +616,32 @@ class Streamed:
         PhotoError
             The file is damaged, or was changed since it was read first.
         """
+        if "_all" in vars(self):
+            yield from Held(*self._all).strips(rows)
+        elif self._nbytes <= KEPT_BYTES:
+            # Copied, and not fetched into its place, which libvips does not offer; but this also
+            # gives the memory of each strip back at once, to be used for the next one.
+            keep = _Keep(self)
+            yield from self._decoded(rows, keep.take)
+            vars(self)["_all"] = keep.pixels, keep.alpha
+        else:
+            yield from self._decoded(rows, lambda top, color, alpha: (color, alpha))
+
+    @property
+    def _nbytes(self) -> int:
+        height, width, channels = self.shape
+        return height * width * (channels + self.has_alpha) * self.dtype.itemsize
+
+    def _decoded(
+        self,
+        rows: int,
+        kept: Callable[[int, NDArray[Any], NDArray[Any] | None], Strip],
+    ) -> Iterator[Strip]:
         height, width = self.shape[:2]
         with ThreadPoolExecutor(1) as decoder:
             region: Any = None
 
-            def fetch(top: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+            def fetch(top: int) -> Strip:
                 nonlocal region
                 if region is None:  # made and used in one thread, as libvips wants it
                     with _alone(False):
@@ -573,7 +651,8 @@ class Streamed:
                     data = region.fetch(0, top, width, n)
                 if top + n == height:
                     self.origin.check()
-                return self.convert(np.frombuffer(data, self.dtype).reshape(n, width, -1))
+                samples = np.frombuffer(data, self.dtype).reshape(n, width, -1)
+                return kept(top, *self.convert(samples))
 
             ahead = decoder.submit(fetch, 0)
             for top in range(rows, height + rows, rows):
@@ -584,16 +663,10 @@ class Streamed:
 
     @cached_property
     def _all(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        pixels = np.empty(self.shape, self.dtype)
-        alpha = np.empty(self.shape[:2], self.dtype) if self.has_alpha else None
-        top = 0
-        for color, part in self.strips(strip_rows(self.shape[1])):
-            rows = slice(top, top + len(color))
-            pixels[rows] = color
-            if alpha is not None:
-                alpha[rows] = part
-            top = rows.stop
-        return pixels, alpha
+        keep = _Keep(self)
+        for _ in self._decoded(strip_rows(self.shape[1]), keep.take):
+            pass
+        return keep.pixels, keep.alpha
 
     @property
     def pixels(self) -> NDArray[Any]:
@@ -603,7 +676,22 @@ class Streamed:
     @property
     def alpha(self) -> NDArray[Any] | None:
         """All of it, kept from now on."""
-        return self._all[1]
+        return self._all[1] if self.has_alpha else None
+
+
+class _Keep:
+    """Room for all samples of a file, filled a strip after the other."""
+
+    def __init__(self, photo: Streamed) -> None:
+        self.pixels: NDArray[Any] = np.empty(photo.shape, photo.dtype)
+        self.alpha = np.empty(photo.shape[:2], photo.dtype) if photo.has_alpha else None
+
+    def take(self, top: int, color: NDArray[Any], alpha: NDArray[Any] | None) -> Strip:
+        rows = slice(top, top + len(color))
+        self.pixels[rows] = color
+        if self.alpha is not None:
+            self.alpha[rows] = alpha
+        return self.pixels[rows], None if self.alpha is None else self.alpha[rows]
 
 
 def _find_loader(head: bytes, name: str) -> str:
@@ -641,14 +729,19 @@ def _find_loader(head: bytes, name: str) -> str:
     return loader
 
 
-def _resolution(image: Any, fields: set[str]) -> tuple[float, float] | None:
-    if image.xres == 1.0 and image.yres == 1.0 and "resolution-unit" not in fields:
-        return None  # what libvips fills in where the file says nothing
-    if "resolution-unit" in fields and image.get("resolution-unit") == "none":
-        return None  # a ratio, not a size
-    across, down = float(image.xres), float(image.yres)
-    # A damaged file may say anything; libvips takes no more than a million, and no NaN.
-    return (across, down) if 0 < across <= 1e6 and 0 < down <= 1e6 else None
+def _resolution(image: Any, fields: set[str], origin: _Origin, loader: str) -> Resolution | None:
+    if loader == "tiffload_source":
+        # A ratio is no size, and one is what libvips fills in where the file says nothing.
+        unit = image.get("resolution-unit") if "resolution-unit" in fields else ""
+        known = unit != "none" if unit else (image.xres, image.yres) != (1.0, 1.0)
+        return sane(float(image.xres), float(image.yres)) if known else None
+    # Not as libvips has it: it prefers that of EXIF, and takes none from the EXIF of WebP and AVIF.
+    exif = exif_resolution(image.get("exif-data")) if "exif-data" in fields else None
+    own = None
+    if read := {"jpegload_source": jfif_resolution, "pngload_source": png_resolution}.get(loader):
+        with origin.open() as file:
+            own = read(file)
+    return chosen(own, exif)
 
 
 def reason(error: pyvips.Error) -> str:

@@ -553,6 +553,10 @@ def original(asked: Evaluation, store: PhotoStore, i: int) -> RGB:
     return _read(store, i, asked.short_side)
 
 
+MOST_PIXELS = 8_000_000
+"""Of a photo that is measured as large as it is: a worker needs 200 bytes for each."""
+
+
 def _read(store: PhotoStore, i: int, short_side: int) -> RGB:
     """Decoded and reduced to the short side (0: not), uint8 (H, W, 3); alpha is left out."""
     pixels = to_uint8(decode_photo(store.read(i), store.name(i)).pixels)
@@ -560,6 +564,11 @@ def _read(store: PhotoStore, i: int, short_side: int) -> RGB:
     short = min(height, width)
     if short < 4:
         raise PhotoError(f"{store.name(i)}: {width} x {height} pixels are too few to be measured")
+    if not short_side and height * width > MOST_PIXELS:
+        raise PhotoError(
+            f"{store.name(i)}: {width} x {height} pixels are more than the {MOST_PIXELS / 1e6:g} "
+            "million that are measured unreduced; reduce it, for example by --short-side 2048"
+        )
     if 0 < short_side < short:
         scale = short_side / short
         pixels = resized(pixels, max(1, round(height * scale)), max(1, round(width * scale)))

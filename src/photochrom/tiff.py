@@ -24,13 +24,24 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-__all__ = ["Joiner", "Layout", "Pages", "exif_block", "finish", "read_pages"]
+from photochrom.resolution import Resolution, sane
+
+__all__ = [
+    "Joiner",
+    "Layout",
+    "Pages",
+    "exif_block",
+    "exif_resolution",
+    "finish",
+    "read_pages",
+]
 
 # Tags.
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _TILES = (
     254, 256, 257, 258, 259, 273, 324,
 )  # fmt: skip
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS = 322, 323, 330
+_PAGE = 297  # its number, and how many there are
 _SAMPLES = 339  # 1 unsigned, 2 signed, 3 float
 _ACROSS, _DOWN, _UNIT = 282, 283, 296  # resolution
 _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
@@ -55,7 +66,18 @@ _MOST_BYTES = 1 << 26  # of a value, in files written here
 # would else cost any amount of time and memory.
 _BUDGET = 1 << 24
 _STORED = frozenset(
-    [_SUBFILE, _WIDTH, _SAMPLES, _HEIGHT, _BITS, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS]
+    [
+        _SUBFILE,
+        _WIDTH,
+        _SAMPLES,
+        _HEIGHT,
+        _BITS,
+        _COMPRESSION,
+        _TILE_WIDTH,
+        _TILE_HEIGHT,
+        _SUB_IFDS,
+        _PAGE,
+    ]
 )  # what `read_pages` needs
 
 
@@ -99,6 +121,8 @@ class _Reader:
     def __init__(self, file: BinaryIO, base: int = 0, *, own: bool = False) -> None:
         self.file, self.base, self.own = file, base, own
         self.left = _BUDGET
+        self.at = 0  # where the last directory was looked for
+        self.link = 0  # where in the file the one before says so
         self.most = 0  # bytes that the values of one directory claimed
         head = self.bytes(0, 16)
         self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
@@ -157,6 +181,7 @@ class _Reader:
                 word = _WORDS.get(kind, _SIZES[kind])
                 data = np.frombuffer(data, f"u{word}").byteswap().tobytes()
             found[tag] = Entry(kind, data)
+        self.link = at + size + count * entry_size
         rest = raw[count * entry_size :].ljust(inline, b"\0")
         return found, struct.unpack(order + ("Q" if big else "I"), rest)[0]
 
@@ -168,6 +193,7 @@ class _Reader:
             if at in seen or len(seen) == _MOST_PAGES:
                 raise _Damaged
             seen.add(at)
+            self.at = at
             directory, following = self.directory(at, wanted)
             yield at, directory
             at = following
@@ -198,6 +224,8 @@ class Pages(NamedTuple):
     whole: bool  # the chain of directories could be followed to its end
     values: int  # bytes that the values of one directory claim, at most
     volume: int  # bytes of all their pixels with color and alpha, not compressed, copies included
+    stray: tuple[int, int] | None = None
+    """The only page names a place beyond the file for a next one: where it does, and bytes."""
 
 
 def read_pages(file: BinaryIO) -> Pages:
@@ -205,6 +233,7 @@ def read_pages(file: BinaryIO) -> Pages:
     found: list[Layout] = []
     before = (0, 0)
     number = volume = 0
+    several = False
     try:
         reader = _Reader(file)
     except _FAILURES:
@@ -217,6 +246,8 @@ def read_pages(file: BinaryIO) -> Pages:
             bytes_each = 4 * max(1, _number(directory, _BITS) // 8)
             volume += bytes_each * size[0] * size[1] * (4 if below else 3) // 3
             subfile = _number(directory, _SUBFILE)
+            numbered = directory[_PAGE].numbers[1:] if _PAGE in directory else []
+            several = bool(subfile & 2) or max(numbered, default=0) > 1
             half = all(abs(2 * n - b) <= 2 for n, b in zip(size, before, strict=True))
             before = size
             if found and subfile & 1 and half:
@@ -237,6 +268,11 @@ def read_pages(file: BinaryIO) -> Pages:
                 )
             )
     except _FAILURES:
+        # Scanners and old programs leave there what was in memory, and there never was a next page;
+        # unless the first one says itself that it is one of several.
+        if number == 1 and not several and reader.at >= file.seek(0, 2):
+            link = reader.link, 8 if reader.big else 4
+            return Pages(tuple(found), number, True, reader.most, volume, link)
         return Pages(tuple(found), number, False, reader.most, volume)
     return Pages(tuple(found), number, True, reader.most, volume)
 
@@ -247,21 +283,48 @@ def _number(directory: Directory, tag: int) -> int:
     return numbers[0] if numbers else 0
 
 
-def exif_block(file: BinaryIO, place: int | None = None) -> bytes | None:
+def exif_block(
+    file: BinaryIO, place: int | None = None, resolution: Resolution | None = None
+) -> bytes | None:
     """The EXIF of a page as JPEG has it, "Exif" and a little-endian TIFF; None if there is none.
 
     Parameters
     ----------
     file : a TIFF file
     place : of the page's directory, as in its `Layout`; by default the first
+    resolution : to be stated there
     """
+    tree: Tree = {}
     try:
         reader = _Reader(file)
         at = reader.first if place is None else place
         tree = _exif_tree(reader, reader.directory(at, _NAMING)[0])
-        return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
+    except _FAILURES:
+        pass
+    if resolution is not None:
+        across, down = (
+            Entry(5, struct.pack("<II", round(value * 25400), 1000)) for value in resolution
+        )
+        tree |= {_ACROSS: across, _DOWN: down, _UNIT: Entry.of(3, [2])}  # an inch
+    return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
+
+
+def exif_resolution(block: bytes) -> Resolution | None:
+    """The resolution, pixels per mm, that an EXIF block states; None if it states none."""
+    try:
+        reader = _Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+        directory, _ = reader.directory(reader.first, frozenset([_ACROSS, _DOWN, _UNIT]))
     except _FAILURES:
         return None
+    scale = {0: 25.4, 2: 25.4, 3: 10.0}.get(_number(directory, _UNIT))  # inch, unless it is said
+    values = []
+    for tag in (_ACROSS, _DOWN):
+        entry = directory.get(tag, Entry(0, b""))
+        if scale is None or entry.kind != 5 or len(entry.data) < 8:
+            return None
+        above, below = struct.unpack("<II", entry.data[:8])
+        values.append(above / below / scale if below else 0.0)
+    return sane(*values)
 
 
 Tree = dict[int, "Entry | Tree"]

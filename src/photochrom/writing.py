@@ -19,10 +19,17 @@ from numpy.typing import NDArray
 
 from photochrom import heif
 from photochrom.errors import ConfigError, PhotoError
-from photochrom.metadata import JPEG_XMP_LIMIT, photoshop_block, read_iptc, say_synthetic
+from photochrom.metadata import (
+    JPEG_XMP_LIMIT,
+    photoshop_block,
+    read_iptc,
+    say_synthetic,
+    with_iptc,
+)
 from photochrom.photo import Photo, check_colors
 from photochrom.profiles import srgb_profile
 from photochrom.reading import file_name, reason
+from photochrom.resolution import UNKNOWN
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
 from photochrom.tiff import Joiner, Layout, exif_block, finish
@@ -32,6 +39,8 @@ __all__ = [
     "LEAST_QUALITY",
     "check_pages",
     "check_quality",
+    "has_quality",
+    "losses",
     "publish",
     "write_pages",
     "write_photo",
@@ -40,8 +49,6 @@ __all__ = [
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
-# Where no resolution is known, EXIF 2.32 (tag 0x011A, XResolution) designates 72 pixels an inch.
-_UNKNOWN_RESOLUTION = 72 / 25.4  # pixels per mm, the unit of libvips
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,50 @@ def check_quality(quality: int | None) -> None:
         raise ConfigError(f"quality {quality}: must be from 1 to 100")
 
 
+def has_quality(path: str | os.PathLike[str]) -> bool:
+    """Whether the format of a file, by its name, is one that a quality can be chosen for."""
+    saver = _SAVERS.get(os.path.splitext(file_name(path))[1].lower())
+    return saver is not None and "Q" in saver.options
+
+
+def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[str]:
+    """What of a photo file will not be in a result of that name, a sentence each.
+
+    Parameters
+    ----------
+    photo, path, model : as for `write_photo`, also for the errors
+    """
+    saver, said = _saver_for(path, photo), list(photo.notes)
+    kind = os.path.splitext(file_name(path))[1].lstrip(".").upper()
+    if photo.frames > 1:
+        said.append(f"holds {photo.frames} frames; the first alone is colored")
+    if photo.content.has_alpha and not saver.alpha:
+        said.append(f"{kind} has no transparency; what was transparent is opaque in the result")
+    bits = {np.dtype(np.uint8): "8 bits", np.dtype(np.uint16): "16 bits"}
+    if photo.samples not in saver.dtypes and not (saver is _AVIF and photo.bits):
+        was, will = bits.get(photo.samples, "floats"), bits[np.dtype(saver.dtypes[-1])]
+        said.append(f"its {was} a channel become {will}, all that is written to {kind}")
+    packet, lost = _packet(photo, saver, model)
+    if lost:
+        said.append(
+            f"{kind} has no place for IPTC records, nor XMP for these: {', '.join(lost)}; "
+            "TIFF and JPEG keep them"
+        )
+    if saver is _JPEG and len(packet) > JPEG_XMP_LIMIT:
+        said.append("its XMP is larger than JPEG can hold, and left out; TIFF and PNG keep it")
+    return [f"{photo.name}: {text}" for text in said]
+
+
+def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, list[str]]:
+    """The XMP of a result, and the names of IPTC records for which there is no place."""
+    kept = photo.metadata if photo.kind == "file" else {}
+    xmp, lost = kept.get("xmp-data"), list[str]()
+    iptc = read_iptc(kept.get("iptc-data", b""))
+    if iptc and saver not in (_JPEG, _TIFF):  # these have a place for it
+        xmp, lost = with_iptc(xmp, iptc)
+    return say_synthetic(xmp, model), lost
+
+
 def write_photo(
     path: str | os.PathLike[str],
     rgb: NDArray[Any] | Strips,
@@ -120,9 +171,11 @@ def write_photo(
     resolution.
 
     From a source file the EXIF block (orientation reset, embedded gray thumbnail removed), XMP,
-    IPTC and resolution are taken over where the format has a place for them. The XMP says, in the
-    terms of the IPTC, that the colors are synthetic; only a packet of the source that is malformed
-    or unusual is left as it is. An sRGB profile is embedded if the source had a profile.
+    IPTC and resolution are taken over where the format has a place for them; `losses` tells what
+    is not. What IPTC records say goes into the XMP of formats other than JPEG and TIFF. The XMP
+    says, in the terms of the IPTC, that the colors are synthetic; only a packet of the source that
+    is malformed or unusual is left as it is. An sRGB profile is embedded if the source had a
+    profile.
 
     Parameters
     ----------
@@ -367,15 +420,17 @@ def _save_heic(
         rows = [_sample_rows(*strip, dtype, photo.content.has_alpha) for strip in rgb]
         samples = np.concatenate(rows)
     kept = photo.metadata if photo.kind == "file" else {}
-    block = kept.get("exif-data")
+    block = kept.get("exif-data", b"")
     with open(temporary, "xb") as file:
         heif.encode_heif(
             file,
             samples,
             photo.name,
             quality=heif.QUALITY if quality is None else quality,
-            exif=block and exif_block(io.BytesIO(block.removeprefix(b"Exif\0\0"))),
-            xmp=say_synthetic(kept.get("xmp-data"), model),
+            exif=exif_block(
+                io.BytesIO(block.removeprefix(b"Exif\0\0")), resolution=photo.resolution
+            ),
+            xmp=_packet(photo, _HEIC, model)[0],
             profile=srgb_profile() if photo.profiled else None,
         )
         file.flush()
@@ -514,7 +569,7 @@ def _dressed(
             if key == "jpeg-thumbnail-data" or key.startswith("exif-ifd1-"):
                 image.remove(key)
     # After that, for libvips has also taken the resolution from EXIF, as it was before turning.
-    across, down = photo.resolution or (_UNKNOWN_RESOLUTION, _UNKNOWN_RESOLUTION)
+    across, down = photo.resolution or (UNKNOWN, UNKNOWN)
     interpretation = "rgb16" if dtype == np.uint16 else "srgb"
     image = image.copy(interpretation=interpretation, xres=across, yres=down)
     image.set_type(text, "exif-ifd2-ColorSpace", "1")  # sRGB; libvips would say uncalibrated
@@ -522,7 +577,7 @@ def _dressed(
     for key in ("image-description", "resolution-unit"):
         if key in kept:
             image.set_type(text, key, kept[key])
-    xmp = say_synthetic(kept.get("xmp-data"), model)
+    xmp, _ = _packet(photo, saver, model)
     if saver is _JPEG and len(xmp) > JPEG_XMP_LIMIT:  # libvips would write none at all
         xmp = say_synthetic(None, model)
     image.set_type(blob, "xmp-data", xmp)
