@@ -174,13 +174,15 @@ def slide(page: Page, handle: Locator, to: tuple[float, float], steps: int = 8) 
     page.mouse.up()
 
 
+STATE = """import("/static/shelf.js").then(async (shelf) => {
+  const photo = (await shelf.photos()).find(({ key }) => key === shelf.desk().current);
+  return photo.states[photo.at];
+})"""
+
+
 def kept(page: Page) -> dict[str, Any]:
     """What was decided about the photo on the desk."""
-    photos, current = page.evaluate(
-        "import('/static/shelf.js').then(async (s) => [await s.photos(), s.desk().current])"
-    )
-    photo = next(one for one in photos if one["key"] == current)
-    state: dict[str, Any] = photo["states"][photo["at"]]
+    state: dict[str, Any] = page.evaluate(STATE)
     return state
 
 
@@ -746,6 +748,48 @@ def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None
     first.get_by_role("dialog").get_by_role("button", name="Clear all").click()
     expect(second.get_by_role("heading", name="Color an old photograph")).to_be_visible()
     assert second.evaluate("import('/static/shelf.js').then((s) => s.photos())") == []
+
+
+def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(small_photo())
+    first = visit(studio.url, **DESKTOP)
+    drop(first, tmp_path / "one.png")
+    colored(first)
+    settled(first)
+    second = first.context.new_page()
+    second.goto(studio.url)
+    colored(second)
+
+    # A hint of one tab is seen in the other, and so is what that one makes of it.
+    first.bring_to_front()
+    first.mouse.click(*place(first, 0.46, 0.52))
+    first.locator(".swatches button").nth(1).click()
+    expect(second.locator(".hint")).to_have_count(1)
+    second.bring_to_front()
+    second.locator("#saturation").fill("60")
+    expect(first.locator("output[for=saturation]")).to_have_text("60 %")
+    first.bring_to_front()
+    first.keyboard.press("Control+Z")
+    expect(second.locator("output[for=saturation]")).to_have_text("100 %")
+    expect(second.locator(".hint")).to_have_count(1)
+
+    # A tab that hears nothing, as one that sleeps, does not write over what it has not seen.
+    second.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
+    second.bring_to_front()
+    second.locator(".hint").press("Delete")
+    second.mouse.click(*place(second, 0.54, 0.52))
+    second.locator(".swatches button").nth(2).click()
+    expect(second.locator(".hint")).to_have_count(1)
+    settled(second)
+    compact = json.dumps(kept(second), separators=(",", ":"))
+    first.bring_to_front()
+    first.locator("#saturation").fill("150")
+    expect(first.locator("#notice")).to_contain_text("was changed in another tab as well")
+    expect(first.locator("output[for=saturation]")).to_have_text("150 %")
+    settled(first)
+    first.keyboard.press("Control+Z")
+    expect(first.locator("output[for=saturation]")).to_have_text("100 %")
+    until(first, f"{STATE}.then((now) => JSON.stringify(now) === `{compact}`)")
 
 
 def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
