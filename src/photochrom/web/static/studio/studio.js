@@ -42,7 +42,9 @@ let original = false; // the colors that a file came with, instead of its lightn
 function failed(error) {
   if (error.name === "AbortError" || error.status === 0) return; // the banner says it
   if (error.forgotten && current) {
-    if (current.opening) return; // it is on its way already: what was asked for before tells nothing new
+    // It is on its way already, or has arrived: what was asked for before tells nothing new.
+    if (current.opening) return;
+    if (current.info && error.concerns && !error.concerns(current.info.photo)) return viewer.redraw();
     const lately = current.revived.filter((at) => performance.now() - at < 1e4);
     if (lately.length === 3) return current.fail(error); // its card offers to try again
     current.revived = [...lately, performance.now()];
