@@ -922,26 +922,27 @@ def test_pasting_and_several_at_once(studio, visit) -> None:
 
 
 def test_every_size_and_scheme(studio, visit, shot) -> None:
-    for width, height, scheme in (
-        (320, 568, "light"),
-        (844, 390, "dark"),
-        (820, 1180, "light"),
-        (1920, 1080, "dark"),
-    ):
-        size = {"width": width, "height": height}
-        page = visit(studio.url, viewport=size, color_scheme=scheme)
-        drawn_examples(page)
-        name = f"{width}x{height}-{scheme}"
-        shot(page, f"{name}-empty")
-        accessible(page, name)
-        page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
-        colored(page)
-        page.mouse.click(*place(page, 0.6, 0.5))
-        page.locator(".swatches button").first.wait_for()
-        settled(page)
-        shot(page, f"{name}-spot")
-        accessible(page, name)
-        page.context.close()
+    page = visit(studio.url)
+    drawn_examples(page)
+    for stage in ("empty", "spot"):
+        for width, height, scheme in (
+            (320, 568, "light"),
+            (844, 390, "dark"),
+            (820, 1180, "light"),
+            (820, 1180, "dark"),
+            (1920, 1080, "dark"),
+        ):
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)
+            settled(page)
+            name = f"{width}x{height}-{scheme}-{stage}"
+            shot(page, name)
+            accessible(page, name)
+        if stage == "empty":
+            page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
+            colored(page)
+            page.mouse.click(*place(page, 0.6, 0.5))
+            page.locator(".swatches button").first.wait_for()
 
 
 def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:
