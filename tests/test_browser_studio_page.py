@@ -22,6 +22,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expect
 
+from photochrom.image import read_photo
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -529,6 +531,9 @@ def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
         settled(page)
         shot(page, f"phone-4-{tab.lower()}")
         accessible(page, f"phone, {tab}")
+        page.emulate_media(color_scheme="light")
+        accessible(page, f"phone, light, {tab}")
+        page.emulate_media(color_scheme="dark")
 
     # Two fingers zoom, one pans, and neither is a tap.
     touch = page.context.new_cdp_session(page)
@@ -537,7 +542,31 @@ def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
         given = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": given})
 
-    (x, y), scale = place(page, 0.66, 0.5), page.locator("#zoom output").inner_text()
+    # A finger drags the divider, a hint and a slider.
+    def drag(handle: Locator, dx: float, dy: float) -> None:
+        box = handle.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        fingers("touchStart", (x, y))
+        for step in (0.3, 0.6, 1):
+            fingers("touchMove", (x + step * dx, y + step * dy))
+        fingers("touchEnd")
+
+    drag(page.locator("#divider svg"), -80, 5)
+    share = int(page.locator("#divider").get_attribute("aria-valuenow") or 0)
+    assert 15 < share < 40
+    old = kept(page)["hints"][0]
+    drag(page.locator(".hint"), 30, 20)
+    settled(page)
+    until(page, f"{STATE}.then(({{ hints: [hint] }}) => hint.x > {old['x'] + 9})")
+    page.get_by_role("button", name="Adjust", exact=True).tap()
+    box = page.locator("#vividness").bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
+    expect(page.locator("output[for=vividness]")).to_have_text(re.compile(r"\+[56]\d"))
+    settled(page)
+
+    (x, y), scale = place(page, 0.8, 0.5), page.locator("#zoom output").inner_text()
     fingers("touchStart", (x, y - 20))
     fingers("touchStart", (x, y - 20), (x, y + 20))
     for spread in range(30, 100, 10):
@@ -890,6 +919,22 @@ def test_24_megapixels_down_to_each_pixel(studio, visit, shot, tmp_path: Path) -
     for _ in range(30):
         page.mouse.wheel(0, 400)
     expect(page.locator("#zoom output")).to_have_text(re.compile(rf"^{fit:g} %|{round(fit)} %$"))
+
+
+def test_a_download_is_of_the_kind_of_its_source(studio, visit, tmp_path: Path) -> None:
+    page = visit(studio.url, accept_downloads=True, **DESKTOP)
+    deep = np.linspace(0, 65535, 80 * 60, dtype=np.uint16).reshape(60, 80)
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
+    (tmp_path / "plain.png").write_bytes(small_photo())
+    for name, kind, bits in (("deep.tif", ".tif", 16), ("plain.png", ".png", 8)):
+        drop(page, tmp_path / name)
+        expect(page.locator("#title")).to_contain_text(name)
+        colored(page)
+        file = save(page, page.locator("#download").click, tmp_path)
+        assert file.name == name.replace(".", ".color.")
+        photo = read_photo(file)
+        assert photo.pixels.dtype.itemsize * 8 == bits and photo.pixels.shape == (60, 80, 3)
+        assert photo.extension == kind
 
 
 def test_pasting_and_several_at_once(studio, visit) -> None:
