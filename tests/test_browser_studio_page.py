@@ -180,6 +180,7 @@ def slide(page: Page, handle: Locator, to: tuple[float, float], steps: int = 8) 
 
 
 STATE = """import("/static/shelf.js").then(async (shelf) => {
+  await shelf.inTurn(() => {});
   const photo = (await shelf.photos()).find(({ key }) => key === shelf.desk().current);
   return photo.states[photo.at];
 })"""

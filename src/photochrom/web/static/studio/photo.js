@@ -29,7 +29,6 @@ export class Photo extends EventTarget {
     this.revived = []; // when it was sent again by itself
     this.gone = new AbortController();
     this.saved = [];
-    this.saving = Promise.resolve(true);
     this.edition = edition; // of its record, the last that this tab knows
     this.shared = edition && story(this.record(STEPS)); // the history in that
     this.state = "waiting";
@@ -168,9 +167,8 @@ export class Photo extends EventTarget {
 
   /** Keeps what has changed; false where this browser has no room for it. */
   save() {
-    // One after the other, or each would take the one before for another tab's.
-    this.saving = this.saving.then(() => this.#save());
-    return this.saving;
+    // Or each would take the one before for another tab's.
+    return shelf.inTurn(() => this.#save());
   }
 
   async #save() {
@@ -198,12 +196,10 @@ export class Photo extends EventTarget {
 
   /** Catches up with what another tab has kept. */
   catchUp() {
-    this.saving = this.saving.then(async () => {
+    return shelf.inTurn(async () => {
       const newer = await shelf.photoOf(this.key);
       if (newer && newer.edition !== this.edition) this.take(newer);
-      return true;
     });
-    return this.saving;
   }
 
   /**

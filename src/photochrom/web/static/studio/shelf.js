@@ -42,6 +42,14 @@ async function transact(mode, act) {
   });
 }
 
+let turn = Promise.resolve();
+
+/** The result of act(), once all that was asked for before it is done. */
+export function inTurn(act) {
+  turn = turn.then(act, act);
+  return turn;
+}
+
 const whether = (promise) => promise.then(() => true, () => false);
 
 /** Whether the file is kept: there may be no room, or a private window without any. */
