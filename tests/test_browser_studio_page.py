@@ -807,6 +807,8 @@ def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) 
     expect(second.locator(".hint")).to_have_count(1)
 
     # A tab that hears nothing, as one that sleeps, does not write over what it has not seen.
+    settled(first)
+    kept(first)  # nothing is left to write, which would have it see what the other does
     second.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
     second.bring_to_front()
     second.locator(".hint").press("Delete")
