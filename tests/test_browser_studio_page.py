@@ -22,6 +22,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expect
 
+from photochrom.image import read_photo
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -133,11 +135,14 @@ def pixels(page: Page, x: float, y: float, side: int = 9) -> np.ndarray:
         """([x, y, side]) => {
           const { width, height } = canvas;
           const at = [Math.round(x * width - side / 2), Math.round(y * height - side / 2)];
-          return [...canvas.getContext("2d").getImageData(...at, side, side).data];
+          const { data } = canvas.getContext("2d").getImageData(...at, side, side);
+          // As text: a list of numbers takes seconds on its way.
+          return btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""));
         }""",
         [x, y, side],
     )
-    return np.array(found, dtype=float).reshape(side, side, 4)[..., :3]
+    rgba = np.frombuffer(base64.b64decode(found), dtype=np.uint8).reshape(side, side, 4)
+    return rgba[..., :3].astype(float)
 
 
 TRAY_CHROMA = """(image) => {
@@ -174,13 +179,16 @@ def slide(page: Page, handle: Locator, to: tuple[float, float], steps: int = 8) 
     page.mouse.up()
 
 
+STATE = """import("/static/shelf.js").then(async (shelf) => {
+  await shelf.inTurn(() => {});
+  const photo = (await shelf.photos()).find(({ key }) => key === shelf.desk().current);
+  return photo.states[photo.at];
+})"""
+
+
 def kept(page: Page) -> dict[str, Any]:
     """What was decided about the photo on the desk."""
-    photos, current = page.evaluate(
-        "import('/static/shelf.js').then(async (s) => [await s.photos(), s.desk().current])"
-    )
-    photo = next(one for one in photos if one["key"] == current)
-    state: dict[str, Any] = photo["states"][photo["at"]]
+    state: dict[str, Any] = page.evaluate(STATE)
     return state
 
 
@@ -524,6 +532,9 @@ def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
         settled(page)
         shot(page, f"phone-4-{tab.lower()}")
         accessible(page, f"phone, {tab}")
+        page.emulate_media(color_scheme="light")
+        accessible(page, f"phone, light, {tab}")
+        page.emulate_media(color_scheme="dark")
 
     # Two fingers zoom, one pans, and neither is a tap.
     touch = page.context.new_cdp_session(page)
@@ -532,7 +543,31 @@ def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
         given = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": given})
 
-    (x, y), scale = place(page, 0.66, 0.5), page.locator("#zoom output").inner_text()
+    # A finger drags the divider, a hint and a slider.
+    def drag(handle: Locator, dx: float, dy: float) -> None:
+        box = handle.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        fingers("touchStart", (x, y))
+        for step in (0.3, 0.6, 1):
+            fingers("touchMove", (x + step * dx, y + step * dy))
+        fingers("touchEnd")
+
+    drag(page.locator("#divider svg"), -80, 5)
+    share = int(page.locator("#divider").get_attribute("aria-valuenow") or 0)
+    assert 15 < share < 40
+    old = kept(page)["hints"][0]
+    drag(page.locator(".hint"), 30, 20)
+    settled(page)
+    until(page, f"{STATE}.then(({{ hints: [hint] }}) => hint.x > {old['x'] + 9})")
+    page.get_by_role("button", name="Adjust", exact=True).tap()
+    box = page.locator("#vividness").bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
+    expect(page.locator("output[for=vividness]")).to_have_text(re.compile(r"\+[56]\d"))
+    settled(page)
+
+    (x, y), scale = place(page, 0.8, 0.5), page.locator("#zoom output").inner_text()
     fingers("touchStart", (x, y - 20))
     fingers("touchStart", (x, y - 20), (x, y + 20))
     for spread in range(30, 100, 10):
@@ -748,6 +783,50 @@ def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None
     assert second.evaluate("import('/static/shelf.js').then((s) => s.photos())") == []
 
 
+def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(small_photo())
+    first = visit(studio.url, **DESKTOP)
+    drop(first, tmp_path / "one.png")
+    colored(first)
+    settled(first)
+    second = first.context.new_page()
+    second.goto(studio.url)
+    colored(second)
+
+    # A hint of one tab is seen in the other, and so is what that one makes of it.
+    first.bring_to_front()
+    first.mouse.click(*place(first, 0.46, 0.52))
+    first.locator(".swatches button").nth(1).click()
+    expect(second.locator(".hint")).to_have_count(1)
+    second.bring_to_front()
+    second.locator("#saturation").fill("60")
+    expect(first.locator("output[for=saturation]")).to_have_text("60 %")
+    first.bring_to_front()
+    first.keyboard.press("Control+Z")
+    expect(second.locator("output[for=saturation]")).to_have_text("100 %")
+    expect(second.locator(".hint")).to_have_count(1)
+
+    # A tab that hears nothing, as one that sleeps, does not write over what it has not seen.
+    settled(first)
+    kept(first)  # nothing is left to write, which would have it see what the other does
+    second.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
+    second.bring_to_front()
+    second.locator(".hint").press("Delete")
+    second.mouse.click(*place(second, 0.54, 0.52))
+    second.locator(".swatches button").nth(2).click()
+    expect(second.locator(".hint")).to_have_count(1)
+    settled(second)
+    compact = json.dumps(kept(second), separators=(",", ":"))
+    first.bring_to_front()
+    first.locator("#saturation").fill("150")
+    expect(first.locator("#notice")).to_contain_text("was changed in another tab as well")
+    expect(first.locator("output[for=saturation]")).to_have_text("150 %")
+    settled(first)
+    first.keyboard.press("Control+Z")
+    expect(first.locator("output[for=saturation]")).to_have_text("100 %")
+    until(first, f"{STATE}.then((now) => JSON.stringify(now) === `{compact}`)")
+
+
 def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
     studio, visit, tmp_path: Path
 ) -> None:
@@ -845,6 +924,22 @@ def test_24_megapixels_down_to_each_pixel(studio, visit, shot, tmp_path: Path) -
     expect(page.locator("#zoom output")).to_have_text(re.compile(rf"^{fit:g} %|{round(fit)} %$"))
 
 
+def test_a_download_is_of_the_kind_of_its_source(studio, visit, tmp_path: Path) -> None:
+    page = visit(studio.url, accept_downloads=True, **DESKTOP)
+    deep = np.linspace(0, 65535, 80 * 60, dtype=np.uint16).reshape(60, 80)
+    Image.fromarray(deep).save(tmp_path / "deep.tif")
+    (tmp_path / "plain.png").write_bytes(small_photo())
+    for name, kind, bits in (("deep.tif", ".tif", 16), ("plain.png", ".png", 8)):
+        drop(page, tmp_path / name)
+        expect(page.locator("#title")).to_contain_text(name)
+        colored(page)
+        file = save(page, page.locator("#download").click, tmp_path)
+        assert file.name == name.replace(".", ".color.")
+        photo = read_photo(file)
+        assert photo.pixels.dtype.itemsize * 8 == bits and photo.pixels.shape == (60, 80, 3)
+        assert photo.extension == kind
+
+
 def test_pasting_and_several_at_once(studio, visit) -> None:
     page = visit(studio.url, color_scheme="light", **DESKTOP)
     data = base64.b64encode((EXAMPLES / "cameraman.jpg").read_bytes()).decode()
@@ -875,26 +970,27 @@ def test_pasting_and_several_at_once(studio, visit) -> None:
 
 
 def test_every_size_and_scheme(studio, visit, shot) -> None:
-    for width, height, scheme in (
-        (320, 568, "light"),
-        (844, 390, "dark"),
-        (820, 1180, "light"),
-        (1920, 1080, "dark"),
-    ):
-        size = {"width": width, "height": height}
-        page = visit(studio.url, viewport=size, color_scheme=scheme)
-        drawn_examples(page)
-        name = f"{width}x{height}-{scheme}"
-        shot(page, f"{name}-empty")
-        accessible(page, name)
-        page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
-        colored(page)
-        page.mouse.click(*place(page, 0.6, 0.5))
-        page.locator(".swatches button").first.wait_for()
-        settled(page)
-        shot(page, f"{name}-spot")
-        accessible(page, name)
-        page.context.close()
+    page = visit(studio.url)
+    drawn_examples(page)
+    for stage in ("empty", "spot"):
+        for width, height, scheme in (
+            (320, 568, "light"),
+            (844, 390, "dark"),
+            (820, 1180, "light"),
+            (820, 1180, "dark"),
+            (1920, 1080, "dark"),
+        ):
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)
+            settled(page)
+            name = f"{width}x{height}-{scheme}-{stage}"
+            shot(page, name)
+            accessible(page, name)
+        if stage == "empty":
+            page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
+            colored(page)
+            page.mouse.click(*place(page, 0.6, 0.5))
+            page.locator(".swatches button").first.wait_for()
 
 
 def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:

@@ -281,7 +281,40 @@ def test_spots_are_unsure_places_apart_from_each_other(client: httpx.Client) -> 
     short = min(told["width"], told["height"])
     places = [np.array([spot["x"], spot["y"]]) for spot in spots]
     for n, a in enumerate(places):
-        assert all(np.linalg.norm(a - b) > 0.1 * short for b in places[:n])
+        assert all(np.linalg.norm(a - b) > 0.23 * short for b in places[:n])
+        edges = *a, told["width"] - a[0], told["height"] - a[1]
+        assert min(edges) > 0.07 * short
+    # Where it was told already nothing is asked.
+    hints = {"hints": [{**{k: spots[0][k] for k in "xy"}, "color": [200, 60, 40]}]}
+    name = client.post(f"{told_at(told)}/predictions", json=hints).json()["prediction"]
+    for spot in client.get(f"{told_at(told)}/predictions/{name}/spots").json()["spots"]:
+        assert np.linalg.norm(np.array([spot["x"], spot["y"]]) - places[0]) > 0.1 * short
+    # More than there is room for are still places of their own.
+    many = client.get(f"{address}/spots?n=50").json()["spots"]
+    assert len({(spot["x"], spot["y"]) for spot in many}) == 50
+
+
+def told_at(told: dict[str, Any]) -> str:
+    return f"/api/photos/{told['photo']}"
+
+
+def test_with_a_hint_each_candidate_keeps_its_number_and_its_look(client: httpx.Client) -> None:
+    _, told = send(client, (EXAMPLES / "moose.jpg").read_bytes())
+    # In a corner: the rest of the photo stays as it was.
+    hints = {"hints": [{"x": 40, "y": 40, "color": [60, 90, 200]}]}
+    name = client.post(f"{told_at(told)}/predictions", json=hints).json()["prediction"]
+
+    def looks(prediction: str) -> list[np.ndarray]:
+        address = f"{told_at(told)}/predictions/{prediction}"
+        return [
+            opened(client.get(f"{address}/preview?size=200&candidate={k}&seed=7")).astype(float)
+            for k in range(6)
+        ]
+
+    before, after = looks(told["prediction"]), looks(name)
+    for k, look in enumerate(after):
+        nearest = int(np.argmin([np.abs(look - other)[70:].mean() for other in before]))
+        assert nearest == k
 
 
 def test_deep_photos_with_alpha_and_turned_ones(client: httpx.Client, tmp_path: Path) -> None:
@@ -621,6 +654,63 @@ def test_a_slow_body_is_taken_and_a_stalled_one_is_408(colorizer: Colorizer) -> 
             said = stalled.recv(4096)
             assert said.startswith(b"HTTP/1.1 408 "), said
         assert client.post("/api/photos", content=data).status_code == 201  # its place is free
+
+
+def test_a_body_that_trickles_gives_its_place_back(colorizer: Colorizer) -> None:
+    data = encoded(gray_photo())
+    limits = Limits(silence=5.0, grace=0.5, rate=200.0, uploads=1)
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        head = f"POST /api/photos HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
+            slow.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
+            slow.settimeout(0.05)
+            said = b""
+            while not said.endswith(b"}"):  # never silent for long, and never done
+                if not said:
+                    slow.sendall(b"x")
+                with contextlib.suppress(TimeoutError):
+                    said += slow.recv(4096)
+            assert said.startswith(b"HTTP/1.1 408 ") and b"fewer than 200 bytes" in said
+        assert client.post("/api/photos", content=data).status_code == 201
+        assert studio.store.counted == len(data)
+
+
+def test_files_that_come_and_go_count_in_the_bound(colorizer: Colorizer) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300), dtype=np.uint8)
+    data = encoded(noise)
+    room = 600_000
+    with Studio(colorizer, Limits(disk=room)) as studio, serving(studio) as client:
+        tokens = [send(client, data)[1]["photo"] for _ in range(3)]
+        assert studio.store.counted == 3 * len(data) < room
+        # A file that goes out has photos make room for it, the least used first.
+        going = studio.store.folder() / "going"
+        studio.store.hold(going, room - 2 * len(data))
+        replies = [client.get(f"/api/photos/{token}").status_code for token in tokens]
+        assert replies == [410, 200, 200]
+        # With all room taken nothing comes in; who sends hears it, and nothing is left behind.
+        studio.store.hold(going, room - len(data) // 2)
+        reply = client.post("/api/photos", content=data)
+        assert reply.status_code == 503 and "room" in reply.json()["error"]
+        assert reply.headers["retry-after"] == "10"
+        assert client.post("/api/color", content=data).status_code == 503
+        assert studio.store.counted == room - len(data) // 2
+        studio.store.release(going)
+        address, _ = send(client, data)
+        assert client.get(f"{address}/download?format=tif").status_code == 200
+        assert client.post("/api/color?format=png", content=data).status_code == 200
+        while studio.store.counted > len(data):  # the end is heard before the file is removed
+            time.sleep(0.01)
+        # A result is counted at its full size before it is written; its photo, read by then, goes.
+        studio.store.hold(going, room - len(data) - 3 * noise.size + 1)
+        assert client.get(f"{address}/download").status_code == 200
+        assert client.get(f"{address}/download").status_code == 410
+        while len([*studio.store.folder().iterdir()]) > 1:
+            time.sleep(0.01)
+        studio.store.hold(going, room - len(data) - 3 * noise.size + 1)
+        assert client.post("/api/color", content=data).status_code == 503
+        studio.store.release(going)
+        files = [path for path in studio.store.folder().iterdir() if path.name != "lock"]
+        assert sum(path.stat().st_size for path in files) == studio.store.counted
 
 
 def test_a_download_that_nobody_reads_is_given_up(colorizer: Colorizer) -> None:

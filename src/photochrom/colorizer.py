@@ -446,8 +446,16 @@ class Prediction:
         logits, fields = self.leanings(n, seed)
         return [replace(self, logits=logits + f[:, None, None]) for f in fields]
 
-    def leanings(self, n: int = 4, seed: int = 0) -> tuple[Float32, Float32]:
+    def leanings(
+        self, n: int = 4, seed: int = 0, fields: Float32 | None = None
+    ) -> tuple[Float32, Float32]:
         """What `variants` are made of.
+
+        Parameters
+        ----------
+        n, seed : as for `variants`
+        fields : float32 (n, Q), taken instead of choosing those that differ most here: with those
+            of the same photo before a hint, each variant keeps its place and its look
 
         Returns
         -------
@@ -459,6 +467,8 @@ class Prediction:
             raise ConfigError(f"n = {n}: must be at least 1")
         self._needs_distribution("alternatives")
         logits = self._nucleus()
+        if fields is not None:
+            return logits, fields
         fields = _color_fields(self.info.bins, max(48, 8 * n), seed)
         # Coarse maps suffice to compare colorings.
         step = max(1, round(min(logits.shape[1:]) / 24))

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from enum import IntEnum
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -29,7 +30,7 @@ from photochrom.image import EXTENSIONS
 from photochrom.web.docs import docs_page
 from photochrom.web.lane import Busy, Lane
 from photochrom.web.server import make_app
-from photochrom.web.store import Gone, Unknown
+from photochrom.web.store import Full, Gone, Unknown
 from photochrom.web.studio import CANDIDATES, TILE, VIEW, Box, Limits, Look, Refused, Studio
 
 __all__ = ["BODY", "max_body", "studio_app"]
@@ -268,7 +269,7 @@ _WHY = {
 }
 _COMMON = {
     403: "the key is missing, or another site's page asks",
-    408: "the body stopped coming; send it again",
+    408: "the body stopped coming, or came too slowly; send it again",
     413: "too many bytes or pixels",
     429: "too much waits already; try again after Retry-After seconds",
     500: "a mistake in the server",
@@ -316,9 +317,11 @@ def _in_words(error: RequestValidationError) -> str:
 class Outgoing(FileResponse):
     """A file that is removed once it is sent, or its client has gone or reads no more."""
 
-    def __init__(self, path: FilePath, silence: float, **options: Any) -> None:
+    def __init__(
+        self, path: FilePath, silence: float, release: Callable[[FilePath], None], **options: Any
+    ) -> None:
         super().__init__(path, **options)
-        self.silence = silence
+        self.silence, self.release = silence, release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -332,14 +335,15 @@ class Outgoing(FileResponse):
             with contextlib.suppress(TimeoutError):
                 await super().__call__(scope, receive, patiently)
         finally:
-            os.unlink(self.path)
+            self.release(FilePath(self.path))
 
 
-def _attachment(path: FilePath, silence: float) -> Outgoing:
+def _attachment(path: FilePath, studio: Studio) -> Outgoing:
     extension = path.suffix
     return Outgoing(
         path,
-        silence,
+        studio.limits.silence,
+        studio.store.release,
         media_type=_TYPES[extension],
         filename=f"photochrom{extension}",
         content_disposition_type="attachment",
@@ -384,6 +388,11 @@ def studio_app(studio: Studio) -> FastAPI:
     @app.exception_handler(MemoryError)
     def too_large(_: Request, error: MemoryError) -> Response:
         return _error(503, "the server has too little memory for this; use a smaller photo")
+
+    @app.exception_handler(Full)
+    def full(_: Request, error: Full) -> Response:
+        text = "the files that come and go take all the room there is; try again in a moment"
+        return _error(503, text, {"Retry-After": "10"})
 
     @app.exception_handler(TimeoutError)
     def late(_: Request, error: TimeoutError) -> Response:
@@ -430,24 +439,27 @@ def studio_app(studio: Studio) -> FastAPI:
 
         Raises
         ------
-        Busy
-            Too many come in at once, or wait; after the body, or its sender would not hear it.
+        Busy, Full
+            Too many come in at once, or wait, or too much does; after the body, or its sender would
+            not hear it.
         """
+        body = _pieces(request, limits)
         try:
             lane.check()
             if coming.locked():
                 raise Busy(5)
         except Busy:
-            async for _ in _pieces(request, limits.silence):
-                pass
+            await _read_on(body)
             raise
         async with coming:
             file, path = await asyncio.to_thread(studio.store.new_file)
             try:
                 with file:
-                    await _copy_body(request, file, limits)
+                    await _copy_body(body, file, limits.bytes, partial(studio.store.hold, path))
             except BaseException as error:
-                path.unlink()
+                studio.store.release(path)
+                if isinstance(error, Full):
+                    await _read_on(body)
                 if isinstance(error, OSError) and error.errno is not None:
                     raise PhotochromError(f"{path.parent}: {error.strerror}") from error
                 raise
@@ -583,7 +595,7 @@ def studio_app(studio: Studio) -> FastAPI:
         n: Annotated[int, Query(ge=1, le=CANDIDATES)] = 4,
         seed: Seed = 0,
     ) -> dict[str, Any]:
-        """Other plausible colorings."""
+        """Other plausible colorings; with other hints each keeps its number and mostly its look."""
         found = await answer(request, studio.candidates(photo, prediction, n, seed))
         return {"candidates": found}
 
@@ -634,8 +646,12 @@ def studio_app(studio: Studio) -> FastAPI:
         """The whole photo in color, at full size, with its metadata."""
         extension = None if format is None else f".{format}"
         return _attachment(
-            await answer(request, studio.download(photo, prediction, look, extension), _unlink),
-            limits.silence,
+            await answer(
+                request,
+                studio.download(photo, prediction, look, extension),
+                studio.store.release,
+            ),
+            studio,
         )
 
     @app.post(
@@ -657,9 +673,9 @@ def studio_app(studio: Studio) -> FastAPI:
         try:
             extension = None if format is None else f".{format}"
             work = studio.color(path, look, extension)
-            return _attachment(await answer(request, work, _unlink), limits.silence)
+            return _attachment(await answer(request, work, studio.store.release), studio)
         finally:
-            path.unlink()
+            studio.store.release(path)
 
     description = _completed(app.openapi())
     page = docs_page(description)
@@ -682,10 +698,6 @@ def _jpeg(data: bytes) -> Response:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _unlink(path: FilePath) -> None:
-    path.unlink(missing_ok=True)
 
 
 def _forget(studio: Studio, token: str) -> None:
@@ -718,29 +730,44 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-async def _pieces(request: Request, silence: float) -> AsyncIterator[bytes]:
-    """A body as it comes: a slow one may take its time, one that has stopped is given up."""
+async def _pieces(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    """A body as it comes: a slow one may take its time, one that trickles or stops is given up."""
     stream = request.stream()
+    began, total = time.monotonic(), 0
     while True:
         try:
-            async with asyncio.timeout(silence):
+            async with asyncio.timeout(limits.silence):
                 piece = await anext(stream, None)
         except TimeoutError:
-            raise Refused(408, f"nothing more of it came for {silence:g} seconds") from None
+            raise Refused(408, f"nothing more of it came for {limits.silence:g} seconds") from None
         if piece is None:
             return
+        total += len(piece)
+        seconds = time.monotonic() - began
+        if seconds > limits.grace and total < limits.rate * seconds:
+            raise Refused(408, f"fewer than {limits.rate:g} bytes of it came in a second")
         yield piece
 
 
-async def _copy_body(request: Request, file: Any, limits: Limits) -> None:
-    """Write a body to a file, in a thread and not by tiny pieces."""
+async def _read_on(body: AsyncIterator[bytes]) -> None:
+    """What is left of a body that is not taken."""
+    async for _ in body:
+        pass
+
+
+async def _copy_body(
+    body: AsyncIterator[bytes], file: Any, limit: int, hold: Callable[[int], None]
+) -> None:
+    """Write a body to a file, in a thread and not by tiny pieces; `hold` hears its size before."""
     buffer, total = bytearray(), 0
-    async for piece in _pieces(request, limits.silence):
+    async for piece in body:
         buffer += piece
         total += len(piece)
-        if total > limits.bytes:
-            raise HTTPException(413, f"more than {limits.bytes} bytes are not taken")
+        if total > limit:
+            raise HTTPException(413, f"more than {limit} bytes are not taken")
         if len(buffer) >= _PIECE:
+            hold(total)
             await asyncio.to_thread(file.write, buffer)
             buffer = bytearray()
+    hold(total)
     await asyncio.to_thread(file.write, buffer)

@@ -35,6 +35,7 @@ if sys.platform != "win32":
 __all__ = [
     "PLAIN",
     "Cache",
+    "Full",
     "Gone",
     "Key",
     "Store",
@@ -59,6 +60,10 @@ class Unknown(KeyError):
 
 class Gone(KeyError):
     """The photo was here and made room for others."""
+
+
+class Full(Exception):
+    """The files that come in and go out need more room than there is for all."""
 
 
 # --- in memory ------------------------------------------------------------------------------------
@@ -259,7 +264,7 @@ class Store:
     Parameters
     ----------
     photos : how many
-    nbytes : of all files together
+    nbytes : of all files together, those that are still written or sent included
     age : seconds since a photo was last asked for
     cache : what is computed from them; it forgets a photo when the store does
     """
@@ -272,6 +277,7 @@ class Store:
         self._lock = threading.RLock()
         self._uploads: OrderedDict[str, Upload] = OrderedDict()
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self._held: dict[Path, int] = {}
         self._folder: Path | None = None
         self._mark: int | None = None
         self._closed = threading.Event()
@@ -302,9 +308,14 @@ class Store:
             if self._mark is not None:
                 os.close(self._mark)
             self._folder = self._mark = None
+            self._held.clear()
 
     def new_file(self, extension: str = "") -> tuple[BinaryIO, Path]:
-        """A file with a random name that only this user can open, to be written to."""
+        """A file with a random name that only this user can open, to be written to.
+
+        Who writes says by `hold` how large it is, and has it removed by `release`, or by `add`
+        taken over.
+        """
         path = self.folder() / f"{secrets.token_hex(16)}{extension}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return os.fdopen(os.open(path, flags, 0o600), "w+b"), path
@@ -324,6 +335,26 @@ class Store:
                 draft.rename(self._folder / LOCK)
             return self._folder
 
+    def hold(self, path: Path, nbytes: int) -> None:
+        """Count a file that is being written, or waits to be sent; photos make room for it.
+
+        Raises
+        ------
+        Full
+            All such files together are larger than what may be kept. It is still counted.
+        """
+        with self._lock:
+            self._held[path] = nbytes
+            if sum(self._held.values()) > self.nbytes:
+                raise Full(path)
+            self._make_room(0)
+
+    def release(self, path: Path) -> None:
+        """Remove a file that was counted by `hold`."""
+        with self._lock:
+            self._held.pop(path, None)
+            path.unlink(missing_ok=True)
+
     def add(self, path: Path, description: dict[str, Any], token: str) -> Upload:
         """Take a file over; others make room for it where that is needed.
 
@@ -331,13 +362,22 @@ class Store:
         """
         upload = Upload(token, path, path.stat().st_size, description, time.monotonic())
         with self._lock:
+            self._held.pop(path, None)
             self._uploads[token] = upload
-            while len(self._uploads) > self.photos or (
-                len(self._uploads) > 1
-                and sum(u.nbytes for u in self._uploads.values()) > self.nbytes
-            ):
-                self._give_up(next(iter(self._uploads)))
+            self._make_room(1)
         return upload
+
+    def _make_room(self, least: int) -> None:
+        """Give up photos, the least used first, until all is within the bounds or `least` left."""
+        while len(self._uploads) > least and (
+            len(self._uploads) > self.photos or self.counted > self.nbytes
+        ):
+            self._give_up(next(iter(self._uploads)))
+
+    @property
+    def counted(self) -> int:
+        """Bytes of all files."""
+        return sum(u.nbytes for u in self._uploads.values()) + sum(self._held.values())
 
     def get(self, token: str) -> Upload:
         """The photo of that name.

@@ -62,12 +62,17 @@ QUALITY = 90
 """Of the JPEGs on screen; from here on with full chroma."""
 ENTROPY = float(np.log2(bins.Q))
 """Bits of a pixel for which all colors are as likely: white in the map of uncertainty."""
-APART = 0.12
-"""Of the photo's short side: about how far the spots are from each other that are proposed."""
+APART = 0.25
+"""Of the photo's short side: how far the spots that are proposed are from each other, and about how
+far from hints."""
+MARGIN = 0.08
+"""Of the photo's short side: nearer to its edges no spot is proposed, for an edge says little of
+what lies inside, and a finger hardly reaches it."""
 
-KEPT = {"made": 48, "leanings": 4, "view": 4, "level": 2, "fitted": 2, "ab": 8}
+KEPT = {"made": 48, "leanings": 4, "fields": 64, "view": 4, "level": 2, "fitted": 2, "ab": 8}
 """Of one photo at most so many of a kind, so that nobody who plays pushes out all others: sets of
-hints, seeds of candidates, sizes of previews, scales of tiles, settings of tiles, small ab."""
+hints, candidates of a seed with hints, seeds, sizes of previews, scales of tiles, settings of
+tiles, small ab."""
 FORMATS = {
     ".jpg": "JPEG",
     ".png": "PNG",
@@ -88,11 +93,13 @@ class Limits:
     photos: int = 100  # that are kept; the least recently used makes room
     hints: int = 200  # of one prediction
     memory: int = 1 << 30  # bytes of all that is kept in memory
-    disk: int = 4 << 30  # bytes of all files that are kept
+    disk: int = 4 << 30  # bytes of all files: kept, coming in and going out
     memory_age: float = 1800.0  # seconds that what is not used stays in memory
     age: float = 24 * 3600.0  # seconds that a photo which is not used is kept
     seconds: float = 120.0  # that a request may take once its body is here
     silence: float = 15.0  # seconds between two pieces of a body, or of a file that is read
+    grace: float = 30.0  # seconds after which a body must have come at `rate`
+    rate: float = 1000.0  # bytes a second, on the average since its beginning
     uploads: int = 64  # that come in at once
     decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
@@ -224,6 +231,18 @@ class Leanings:
         return self.logits.nbytes + self.fields.nbytes
 
 
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """What makes the candidates of one seed differ, the same with any hints of a photo."""
+
+    fields: Float32
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory."""
+        return self.fields.nbytes
+
+
 # --- the studio -----------------------------------------------------------------------------------
 
 
@@ -290,7 +309,7 @@ class Studio:
             await self.networks.run(lambda: self._made(token, base, [], name))
         except BaseException:
             self.cache.drop(token)
-            path.unlink(missing_ok=True)
+            self.store.release(path)
             raise
         return self.store.add(path, description, token)
 
@@ -309,7 +328,7 @@ class Studio:
 
     async def preview(self, token: str, name: str, look: Look, size: int) -> bytes:
         """The colored photo as a JPEG, its longest side at most `size` pixels."""
-        base, made = await self._ready(token, name)
+        base, made = await self._ready(token, name, look)
 
         def work() -> bytes:
             level = self._view(token, base, size)
@@ -327,7 +346,7 @@ class Studio:
 
     async def tile(self, token: str, name: str, look: Look, box: Box) -> bytes:
         """A rectangle of the colored photo as a JPEG; see `_cut` for its geometry."""
-        base, made = await self._ready(token, name)
+        base, made = await self._ready(token, name, look)
         level = await self._level(token, box.scale)
 
         def work() -> bytes:
@@ -355,8 +374,11 @@ class Studio:
         return await self.renders.run(work)
 
     async def candidates(self, token: str, name: str, n: int, seed: int) -> list[dict[str, Any]]:
-        """The candidates of a seed: each its number and its mean color."""
-        base, made = await self._ready(token, name)
+        """The candidates of a seed: each its number and its mean color.
+
+        With other hints of the same photo each keeps its number, and its look where they allow.
+        """
+        base, made = await self._ready(token, name, Look(candidate=0, seed=seed))
 
         def work() -> list[dict[str, Any]]:
             L = area_shrink(base.small, base.size)
@@ -374,7 +396,7 @@ class Studio:
         self, token: str, name: str, look: Look, x: float, y: float, n: int
     ) -> dict[str, Any]:
         """The likely colors of a spot, its distribution over the bins, and its color now."""
-        base, made = await self._ready(token, name)
+        base, made = await self._ready(token, name, look)
         height, width = base.shape
         if not (0 <= x < width and 0 <= y < height):
             raise ConfigError(f"({x:g}, {y:g}) lies outside the photo of {width} x {height}")
@@ -426,6 +448,7 @@ class Studio:
     async def spots(self, token: str, name: str, n: int) -> list[dict[str, Any]]:
         """The n places where a click would tell most, apart from each other."""
         base, made = await self._ready(token, name)
+        hints = self.store.get(token).recall(name)
 
         def work() -> list[dict[str, Any]]:
             bits = self._prediction(base, made).uncertainty()
@@ -435,6 +458,14 @@ class Studio:
             h, w = bits.shape
             height, width = base.shape
             y, x = np.mgrid[:h, :w]
+            apart = APART * min(h, w)
+            inside = np.minimum(np.minimum(x, w - 1 - x), np.minimum(y, h - 1 - y))
+            # In places that are ruled out the order stays, for whoever asks for more than fit.
+            left = np.where(inside >= MARGIN * min(h, w), left, 1e-3 * left)
+            for at_x, at_y, _ in hints:
+                row, column = at_y / height * h - 0.5, at_x / width * w - 0.5
+                distance = ((y - row) ** 2 + (x - column) ** 2) / apart**2
+                left = left * (1 - np.exp(-2 * distance))
             found = []
             for _ in range(n):
                 row, column = np.unravel_index(int(left.argmax()), left.shape)
@@ -445,8 +476,8 @@ class Studio:
                         "bits": round(float(bits[row, column]), 2),
                     }
                 )
-                distance = ((y - row) ** 2 + (x - column) ** 2) / (APART * min(h, w)) ** 2
-                left = left * (1 - np.exp(-distance / 2))
+                distance = ((y - row) ** 2 + (x - column) ** 2) / apart**2
+                left = np.where(distance > 1, left, 1e-3 * left) * (1 - np.exp(-2 * distance))
             return found
 
         return await self.renders.run(work)
@@ -470,7 +501,7 @@ class Studio:
             colored = self._colored(token, name, base, made, look)
             return self._export(replace(colored, photo=full, L=lightness(full)), look, target)
 
-        return await self.exports.run(work, discard=_remove)
+        return await self.exports.run(work, discard=self.store.release)
 
     async def color(self, path: Path, look: Look, extension: str | None) -> Path:
         """Color a file and forget it: a file with the result, which the caller removes.
@@ -485,7 +516,7 @@ class Studio:
                 result = self.colorizer.run(photo, L)
             return self._export(result, look, extension or photo.extension)
 
-        return await self.exports.run(work, discard=_remove)
+        return await self.exports.run(work, discard=self.store.release)
 
     # --- from file to logits ---
 
@@ -569,8 +600,15 @@ class Studio:
             (token, "base"), lambda: self._base(token, upload.path), self.decodes
         )
 
-    async def _ready(self, token: str, name: str) -> tuple[Base, Made]:
+    async def _ready(self, token: str, name: str, look: Look | None = None) -> tuple[Base, Made]:
         """What a picture of a prediction is made of, computed again where it has been dropped."""
+        if (
+            look is not None
+            and look.candidate is not None
+            and name != PLAIN
+            and self.cache.peek((token, "fields", look.seed)) is None
+        ):
+            await self._ready(token, PLAIN)  # what its fields are chosen by
         hints = self.store.get(token).recall(name)
         base = await self._base_of(token)
         made = await self._cached(
@@ -595,12 +633,27 @@ class Studio:
             return prediction
 
         def make() -> Leanings:
-            return Leanings(*prediction.leanings(CANDIDATES, look.seed))
+            fields = None if name == PLAIN else self._fields(token, base, look.seed).fields
+            found = Leanings(*prediction.leanings(CANDIDATES, look.seed, fields))
+            if name == PLAIN:
+                self._fields(token, base, look.seed, found.fields)
+            return found
 
         key = token, "leanings", name, look.seed
         found = self.cache.get(key, make, KEPT["leanings"])
         field: Float32 = found.fields[look.candidate]
         return replace(prediction, logits=np.add(found.logits, field[:, None, None]))
+
+    def _fields(self, token: str, base: Base, seed: int, found: Float32 | None = None) -> Fields:
+        """Those chosen without hints: a hint that chose others would shuffle all candidates."""
+
+        def make() -> Fields:
+            if found is not None:
+                return Fields(found)
+            plain = self._prediction(base, self._made(token, base, [], PLAIN))
+            return Fields(plain.leanings(CANDIDATES, seed)[1])
+
+        return self.cache.get((token, "fields", seed), make, KEPT["fields"])
 
     def _ab(self, token: str, name: str, base: Base, made: Made, look: Look) -> Float32:
         """Color at the network's resolution; a user clicks more often than the settings change."""
@@ -666,18 +719,22 @@ class Studio:
     def _export(self, result: Prediction, look: Look, extension: str) -> Path:
         """A file in the store's folder, which the caller removes."""
         target = self.store.folder() / f"{secrets.token_hex(16)}{extension}"
+        photo = result.photo
+        channels = 3 if photo.alpha is None else 4
         try:
+            # At most about that: how small it becomes is known when it is written.
+            self.store.hold(target, photo.width * photo.height * channels * photo.samples.itemsize)
             result.save(target, look.temperature, look.saturation)
-        except PhotoError as error:
+            self.store.hold(target, target.stat().st_size)
+        except BaseException as error:
+            self.store.release(target)
+            if not isinstance(error, PhotoError):
+                raise
             text = str(error).replace(str(target), f"photo{extension}")
             if error.__cause__ is None:
                 raise Refused(422, text) from None
             raise PhotochromError(text) from error  # the disk, not the photo
         return target
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
 
 
 def _picture(pixels: NDArray[Any]) -> Photo:

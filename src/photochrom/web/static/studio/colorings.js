@@ -7,7 +7,8 @@ const SIZE = 240;
 export class Colorings extends EventTarget {
   constructor(section) {
     super();
-    this.strip = section.querySelector(".strip");
+    this.strip = section.querySelector("[role=radiogroup]");
+    this.words = section.querySelector(".quiet");
     this.others = section.querySelector("#others");
     this.shown = "";
     this.others.addEventListener("click", () => this.dispatchEvent(new Event("others")));
@@ -35,6 +36,7 @@ export class Colorings extends EventTarget {
       this.shown = shown;
       this.#build([null, 0, 1, 2, 3]);
     }
+    this.words.hidden = work.hints.length === 0;
     for (const button of this.strip.children) {
       const here = button.candidate === work.candidate;
       button.setAttribute("aria-checked", String(here));

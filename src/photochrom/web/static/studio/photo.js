@@ -4,11 +4,16 @@ import * as service from "./service.js";
 import * as shelf from "./shelf.js";
 import { History, START, checked, newId } from "./work.js";
 
+const STEPS = 50; // before the present one, that are kept
+
+/** The history in a record, to tell whether it is another's. */
+const story = ({ states, at }) => JSON.stringify([states, at]);
+
 export class Photo extends EventTarget {
   /** state is "waiting", "sending", "coloring", "ready" or "failed". */
   constructor(name, {
     key = newId(), work = START, history, info = null, thumb = "", colored = false,
-    added = performance.timeOrigin + performance.now(), used = Date.now(),
+    added = performance.timeOrigin + performance.now(), used = Date.now(), edition = null,
   } = {}) {
     super();
     this.name = name;
@@ -24,6 +29,8 @@ export class Photo extends EventTarget {
     this.revived = []; // when it was sent again by itself
     this.gone = new AbortController();
     this.saved = [];
+    this.edition = edition; // of its record, the last that this tab knows
+    this.shared = edition && story(this.record(STEPS)); // the history in that
     this.state = "waiting";
     this.sent = 0;
     this.error = "";
@@ -159,16 +166,56 @@ export class Photo extends EventTarget {
   }
 
   /** Keeps what has changed; false where this browser has no room for it. */
-  async save() {
+  save() {
+    // Or each would take the one before for another tab's.
+    return shelf.inTurn(() => this.#save());
+  }
+
+  async #save() {
     const { info, thumb, used, history: { states, at } } = this;
     const now = [info, thumb, used, states, at];
     if (this.gone.signal.aborted || now.every((value, index) => value === this.saved[index])) return true;
-    this.saved = now;
     // Rather a photo without the way there than none.
-    const kept = await shelf.keepPhoto(this.key, this.record(50))
-      || await shelf.keepPhoto(this.key, this.record(1));
-    if (!kept) this.saved = [];
-    return kept;
+    for (const steps of [STEPS, 1]) {
+      const record = { ...this.record(steps), edition: newId() };
+      const { kept, newer } = await shelf.keepPhoto(this.key, record, this.edition);
+      if (newer) {
+        this.take(newer);
+        return this.#save();
+      }
+      if (kept) {
+        const told = story(record);
+        const changed = this.shared !== null && this.shared !== told;
+        Object.assign(this, { saved: now, edition: record.edition, shared: told });
+        if (changed) shelf.tell(this.key);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Catches up with what another tab has kept. */
+  catchUp() {
+    return shelf.inTurn(async () => {
+      const newer = await shelf.photoOf(this.key);
+      if (newer && newer.edition !== this.edition) this.take(newer);
+    });
+  }
+
+  /**
+   * Takes over what another tab has kept. What was decided here and is not kept yet becomes a step
+   * on top of it, so that undo leads back to the other tab's.
+   */
+  take(newer) {
+    const told = story(newer);
+    const before = this.shared;
+    const mine = before === story(this.record(STEPS)) ? null : this.work;
+    Object.assign(this, { edition: newer.edition, shared: told });
+    if (told === before) return; // only its thumbnail is another, or when it was looked at
+    this.history = Photo.from(newer).history ?? new History();
+    const apart = mine !== null && JSON.stringify(mine) !== JSON.stringify(this.work);
+    if (apart) this.history.push(mine);
+    this.dispatchEvent(new CustomEvent("taken", { detail: { apart } }));
   }
 
   /** What is kept of it: of the steps the last before the present one, and all that can be redone. */

@@ -1,10 +1,13 @@
-// The distribution of a spot on the ab plane: one cell for each of the 313 colors, the brighter the
-// likelier. A click, or the arrow keys and Enter, take a color from it.
+// The distribution of a spot on the ab plane: one square for each of the 313 colors, the larger the
+// likelier, and a line about those that hold nearly all of it. All are seen in their own color, on
+// light and on dark ground. A click, or the arrow keys and Enter, take a color from it.
 
 import { css, fitted, nameOf } from "./lab.js";
 
 const REACH = 115; // of a and b, to either side
 const CELL = 10;
+const LEAST = 0.42; // of a cell: the square of a color that is out of the question
+const NEARLY_ALL = 0.9;
 
 export class Plane extends EventTarget {
   constructor(canvas) {
@@ -33,7 +36,8 @@ export class Plane extends EventTarget {
   show(bins, L, chosen) {
     this.bins = bins;
     // Deep shadow and bright sky would show no colors at all.
-    this.L = Math.min(Math.max(L, 50), 75);
+    this.L = Math.min(Math.max(L, 55), 70);
+    this.likely = likeliest(bins);
     this.most = Math.max(...bins.map(([, , p]) => p), 1e-9);
     this.chosen = chosen;
     this.#draw();
@@ -79,33 +83,66 @@ export class Plane extends EventTarget {
     const unit = canvas.width / (2 * REACH);
     const at = ([a, b]) => [(a + REACH) * unit, (REACH - b) * unit];
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const side = CELL * unit - 1;
+    const side = CELL * unit;
     for (const [a, b, p] of this.bins) {
       const [x, y] = at([a, b]);
-      context.globalAlpha = 0.45 + 0.55 * (p / this.most) ** 0.4;
+      // Its area grows with the logarithm: of 313 colors a likely one may have a hundredth.
+      const share = Math.max(0, 1 + Math.log10(p / this.most) / 4);
+      const wide = side * Math.sqrt(LEAST ** 2 + (1 - LEAST ** 2) * share);
       context.fillStyle = css(fitted(this.L, a, b));
-      context.fillRect(x - side / 2, y - side / 2, side, side);
+      context.fillRect(x - wide / 2, y - wide / 2, wide, wide);
     }
-    context.globalAlpha = 1;
+    this.#outline(context, at, side);
     if (this.cursor !== null) {
       const [x, y] = at(this.bins[this.cursor]);
-      this.#frame(context, () => context.strokeRect(x - side / 2 - 1.5, y - side / 2 - 1.5, side + 3, side + 3));
+      this.#frame(context, () => context.strokeRect(x - side / 2 - 2, y - side / 2 - 2, side + 4, side + 4));
     }
     if (this.chosen) {
       const [x, y] = at(this.chosen);
       this.#frame(context, () => {
         context.beginPath();
-        context.arc(x, y, 0.7 * CELL * unit, 0, 7);
+        context.arc(x, y, 0.8 * CELL * unit, 0, 7);
         context.stroke();
       });
     }
   }
 
+  /** A line about the likely cells, where they border on others. */
+  #outline(context, at, side) {
+    context.beginPath();
+    for (const name of this.likely) {
+      const [a, b] = name.split(" ").map(Number);
+      const [x, y] = at([a, b]);
+      for (const [da, db] of [[1, 0], [0, 1], [-1, 0], [0, -1]]) {
+        if (this.likely.has(`${a + CELL * da} ${b + CELL * db}`)) continue;
+        const [mx, my] = [x + da * side / 2, y - db * side / 2];
+        context.moveTo(mx - db * side / 2, my - da * side / 2);
+        context.lineTo(mx + db * side / 2, my + da * side / 2);
+      }
+    }
+    [context.lineWidth, context.lineCap] = [3.5, "square"];
+    context.strokeStyle = getComputedStyle(this.canvas).color;
+    context.stroke();
+    context.lineCap = "butt";
+  }
+
   // White on black: seen on every color.
   #frame(context, stroke) {
-    [context.lineWidth, context.strokeStyle] = [4, "#000"];
+    [context.lineWidth, context.strokeStyle] = [9, "#000"];
     stroke();
-    [context.lineWidth, context.strokeStyle] = [2, "#fff"];
+    [context.lineWidth, context.strokeStyle] = [4.5, "#fff"];
     stroke();
   }
+}
+
+/** The names "a b" of the fewest bins that together have nearly all of the probability. */
+function likeliest(bins) {
+  const names = new Set();
+  let sum = 0;
+  for (const [a, b, p] of [...bins].sort((one, other) => other[2] - one[2])) {
+    if (sum >= NEARLY_ALL) break;
+    names.add(`${a} ${b}`);
+    sum += p;
+  }
+  return names;
 }

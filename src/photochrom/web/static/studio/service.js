@@ -15,6 +15,9 @@ export class Refusal extends Error {
 
   /** The photo is not known there (any more): it can be sent again. */
   get forgotten() { return this.status === 404 || this.status === 410; }
+
+  /** Whether the photo of that name was asked for. */
+  concerns(photo) { return this.path === undefined || `${this.path}/`.includes(`${at(photo)}/`); }
 }
 
 const REMEDIES = {
@@ -63,6 +66,7 @@ async function send(path, options) {
     }
     if (reply.ok) return reply;
     const why = refusal(reply.status, await reply.text(), reply.headers.get("Retry-After"));
+    why.path = path;
     if (!BUSY.includes(why.status) || tries === MOST_TRIES) throw why;
     await pause(why.wait);
   }

@@ -1,6 +1,7 @@
 // What this browser keeps, so that a reload loses nothing: in IndexedDB one record and one file a
 // photo, for the service may have forgotten them; in localStorage how the desk is arranged. Other
-// tabs keep theirs beside: nobody writes what belongs to a photo that it has not changed.
+// tabs keep theirs beside, and hear what becomes of the photos that they have too: each record has
+// an edition, and nobody writes over one that it has not seen.
 
 const NAME = "photochrom-studio";
 const AGE = 30 * 24 * 3600e3; // milliseconds for which a photo that nobody looks at is kept
@@ -12,6 +13,7 @@ function database() {
   opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 2);
     request.onupgradeneeded = () => {
+      // Version 1 was never released: there is nothing of it to carry over.
       const db = request.result;
       for (const store of db.objectStoreNames) db.deleteObjectStore(store);
       for (const store of ["files", "photos"]) db.createObjectStore(store);
@@ -40,14 +42,49 @@ async function transact(mode, act) {
   });
 }
 
+let turn = Promise.resolve();
+
+/** The result of act(), once all that was asked for before it is done. */
+export function inTurn(act) {
+  turn = turn.then(act, act);
+  return turn;
+}
+
 const whether = (promise) => promise.then(() => true, () => false);
 
 /** Whether the file is kept: there may be no room, or a private window without any. */
 export const keepFile = (key, file) => whether(transact("readwrite", (files) => files.put(file, key)));
 export const fileOf = (key) => transact("readonly", (files) => files.get(key)).catch(() => undefined);
-/** Whether what is known of a photo is kept. */
-export const keepPhoto = (key, record) =>
-  whether(transact("readwrite", (files, photos) => photos.put(record, key)));
+/** What is kept of a photo, if it is. */
+export const photoOf = (key) =>
+  transact("readonly", (files, photos) => photos.get(key)).catch(() => undefined);
+
+/**
+ * Keeps what is known of a photo, unless another tab has written since the edition that was `seen`.
+ * Resolves to {kept, newer: the record that the other tab wrote, or null}.
+ */
+export async function keepPhoto(key, record, seen) {
+  let newer = null;
+  const kept = await whether(transact("readwrite", (files, photos) => {
+    const there = photos.get(key);
+    there.onsuccess = () => {
+      const { result } = there;
+      if (result && result.edition !== seen) newer = result;
+      else {
+        try {
+          photos.put(record, key);
+        } catch {
+          there.transaction.abort();
+        }
+      }
+    };
+    return there;
+  }));
+  return { kept: kept && newer === null, newer };
+}
+
+/** Tells other tabs that this one has written another history of a photo. */
+export const tell = (key) => others.postMessage({ kept: key });
 
 /** Forgets photos here, and has other tabs put them away. */
 export async function drop(keys) {
@@ -58,7 +95,7 @@ export async function drop(keys) {
     }
     return photos.count();
   }).catch(() => undefined);
-  others.postMessage(keys);
+  others.postMessage({ dropped: keys });
 }
 
 /** What is known of the photos that are kept, the oldest first. */
@@ -69,9 +106,9 @@ export async function photos() {
   return found.filter(({ key }) => !old.includes(key)).sort((one, other) => one.added - other.added);
 }
 
-/** Calls act(keys) when another tab has dropped photos. */
-export function whenDropped(act) {
-  others.onmessage = ({ data }) => act(data);
+/** Calls dropped(keys) when another tab has dropped photos, kept(key) when it has changed one. */
+export function listen(dropped, kept) {
+  others.onmessage = ({ data }) => (data.dropped ? dropped(data.dropped) : kept(data.kept));
 }
 
 /** How the desk is arranged; nothing is lost where it cannot be kept. */

@@ -4,6 +4,7 @@ import { css, hex, hintColor, labOf, nameOf, ofHex } from "./lab.js";
 import { Plane } from "./plane.js";
 
 const GRAY = [128, 128, 128];
+const DARK = 30; // L of a spot below which its swatches are split
 
 export class Spot extends EventTarget {
   constructor(panel) {
@@ -77,7 +78,10 @@ export class Spot extends EventTarget {
     button.setAttribute("aria-label", `${nameOf(color)}, ${percent}`);
     button.title = nameOf(color);
     const chip = document.createElement("i");
-    chip.style.background = css(color);
+    // In deep shadow all would look black: their hue is shown at a lightness that tells them apart.
+    const { L } = this.palette;
+    const clear = css(L < DARK ? hintColor(L, ...ab) : color);
+    chip.style.background = `linear-gradient(${clear} 62%, ${css(color)} 62%)`;
     const words = document.createElement("span");
     words.textContent = percent;
     const bar = document.createElement("b");

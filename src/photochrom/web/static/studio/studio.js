@@ -42,7 +42,9 @@ let original = false; // the colors that a file came with, instead of its lightn
 function failed(error) {
   if (error.name === "AbortError" || error.status === 0) return; // the banner says it
   if (error.forgotten && current) {
-    if (current.opening) return; // it is on its way already: what was asked for before tells nothing new
+    // It is on its way already, or has arrived: what was asked for before tells nothing new.
+    if (current.opening) return;
+    if (current.info && error.concerns && !error.concerns(current.info.photo)) return viewer.redraw();
     const lately = current.revived.filter((at) => performance.now() - at < 1e4);
     if (lately.length === 3) return current.fail(error); // its card offers to try again
     current.revived = [...lately, performance.now()];
@@ -383,7 +385,9 @@ spot.addEventListener("color", ({ detail: { color, gray } }) => {
     }
     chosen.hint = newId();
     markers.showChosen(null);
-    decide({ hints: [...hints, { id: chosen.hint, x: chosen.x, y: chosen.y, color, gray }] }, "Hint set.");
+    const { candidate } = current.work;
+    const words = candidate === null ? "Hint set." : `Hint set; coloring ${candidate + 1} follows it.`;
+    decide({ hints: [...hints, { id: chosen.hint, x: chosen.x, y: chosen.y, color, gray }] }, words);
   }
   viewer.uncover(chosen);
   look();
@@ -525,7 +529,7 @@ async function openFiles(files) {
       if (!await added.keep(photo)) {
         refused.push(`${name} is too large for this browser to keep over a reload; all else works.`);
       }
-      added.addEventListener("change", () => changed(added));
+      follow(added);
       opened.push(added);
     } catch (error) {
       refused.push(error.message);
@@ -543,6 +547,11 @@ async function openFiles(files) {
     }
   }
   if (refused.length) warn(refused.join(" "));
+}
+
+function follow(photo) {
+  photo.addEventListener("change", () => changed(photo));
+  photo.addEventListener("taken", ({ detail: { apart } }) => taken(photo, apart));
 }
 
 function changed(photo) {
@@ -748,8 +757,8 @@ async function keep() {
   return warn("This browser has no room left to keep your work over a reload. Save sessions, or remove photos.");
 }
 
-// Another tab has put photos away, there and in the service.
-shelf.whenDropped((keys) => {
+/** Another tab has put photos away, there and in the service. */
+function dropped(keys) {
   const gone = photos.filter(({ key }) => keys.includes(key));
   if (!gone.length) return;
   for (const photo of gone) photo.gone.abort();
@@ -757,7 +766,25 @@ shelf.whenDropped((keys) => {
   if (!gone.includes(current)) arrange();
   else if (photos.length) turnTo(photos[0]);
   else toNothing();
-});
+}
+
+shelf.listen(dropped, (key) => photos.find((photo) => photo.key === key)?.catchUp());
+
+/** What another tab has decided about a photo that is here as well. */
+function taken(photo, apart) {
+  if (apart) warn(`${photo.name} was changed in another tab as well. Undo leads to what was done there.`);
+  if (photo === current) {
+    live = null;
+    announce(`${photo.name} was changed in another tab.`);
+    if (photo.state === "ready") refresh();
+    else arrange();
+    if (chosen) look();
+  } else if (photo.state === "ready") {
+    photo.colored = false; // its thumbnail is, but not with these hints
+    depict(photo);
+  }
+  if (apart) keep();
+}
 
 async function welcome() {
   const list = $("examples").querySelector("ul");
@@ -809,7 +836,7 @@ async function begin() {
   }
   const saved = shelf.desk();
   photos = (await shelf.photos()).map((one) => Photo.from(one));
-  for (const photo of photos) photo.addEventListener("change", () => changed(photo));
+  for (const photo of photos) follow(photo);
   comparing = saved.comparing !== false;
   divide();
   viewer.setShare(typeof saved.share === "number" ? saved.share : 0.5);
