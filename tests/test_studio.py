@@ -545,9 +545,14 @@ def test_many_users_at_once_get_what_one_gets_alone(studio: Studio, client: http
 # --- strangers ------------------------------------------------------------------------------------
 
 
-def test_hostile_files_get_clean_errors(client: httpx.Client, studio: Studio) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["small", "as large ones"])
+def test_hostile_files_get_clean_errors(
+    client: httpx.Client, studio: Studio, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
     from test_hostile import mutants
 
+    if streamed:  # decoded only when it is read
+        monkeypatch.setattr("photochrom.reading.STREAM_PIXELS", 1)
     counts: Counter[int] = Counter()
     for n, (_, data) in enumerate(mutants(60, seed=6)):
         reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)

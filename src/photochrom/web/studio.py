@@ -12,10 +12,11 @@ Between them only the `Cache` is shared, and all that is in it can be computed a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -177,15 +178,16 @@ class Base:
 
 @dataclass(frozen=True, eq=False)
 class Full:
-    """A photo as it was decoded."""
+    """A photo with all its pixels in memory."""
 
     photo: Photo
+    nbytes: int  # of memory
 
-    @property
-    def nbytes(self) -> int:
-        """Of memory."""
-        alpha = self.photo.alpha
-        return int(self.photo.pixels.nbytes) + (0 if alpha is None else int(alpha.nbytes))
+    @classmethod
+    def of(cls, photo: Photo) -> Full:
+        """All of it; PhotoError where a large one, which is decoded only now, is damaged."""
+        alpha = photo.alpha
+        return cls(photo, int(photo.pixels.nbytes) + (0 if alpha is None else int(alpha.nbytes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -511,7 +513,8 @@ class Studio:
 
         def work() -> Path:
             photo = self._decode(path)
-            L = lightness(photo)
+            with _told():
+                L = lightness(photo)
             with self._network:
                 result = self.colorizer.run(photo, L)
             return self._export(result, look, extension or photo.extension)
@@ -528,7 +531,7 @@ class Studio:
             photo_format(data[:64])
         except PhotoError as error:
             raise Refused(415, str(error)) from None
-        try:
+        with _told():
             height, width = photo_size(data)
             if height * width > self.limits.pixels:
                 raise Refused(
@@ -537,11 +540,9 @@ class Studio:
                     f"{self.limits.pixels / 1e6:g} megapixels that are taken here; scale it down",
                 )
             return decode_photo(data)
-        except PhotoError as error:
-            raise Refused(422, str(error)) from None
 
     def _receive(self, token: str, path: Path) -> tuple[Base, dict[str, Any]]:
-        full = self.cache.get((token, "full"), lambda: Full(self._decode(path)))
+        full = self.cache.get((token, "full"), lambda: self._whole(path))
         base = self._base(token, path, full)
         photo = full.photo
         height, width = base.shape
@@ -560,11 +561,16 @@ class Studio:
         }
 
     def _full(self, token: str, path: Path) -> Full:
-        return self.cache.get((token, "full"), lambda: Full(self._reread(token, path)))
+        return self.cache.get((token, "full"), lambda: self._reread(token, path))
 
-    def _reread(self, token: str, path: Path) -> Photo:
+    def _whole(self, path: Path) -> Full:
+        photo = self._decode(path)
+        with _told():
+            return Full.of(photo)
+
+    def _reread(self, token: str, path: Path) -> Full:
         try:
-            return self._decode(path)
+            return self._whole(path)
         except FileNotFoundError:
             self.store.get(token)  # Gone or Unknown: it made room for others meanwhile
             raise
@@ -735,6 +741,15 @@ class Studio:
                 raise Refused(422, text) from None
             raise PhotochromError(text) from error  # the disk, not the photo
         return target
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A photo that cannot be used is its sender's: a large one shows it when it is first read."""
+    try:
+        yield
+    except PhotoError as error:
+        raise Refused(422, str(error)) from None
 
 
 def _picture(pixels: NDArray[Any]) -> Photo:
