@@ -775,12 +775,42 @@ def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None
     )
     assert second.evaluate(file) == len(small_photo())
 
-    # What is cleared in one is put away in the other.
+    # What is cleared in one is put away in the other, and the service forgets what either has sent.
+    names = (
+        "import('/static/shelf.js').then(async (s) => (await s.photos()).map((p) => p.info.photo))"
+    )
+    sent = first.evaluate(names)
+    forget(first)  # the oldest of them, which the second tab alone sends again
+    second.bring_to_front()
+    second.locator("#tray li button").first.click()
+    colored(second)
+    second.reload()
+    colored(second)
+    # One that is on the shelf of no tab.
+    second.evaluate(
+        "const put = IDBObjectStore.prototype.put; IDBObjectStore.prototype.put = function (...all) {"
+        " if (window.deaf) throw new DOMException('full', 'QuotaExceededError');"
+        " return put.apply(this, all); }; window.deaf = true"
+    )
+    with second.expect_response("**/api/photos") as reply:
+        drop(second, tmp_path / "one.png")
+    sent.append(reply.value.json()["photo"])
+    colored(second)
+    sent += first.evaluate(names)
+    first.bring_to_front()
     first.get_by_role("button", name="Menu").click()
     first.get_by_role("button", name="Clear all").click()
     first.get_by_role("dialog").get_by_role("button", name="Clear all").click()
     expect(second.get_by_role("heading", name="Color an old photograph")).to_be_visible()
     assert second.evaluate("import('/static/shelf.js').then((s) => s.photos())") == []
+    assert len(set(sent)) == 4
+    for token in set(sent):
+        for _ in range(200):
+            if first.request.get(f"{studio.url}api/photos/{token}").status == 404:
+                break
+            first.wait_for_timeout(50)
+        else:
+            pytest.fail("it is still there")
 
 
 def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) -> None:

@@ -689,7 +689,12 @@ async function clearAll() {
   const gone = photos;
   photos = [];
   toNothing();
-  await Promise.all(gone.map((photo) => photo.forget()));
+  // Those of other tabs as well, also of tabs that are closed.
+  const elsewhere = (await shelf.photos()).filter(({ info }) => info);
+  await Promise.all([
+    ...gone.map((photo) => photo.forget()),
+    ...elsewhere.map(({ info }) => service.forget(info.photo).catch(() => {})),
+  ]);
   await shelf.clear();
   announce("All is cleared.");
 }
@@ -757,11 +762,11 @@ async function keep() {
   return warn("This browser has no room left to keep your work over a reload. Save sessions, or remove photos.");
 }
 
-/** Another tab has put photos away, there and in the service. */
-function dropped(keys) {
-  const gone = photos.filter(({ key }) => keys.includes(key));
+/** Another tab has put photos away; the service may know one by another name from here. */
+function dropped(whether) {
+  const gone = photos.filter(({ key }) => whether(key));
   if (!gone.length) return;
-  for (const photo of gone) photo.gone.abort();
+  for (const photo of gone) photo.leave();
   photos = photos.filter((photo) => !gone.includes(photo));
   if (!gone.includes(current)) arrange();
   else if (photos.length) turnTo(photos[0]);
