@@ -742,6 +742,49 @@ def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_hints_and_weak_spots_lie_on_their_own_photo(studio, visit, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP)
+    hints = [
+        {"id": "a", "x": x, "y": 30, "color": [200, 40, 40], "gray": False} for x in (20, 40, 60)
+    ]
+    settings = {"temperature": 0.38, "saturation": 1, "candidate": None, "seed": 0}
+    content = {"photochrom": "session", "version": 1, "photo": "a.png"}
+    with zipfile.ZipFile(tmp_path / "a.photochrom", "w") as archive:
+        archive.writestr(
+            "session.json", json.dumps({**content, "hints": hints, "settings": settings})
+        )
+        archive.writestr("photo/a.png", small_photo())
+    drop(page, tmp_path / "a.photochrom")
+    colored(page)
+    # Each has a name of its own, whatever the file says.
+    expect(page.locator(".hint")).to_have_count(3)
+    assert len({hint["id"] for hint in kept(page)["hints"]}) == 3
+    page.locator(".hint").nth(1).press("Delete")
+    expect(page.locator(".hint")).to_have_count(2)
+    page.get_by_role("button", name="Weak spots").click()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    expect(page.locator("#legend")).to_be_visible()
+
+    # Those of one photo are not on the next, also while that is on its way.
+    held: list[Route] = []
+    page.route("**/api/photos", lambda route: held.append(route))
+    (tmp_path / "b.png").write_bytes(small_photo(90, 70))
+    drop(page, tmp_path / "b.png")
+    expect(page.locator("#title")).to_contain_text("b.png")
+    expect(page.locator("#progress")).to_be_visible()
+    for gone in (".hint", ".suggestion"):
+        expect(page.locator(gone)).to_have_count(0)
+    expect(page.locator("#legend")).to_be_hidden()
+    for _ in range(200):
+        if held:
+            break
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    expect(page.locator("#legend")).to_be_visible()
+    expect(page.locator(".hint")).to_have_count(0)
+
+
 def small_photo(width: int = 80, height: int = 60) -> bytes:
     file = io.BytesIO()
     y, x = np.mgrid[:height, :width]

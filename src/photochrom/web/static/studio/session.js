@@ -2,7 +2,7 @@
 // by name: some browsers would unpack it while they save it.
 
 import { pack, unpack } from "./archive.js";
-import { checked, mended } from "./work.js";
+import { checked, mended, newId } from "./work.js";
 
 export const EXTENSION = ".photochrom";
 const WORDS = "session.json";
@@ -45,5 +45,7 @@ export async function read(file) {
   if (content?.photochrom !== "session" || work === null || !photo) {
     throw new Error(`${file.name} is no session of photochrom; unpack it and open the photos in it.`);
   }
-  return { name: String(content.photo ?? photo[0].slice(6)), file: photo[1], work, changed };
+  // Names of hints are this page's own: in a file two may have the same.
+  const hints = work.hints.map((hint) => ({ ...hint, id: newId() }));
+  return { name: String(content.photo ?? photo[0].slice(6)), file: photo[1], work: Object.freeze({ ...work, hints }), changed };
 }

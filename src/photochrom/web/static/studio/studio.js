@@ -87,6 +87,7 @@ async function turnTo(photo) {
     named = prediction = live = null;
     choose(null);
     colorings.clear();
+    markers.suggest([]);
     viewer.close();
     if (photo.info) viewer.open(photo.info);
   }
@@ -233,10 +234,19 @@ function arrange() {
   tray.show(photos, current);
   divide();
   card();
-  if (!current) return markers.show([], null);
+  if (!current) {
+    markers.suggest([]);
+    return markers.show([], null);
+  }
   if (live === null) settings.show(work);
   if (chosen?.hint && !work.hints.some(({ id }) => id === chosen.hint)) choose(null);
   markers.show(ready ? work.hints : [], chosen?.hint ?? null);
+  if (ready) return;
+  // They come back with the photo.
+  markers.suggest([]);
+  if (!viewer.veil) return;
+  viewer.veil = null;
+  viewer.redraw();
 }
 
 /** The name, and what phones have no room for. */
@@ -362,16 +372,22 @@ function look(byKey = false) {
 viewer.addEventListener("spot", ({ detail: { x, y, byKey } }) => {
   if (current?.state === "ready") choose({ x, y, hint: null }, byKey);
 });
-markers.addEventListener("suggestion", ({ detail: { x, y, byKey } }) => choose({ x, y, hint: null }, byKey));
+markers.addEventListener("suggestion", ({ detail: { x, y, byKey } }) => {
+  if (current?.state === "ready") choose({ x, y, hint: null }, byKey);
+});
 markers.addEventListener("select", ({ detail: { id, byKey } }) => {
-  const { x, y } = current.work.hints.find((hint) => hint.id === id);
-  choose({ x, y, hint: id }, byKey);
+  const hint = hintOf(id);
+  if (hint) choose({ x: hint.x, y: hint.y, hint: id }, byKey);
 });
 markers.addEventListener("move", ({ detail: { id, x, y } }) => {
+  if (!hintOf(id)) return;
   decide({ hints: current.work.hints.map((hint) => (hint.id === id ? { ...hint, x, y } : hint)) }, "Hint moved.");
   choose({ x, y, hint: id });
 });
-markers.addEventListener("delete", ({ detail: { id } }) => removeHint(id));
+markers.addEventListener("delete", ({ detail: { id } }) => hintOf(id) && removeHint(id));
+
+/** The hint of that name, if the photo on the desk has it and can be worked on. */
+const hintOf = (id) => (current?.state === "ready" ? current.work.hints.find((hint) => hint.id === id) : undefined);
 
 spot.addEventListener("color", ({ detail: { color, gray } }) => {
   if (!chosen) return;
@@ -416,14 +432,13 @@ const weighing = new Latest();
 function setUnsure(on) {
   unsure = on;
   $("unsure").setAttribute("aria-pressed", String(on));
-  $("legend").hidden = !on;
   divide();
   overlay();
 }
 
 /** Dims what the model is sure of, and numbers the spots where a click helps most. */
 function overlay() {
-  if (!unsure || !current || prediction === null) {
+  if (!unsure || current?.state !== "ready" || prediction === null) {
     viewer.veil = null;
     markers.suggest([]);
     return viewer.redraw();
@@ -439,7 +454,7 @@ function overlay() {
     const bits = await createImageBitmap(map);
     const picture = veil(bits);
     bits.close();
-    if (photo !== current || shown !== prediction || !unsure) return;
+    if (photo !== current || photo.state !== "ready" || shown !== prediction || !unsure) return;
     viewer.veil = picture;
     viewer.redraw();
     markers.suggest(spots);
@@ -469,6 +484,7 @@ function veil(map) {
 function divide() {
   $("compare").setAttribute("aria-pressed", String(comparing && !unsure));
   viewer.setComparing(comparing && !unsure);
+  $("legend").hidden = !(unsure && current?.state === "ready");
   $("original").hidden = !(comparing && !unsure && current?.info?.color);
   $("original").setAttribute("aria-pressed", String(original));
 }
@@ -565,8 +581,10 @@ function changed(photo) {
     warn(`${photo.name}: ${photo.left} ${photo.left === 1 ? "hint was" : "hints were"} left out: outside the photo, or too many.`);
     photo.left = 0;
   }
-  if (photo === current) arrange();
-  else tray.show(photos, current);
+  if (photo === current) {
+    arrange();
+    if (unsure && !viewer.veil) overlay();
+  } else tray.show(photos, current);
   if (photo.state === "ready" && photo !== current && !photo.colored) depict(photo);
   if (photo.state === "ready" || photo.state === "failed") keep();
 }
