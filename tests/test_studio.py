@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import signal
 import socket
@@ -678,6 +679,60 @@ def test_a_body_that_trickles_gives_its_place_back(colorizer: Colorizer) -> None
             assert said.startswith(b"HTTP/1.1 408 ") and b"fewer than 200 bytes" in said
         assert client.post("/api/photos", content=data).status_code == 201
         assert studio.store.counted == len(data)
+
+
+def test_a_body_has_an_end(colorizer: Colorizer) -> None:
+    limits = Limits(grace=60.0, patience=0.5, pace=1e6, uploads=1)
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        head = f"POST /api/photos HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
+            slow.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
+            slow.settimeout(0.05)
+            said = b""
+            while not said.endswith(b"}"):  # never silent, and faster than the least rate
+                if not said:
+                    slow.sendall(bytes(100))
+                with contextlib.suppress(TimeoutError):
+                    said += slow.recv(4096)
+            assert said.startswith(b"HTTP/1.1 408 ") and b"not all here after 0.6 seconds" in said
+        assert client.post("/api/photos", content=encoded(gray_photo())).status_code == 201
+
+
+def test_half_a_head_keeps_nobody_out(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photochrom.web.server.OF_ONE", 9)
+    monkeypatch.setattr("photochrom.web.server.HEAD_SECONDS", 0.5)
+    with serving(studio) as client, contextlib.ExitStack() as stack:
+        host = client.base_url.netloc.decode()
+        place = client.base_url.host, client.base_url.port
+
+        def begin() -> socket.socket:
+            half = stack.enter_context(socket.create_connection(place, timeout=30))
+            half.sendall(f"GET /api/info HTTP/1.1\r\nHost: {host}\r\n".encode())
+            return half
+
+        def heard(connection: socket.socket) -> bytes:
+            said = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(4096):
+                    said += piece
+            return said
+
+        # Between two requests as well as before the first.
+        assert client.get("/api/info").status_code == 200
+        kept = stack.enter_context(socket.create_connection(place, timeout=30))
+        kept.sendall(f"GET /api/info HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        kept.sendall(b"GET /api/info HTTP/1.1\r\n")
+        waiting = [begin() for _ in range(7)]
+        head, _, body = heard(begin()).partition(b"\r\n\r\n")  # one more than there is room for
+        assert head.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in head
+        assert "too many connections" in json.loads(body)["error"]
+        assert [heard(half) for half in waiting] == [b""] * 7
+        heard(kept)  # to its end
+        assert client.get("/api/info").status_code == 200
+        monkeypatch.setattr("photochrom.web.server.CONNECTIONS", 1)
+        reply = client.get("/api/info")
+        assert reply.status_code == 503 and "too many" in reply.json()["error"]
 
 
 def test_files_that_come_and_go_count_in_the_bound(colorizer: Colorizer) -> None:

@@ -734,11 +734,17 @@ async def _pieces(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     """A body as it comes: a slow one may take its time, one that trickles or stops is given up."""
     stream = request.stream()
     began, total = time.monotonic(), 0
+    told = request.headers.get("content-length", "")
     while True:
+        length = int(told) if told.isdecimal() else total
+        end = limits.patience + length / limits.pace
+        left = began + end - time.monotonic()
         try:
-            async with asyncio.timeout(limits.silence):
+            async with asyncio.timeout(min(limits.silence, left)):
                 piece = await anext(stream, None)
         except TimeoutError:
+            if left <= limits.silence:
+                raise Refused(408, f"it was not all here after {end:.3g} seconds") from None
             raise Refused(408, f"nothing more of it came for {limits.silence:g} seconds") from None
         if piece is None:
             return

@@ -101,6 +101,8 @@ class Limits:
     silence: float = 15.0  # seconds between two pieces of a body, or of a file that is read
     grace: float = 30.0  # seconds after which a body must have come at `rate`
     rate: float = 1000.0  # bytes a second, on the average since its beginning
+    patience: float = 60.0  # seconds at whose end a body must be here, and more for a long one:
+    pace: float = 50_000.0  # a second for so many bytes of it
     uploads: int = 64  # that come in at once
     decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
