@@ -1078,23 +1078,54 @@ def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> No
         archive.writestr("session.json", json.dumps({"photochrom": "session", "version": 2}))
     broken = bytearray(plain.getvalue())
     broken[45] ^= 1  # in the content: its checksum fails
+    settings = {"temperature": 0.38, "saturation": 1, "candidate": None, "seed": 0}
+    whole = {"photochrom": "session", "version": 1, "hints": [], "settings": settings}
+
+    def session(name: Any, photo: bytes = b"12345", others: int = 0) -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("session.json", json.dumps({**whole, "photo": name}))
+            archive.writestr("photo/a.png", photo)
+            for n in range(others):
+                archive.writestr(f"photo/{n}", photo)
+        return file.getvalue()
+
+    torn = session("a").replace(b"12345", b"12354")
+    # Two entries in one place: the second local header is that of the first.
+    twice = bytearray(session("a", others=1))
+    second = twice.rindex(b"PK\1\2")
+    first = twice.rindex(b"PK\1\2", 0, second)
+    twice[second + 42 : second + 46] = twice[first + 42 : first + 46]
+    elsewhere = bytearray(session("a", others=1))  # nobody asks for that one
+    elsewhere[elsewhere.rindex(b"12345")] ^= 1
+    cases = [
+        (plain.getvalue(), "no session"),
+        (deflated.getvalue(), "damaged"),
+        (newer.getvalue(), "newer photochrom"),
+        (broken, "damaged"),
+        (b"PK\3\4", "damaged"),
+        (torn, "damaged"),
+        (twice, "damaged"),
+        (session("a", others=15), "damaged"),
+        (elsewhere, "=a"),
+        (session("a", others=14), "=a"),
+        (session("  evil\u202egpj.exe\u2066\n\0 "), "=evilgpj.exe"),
+        (session("x" * 300 + ".png"), "=" + "x" * 255),
+        *((session(name), "=a.png") for name in ("", "\u202e\n", None, 7, ["b"], {})),
+    ]
     told = page.evaluate(
         """async (texts) => {
           const { read } = await import("/static/session.js");
           return Promise.all(texts.map(async (text) => {
             const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-            return read(new File([bytes], "s.photochrom")).then(() => "", (error) => error.message);
+            const file = new File([bytes], "s.photochrom");
+            return read(file).then(({ name }) => `=${name}`, (error) => error.message);
           }));
         }""",
-        [
-            base64.b64encode(data).decode()
-            for data in (plain.getvalue(), deflated.getvalue(), newer.getvalue(), broken, b"PK\3\4")
-        ],
+        [base64.b64encode(data).decode() for data, _ in cases],
     )
-    for words, said in zip(
-        ("no session", "damaged", "newer photochrom", "damaged", "damaged"), told, strict=True
-    ):
-        assert words in said
+    for (_, words), said in zip(cases, told, strict=True):
+        assert said == words if words[0] == "=" else words in said
 
 
 def test_colors_are_those_of_the_package(studio, visit) -> None:
