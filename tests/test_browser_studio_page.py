@@ -421,11 +421,11 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
             break
         page.wait_for_timeout(50)
     choosers[0].set_files(EXAMPLES / "cameraman.jpg")
+    expect(page.locator("#canvas")).to_be_focused()
     colored(page)
     settled(page)
     shot(page, "keyboard-1-colored")
-
-    tab_to("canvas")
+    expect(page.locator("#canvas")).to_be_focused()
     page.keyboard.press("ArrowRight")  # shows the crosshair
     for key in ("Shift+ArrowUp", "Shift+ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
@@ -502,6 +502,76 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     accessible(page, "help")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#menu-button")).to_be_focused()
+
+    # In the plane neighbors of one name are told apart.
+    page.locator("#canvas").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".swatches button").first).to_be_focused()
+    page.locator("#plane").focus()
+    heard = set()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#live")).to_have_text(re.compile(r", strength \d+.*, [\d.]+ %$"))
+        heard.add(re.sub(r"^.*strength", "", page.locator("#live").inner_text()))
+        page.wait_for_timeout(50)
+    assert len(heard) >= 3
+
+    # The keyboard always has a place: steps that end, questions, photos that go and come.
+    page.locator("#undo").focus()
+    for _ in range(60):
+        if page.locator("#undo").is_disabled():
+            break
+        page.keyboard.press("Enter")
+    expect(page.locator("#redo")).to_be_focused()
+
+    def choose_in_menu(name: str, answer: str) -> None:
+        page.locator("#menu-button").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=name).press("Enter")
+        page.get_by_role("dialog").get_by_role("button", name=answer).press("Enter")
+
+    page.set_input_files("#file", EXAMPLES / "moose.jpg")
+    expect(page.locator("#title")).to_contain_text("moose.jpg")
+    expect(page.locator("#progress")).to_be_hidden()
+    settled(page)
+    choose_in_menu("Remove this photo", "Cancel")
+    expect(page.locator("#menu-button")).to_be_focused()
+    choose_in_menu("Remove this photo", "Remove")
+    expect(page.locator("#title")).to_contain_text("cameraman.jpg")
+    expect(page.locator("#canvas")).to_be_focused()
+    choose_in_menu("Remove this photo", "Remove")
+    expect(page.locator("#choose")).to_be_focused()
+    page.get_by_role("button", name="Mariachi").press("Enter")
+    expect(page.locator("#canvas")).to_be_focused()
+    expect(page.locator("#progress")).to_be_hidden()
+    settled(page)
+    expect(page.locator("#canvas")).to_be_focused()
+    # What is said of a hint is not drowned by the weak spots that follow it.
+    page.evaluate(
+        """() => {
+          window.said = [];
+          new MutationObserver(() => said.push(live.textContent))
+            .observe(document.getElementById("live"), { childList: true });
+        }"""
+    )
+    page.keyboard.press("u")
+    expect(page.locator(".suggestion")).to_have_count(5)
+    until(page, "said.some((words) => words.startsWith('5 spots'))")
+    page.locator(".suggestion").first.press("Enter")
+    expect(page.locator(".swatches button").first).to_be_focused()
+    page.evaluate("said.length = 0")
+    with page.expect_response("**/spots?*"):
+        page.keyboard.press("Enter")
+    settled(page)
+    until(page, "said.includes('Hint set.')")
+    page.wait_for_timeout(200)
+    assert not page.evaluate("said.some((words) => words.startsWith('5 spots'))")
+    page.locator(".suggestion").first.focus()
+    page.keyboard.press("Control+Z")
+    expect(page.locator(".hint")).to_have_count(0)
+    settled(page)
+    expect(page.locator("#canvas")).to_be_focused()
 
 
 def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
@@ -878,6 +948,34 @@ def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) 
     expect(second.locator("output[for=saturation]")).to_have_text("100 %")
     expect(second.locator(".hint")).to_have_count(1)
 
+    # A slider that is being dragged stays in the hand, and counts when it is let go.
+    box = second.locator("#saturation").bounding_box()
+    assert box is not None
+    second.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    second.mouse.down()
+    second.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2, steps=3)
+    dragged = second.locator("#saturation").input_value()
+    assert 140 < int(dragged) < 160
+    first.locator("#vividness").fill("40")
+    expect(second.locator("output[for=vividness]")).to_have_text("+40")
+    assert second.locator("#saturation").input_value() == dragged
+    second.mouse.up()
+    expect(first.locator("output[for=saturation]")).to_have_text(f"{dragged} %")
+    expect(first.locator("output[for=vividness]")).to_have_text("+40")
+    expect(second.locator("#notice")).to_be_hidden()
+    # Taken back to where it was it says nothing, and the next change is seen again.
+    second.locator("#saturation").fill("100")
+    second.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    second.mouse.down()
+    for x in (0.6, 0.5):
+        second.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] / 2)
+    second.mouse.up()
+    first.locator("#saturation").fill("90")
+    expect(second.locator("output[for=saturation]")).to_have_text("90 %")
+    first.locator("#saturation").fill("100")
+    first.locator("#vividness").fill("0")
+    expect(second.locator("output[for=vividness]")).to_have_text("0")
+
     # A tab that hears nothing, as one that sleeps, does not write over what it has not seen.
     settled(first)
     kept(first)  # nothing is left to write, which would have it see what the other does
@@ -1048,6 +1146,7 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
         for width, height, scheme in (
             (320, 568, "light"),
             (844, 390, "dark"),
+            (900, 600, "light"),
             (820, 1180, "light"),
             (820, 1180, "dark"),
             (1920, 1080, "dark"),
@@ -1057,12 +1156,48 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
             settled(page)
             name = f"{width}x{height}-{scheme}-{stage}"
             shot(page, name)
+            if stage == "spot":
+                for button in page.locator("#tools button:visible").all():
+                    assert inside(button, page.locator("#tools")), name
+                assert width < 400 or inside(page.locator(".strip"), page.locator("#panel"))
             accessible(page, name)
         if stage == "empty":
             page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
             colored(page)
             page.mouse.click(*place(page, 0.6, 0.5))
             page.locator(".swatches button").first.wait_for()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    top = page.locator("#spot").evaluate("(spot) => spot.offsetTop")
+    page.locator("#panel").evaluate("(panel) => panel.scrollTo(0, 0)")
+    page.mouse.click(*place(page, 0.7, 0.5))
+    expect(page.locator("#spot")).not_to_have_attribute("aria-busy", "true")
+    settled(page)
+    for _ in range(2):  # with the spot, and with a hint
+        caption = page.locator("#spot figcaption").bounding_box()
+        assert caption is not None and caption["y"] + caption["height"] <= 800
+        page.locator("#panel").evaluate("(panel) => panel.scrollTo(0, 0)")
+        page.locator(".swatches button").first.evaluate("(button) => button.click()")
+        expect(page.locator(".hint")).to_have_count(1)
+        settled(page)
+    assert page.locator("#spot").evaluate("(spot) => spot.offsetTop") == top
+
+    # No weak spot lies under words, also on a phone.
+    page.set_viewport_size({"width": 390, "height": 780})
+    page.get_by_role("button", name="Weak spots").click()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    settled(page)
+    shot(page, "390x780-unsure")
+    legend, stage = (page.locator(f"#{id}").bounding_box() for id in ("legend", "stage"))
+    assert legend is not None and stage is not None
+    assert legend["y"] >= stage["y"] + stage["height"]
+
+
+def inside(inner: Locator, outer: Locator) -> bool:
+    """Whether one lies between the left and the right edge of the other."""
+    small, large = inner.bounding_box(), outer.bounding_box()
+    assert small is not None and large is not None
+    left, right = small["x"] - large["x"], large["x"] + large["width"] - small["x"] - small["width"]
+    return left >= -0.5 and right >= -0.5
 
 
 def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:

@@ -127,7 +127,9 @@ export class Markers extends EventTarget {
 
   /** Shows these spots, [{x, y, bits}, ...], best first. */
   suggest(spots) {
+    const focused = document.activeElement?.matches(".suggestion");
     for (const old of this.spots.querySelectorAll("button")) old.remove();
+    if (focused) this.viewer.canvas.focus({ preventScroll: true });
     spots.forEach((spot, index) => {
       const button = document.createElement("button");
       button.type = "button";

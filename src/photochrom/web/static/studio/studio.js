@@ -34,6 +34,7 @@ let prediction = null; // the one that is shown of the current photo
 let live = null; // work that is being dragged and not decided yet
 let chosen = null; // {x, y, hint: id or null, palette}: the spot that is looked at
 let unsure = false;
+let untold = false; // that the weak spots were asked for
 let comparing = true;
 let original = false; // the colors that a file came with, instead of its lightness alone
 
@@ -216,8 +217,22 @@ viewer.after.arrived = (first) => {
   keep();
 };
 
-/** Brings all but the pictures up to date. */
+/** Brings all but the pictures up to date; the keyboard keeps its place, or gets the photo. */
 function arrange() {
+  const held = document.activeElement;
+  showAll();
+  const lost = held && held !== document.body && (!held.checkVisibility() || held.disabled || held.closest("[inert]"));
+  if (!lost) return;
+  const opposite = { undo: $("redo"), redo: $("undo") }[held.id];
+  toFocus(opposite && !opposite.disabled ? opposite : null);
+}
+
+/** Gives the keyboard to that, or to the photo, or to what opens one. */
+function toFocus(element = null) {
+  (element ?? (current ? viewer.canvas : $("choose"))).focus({ preventScroll: true });
+}
+
+function showAll() {
   const work = current?.work;
   const ready = current?.state === "ready";
   document.body.dataset.state = current ? "open" : "empty";
@@ -238,7 +253,7 @@ function arrange() {
     markers.suggest([]);
     return markers.show([], null);
   }
-  if (live === null) settings.show(work);
+  if (live === null || settings.held) settings.show(work);
   if (chosen?.hint && !work.hints.some(({ id }) => id === chosen.hint)) choose(null);
   markers.show(ready ? work.hints : [], chosen?.hint ?? null);
   if (ready) return;
@@ -338,8 +353,10 @@ function choose(place, byKey = false) {
   if (!place) return spot.clear();
   viewer.uncover(place);
   show("spot");
-  look(byKey).then(() => $("spot").scrollIntoView({ block: "nearest" }));
+  look(byKey).then(reveal);
 }
+
+const reveal = () => $("spot").scrollIntoView({ block: "nearest" });
 
 /** Asks for the colors of the chosen spot. */
 function look(byKey = false) {
@@ -406,7 +423,7 @@ spot.addEventListener("color", ({ detail: { color, gray } }) => {
     decide({ hints: [...hints, { id: chosen.hint, x: chosen.x, y: chosen.y, color, gray }] }, words);
   }
   viewer.uncover(chosen);
-  look();
+  look().then(reveal);
 });
 spot.addEventListener("delete", () => removeHint(chosen.hint));
 spot.addEventListener("leave", () => leave());
@@ -430,7 +447,7 @@ function leave() {
 const weighing = new Latest();
 
 function setUnsure(on) {
-  unsure = on;
+  unsure = untold = on;
   $("unsure").setAttribute("aria-pressed", String(on));
   divide();
   overlay();
@@ -458,7 +475,9 @@ function overlay() {
     viewer.veil = picture;
     viewer.redraw();
     markers.suggest(spots);
-    announce(`${spots.length} spots where a click helps most.`);
+    // They follow each hint, whose own news are worth more.
+    if (untold) announce(`${spots.length} spots where a click helps most.`);
+    untold = false;
   }));
 }
 
@@ -695,8 +714,9 @@ async function remove(photo) {
   await photo.forget();
   if (photo !== current) return arrange();
   const next = photos[Math.min(at, photos.length - 1)];
-  if (next) turnTo(next);
-  else toNothing();
+  if (!next) return toNothing();
+  turnTo(next);
+  toFocus();
 }
 
 async function clearAll() {
@@ -727,7 +747,7 @@ function toNothing() {
   arrange();
   keep();
   welcome();
-  $("choose").focus();
+  toFocus();
 }
 
 $("remove").addEventListener("click", () => attempt(removePhoto));
@@ -797,7 +817,7 @@ shelf.listen(dropped, (key) => photos.find((photo) => photo.key === key)?.catchU
 function taken(photo, apart) {
   if (apart) warn(`${photo.name} was changed in another tab as well. Undo leads to what was done there.`);
   if (photo === current) {
-    live = null;
+    live = settings.held ? { ...current.work, ...settings.held } : null;
     announce(`${photo.name} was changed in another tab.`);
     if (photo.state === "ready") refresh();
     else arrange();
