@@ -680,11 +680,11 @@ def studio_app(studio: Studio) -> FastAPI:
     description = _completed(app.openapi())
     page = docs_page(description)
 
-    @app.get("/api/openapi.json", include_in_schema=False)
+    @app.api_route("/api/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
     def openapi() -> JSONResponse:
         return JSONResponse(description)
 
-    @app.get("/api/docs", include_in_schema=False)
+    @app.api_route("/api/docs", methods=["GET", "HEAD"], include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(page)
 

@@ -72,6 +72,7 @@ def make_app(page: str) -> FastAPI:
         app.add_api_route(
             address,
             lambda: FileResponse(file),
+            methods=["GET", "HEAD"],
             response_class=FileResponse,
             include_in_schema=False,
         )
@@ -174,7 +175,8 @@ class Guard:
         if refusal is not None and refusal.status_code == 413 and "expect" not in headers:
             # Who is still sending would not hear the answer, only that the connection broke.
             await _drain(receive)
-        counted = functools.partial(_count, receive, _Counter(limit))
+        seconds = BODY_SECONDS if limit <= SHORT else None
+        counted = functools.partial(_count, receive, _Counter(limit, seconds))
         try:
             await (refusal or self.app)(scope, counted, send_guarded)
         except asyncio.CancelledError:
@@ -235,16 +237,29 @@ class Guard:
         return name in (self.host.lower(), here, f"{here}.local") or _is_address(name)
 
 
-class _Counter:
-    """Bytes that a body may still have."""
+SHORT = 1 << 20
+"""Bytes: a body that may have no more has its end here, a longer one where it is read."""
+BODY_SECONDS = 30.0
+"""Within which all of a short body has come."""
 
-    def __init__(self, left: int) -> None:
+
+class _Counter:
+    """Bytes that a body may still have, and how long it may take."""
+
+    def __init__(self, left: int, seconds: float | None) -> None:
         self.limit = self.left = left
+        self.end = None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
 async def _count(receive: Receive, counter: _Counter) -> Message:
-    """Receive a piece of a body; one that goes on for too long ends in status 413."""
-    message = await receive()
+    """Receive a piece of a body; one that goes on for too long ends in status 413 or 408."""
+    try:
+        async with asyncio.timeout_at(counter.end):
+            message = await receive()
+    except TimeoutError:
+        raise HTTPException(408, "the rest of it did not come; send it again") from None
+    if not message.get("more_body", False):
+        counter.end = None  # from here on only the client's leaving is waited for
     counter.left -= len(message.get("body", b""))
     if counter.left < 0:
         raise HTTPException(413, f"more than {counter.limit} bytes are not taken")
@@ -317,7 +332,8 @@ class _Connection(H11Protocol):
 
     def _watch(self) -> None:
         answered = self.cycle is None or self.cycle.response_complete
-        if not (answered and self.conn.their_state is h11.IDLE):
+        # The next head, or the rest of a body that nobody reads any more.
+        if not (answered and self.conn.their_state in (h11.IDLE, h11.SEND_BODY)):
             self._stop()
         elif self._late is None:
             self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)

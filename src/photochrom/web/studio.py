@@ -215,6 +215,7 @@ class Made:
 
     logits: Float32
     anchors: Anchors | None
+    fields: Float32 | None = None  # of the candidates that are asked for; not cached with it
 
     @property
     def nbytes(self) -> int:
@@ -501,6 +502,8 @@ class Studio:
         def work() -> Path:
             base = self._base(token, upload.path)
             made = self._made(token, base, hints, name)
+            if look.candidate is not None and name != PLAIN:
+                made = replace(made, fields=self._fields(token, base, look.seed).fields)
             full = self._full(token, upload.path).photo
             colored = self._colored(token, name, base, made, look)
             return self._export(replace(colored, photo=full, L=lightness(full)), look, target)
@@ -610,18 +613,18 @@ class Studio:
 
     async def _ready(self, token: str, name: str, look: Look | None = None) -> tuple[Base, Made]:
         """What a picture of a prediction is made of, computed again where it has been dropped."""
-        if (
-            look is not None
-            and look.candidate is not None
-            and name != PLAIN
-            and self.cache.peek((token, "fields", look.seed)) is None
-        ):
-            await self._ready(token, PLAIN)  # what its fields are chosen by
         hints = self.store.get(token).recall(name)
         base = await self._base_of(token)
         made = await self._cached(
             (token, "made", name), lambda: self._made(token, base, hints, name), self.networks
         )
+        if look is not None and look.candidate is not None and name != PLAIN:
+            # Here, for a thread that renders never waits for the network.
+            seed = look.seed
+            fields = await self._cached(
+                (token, "fields", seed), lambda: self._fields(token, base, seed), self.networks
+            )
+            made = replace(made, fields=fields.fields)
         return base, made
 
     async def _cached(self, key: Key, make: Callable[[], T], lane: Lane) -> T:
@@ -641,8 +644,7 @@ class Studio:
             return prediction
 
         def make() -> Leanings:
-            fields = None if name == PLAIN else self._fields(token, base, look.seed).fields
-            found = Leanings(*prediction.leanings(CANDIDATES, look.seed, fields))
+            found = Leanings(*prediction.leanings(CANDIDATES, look.seed, made.fields))
             if name == PLAIN:
                 self._fields(token, base, look.seed, found.fields)
             return found
