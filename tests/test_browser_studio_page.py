@@ -284,7 +284,7 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
     ]
     assert shares == sorted(shares, reverse=True) and 1 <= sum(shares) <= 108
     assert page.locator("#plane").evaluate(
-        "c => c.getContext('2d').getImageData(115,115,1,1).data[3]"
+        "c => c.getContext('2d').getImageData(110,110,1,1).data[3]"
     )
     settled(page)
     before = pixels(page, 0.4, 0.35)
@@ -901,8 +901,8 @@ def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None
     colored(second)
     # One that is on the shelf of no tab.
     second.evaluate(
-        "IDBObjectStore.prototype.put = () => {"
-        " throw new DOMException('full', 'QuotaExceededError'); }"
+        "() => { IDBObjectStore.prototype.put = () => {"
+        " throw new DOMException('full', 'QuotaExceededError'); }; }"
     )
     with second.expect_response("**/api/photos") as reply:
         drop(second, tmp_path / "one.png")
