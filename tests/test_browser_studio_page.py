@@ -284,7 +284,7 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
     ]
     assert shares == sorted(shares, reverse=True) and 1 <= sum(shares) <= 108
     assert page.locator("#plane").evaluate(
-        "c => c.getContext('2d').getImageData(115,115,1,1).data[3]"
+        "c => c.getContext('2d').getImageData(110,110,1,1).data[3]"
     )
     settled(page)
     before = pixels(page, 0.4, 0.35)
@@ -421,11 +421,11 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
             break
         page.wait_for_timeout(50)
     choosers[0].set_files(EXAMPLES / "cameraman.jpg")
+    expect(page.locator("#canvas")).to_be_focused()
     colored(page)
     settled(page)
     shot(page, "keyboard-1-colored")
-
-    tab_to("canvas")
+    expect(page.locator("#canvas")).to_be_focused()
     page.keyboard.press("ArrowRight")  # shows the crosshair
     for key in ("Shift+ArrowUp", "Shift+ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
@@ -502,6 +502,76 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     accessible(page, "help")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#menu-button")).to_be_focused()
+
+    # In the plane neighbors of one name are told apart.
+    page.locator("#canvas").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".swatches button").first).to_be_focused()
+    page.locator("#plane").focus()
+    heard = set()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#live")).to_have_text(re.compile(r", strength \d+.*, [\d.]+ %$"))
+        heard.add(re.sub(r"^.*strength", "", page.locator("#live").inner_text()))
+        page.wait_for_timeout(50)
+    assert len(heard) >= 3
+
+    # The keyboard always has a place: steps that end, questions, photos that go and come.
+    page.locator("#undo").focus()
+    for _ in range(60):
+        if page.locator("#undo").is_disabled():
+            break
+        page.keyboard.press("Enter")
+    expect(page.locator("#redo")).to_be_focused()
+
+    def choose_in_menu(name: str, answer: str) -> None:
+        page.locator("#menu-button").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name=name).press("Enter")
+        page.get_by_role("dialog").get_by_role("button", name=answer).press("Enter")
+
+    page.set_input_files("#file", EXAMPLES / "moose.jpg")
+    expect(page.locator("#title")).to_contain_text("moose.jpg")
+    expect(page.locator("#progress")).to_be_hidden()
+    settled(page)
+    choose_in_menu("Remove this photo", "Cancel")
+    expect(page.locator("#menu-button")).to_be_focused()
+    choose_in_menu("Remove this photo", "Remove")
+    expect(page.locator("#title")).to_contain_text("cameraman.jpg")
+    expect(page.locator("#canvas")).to_be_focused()
+    choose_in_menu("Remove this photo", "Remove")
+    expect(page.locator("#choose")).to_be_focused()
+    page.get_by_role("button", name="Mariachi").press("Enter")
+    expect(page.locator("#canvas")).to_be_focused()
+    expect(page.locator("#progress")).to_be_hidden()
+    settled(page)
+    expect(page.locator("#canvas")).to_be_focused()
+    # What is said of a hint is not drowned by the weak spots that follow it.
+    page.evaluate(
+        """() => {
+          window.said = [];
+          new MutationObserver(() => said.push(live.textContent))
+            .observe(document.getElementById("live"), { childList: true });
+        }"""
+    )
+    page.keyboard.press("u")
+    expect(page.locator(".suggestion")).to_have_count(5)
+    until(page, "said.some((words) => words.startsWith('5 spots'))")
+    page.locator(".suggestion").first.press("Enter")
+    expect(page.locator(".swatches button").first).to_be_focused()
+    page.evaluate("said.length = 0")
+    with page.expect_response("**/spots?*"):
+        page.keyboard.press("Enter")
+    settled(page)
+    until(page, "said.includes('Hint set.')")
+    page.wait_for_timeout(200)
+    assert not page.evaluate("said.some((words) => words.startsWith('5 spots'))")
+    page.locator(".suggestion").first.focus()
+    page.keyboard.press("Control+Z")
+    expect(page.locator(".hint")).to_have_count(0)
+    settled(page)
+    expect(page.locator("#canvas")).to_be_focused()
 
 
 def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
@@ -742,6 +812,49 @@ def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_hints_and_weak_spots_lie_on_their_own_photo(studio, visit, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP)
+    hints = [
+        {"id": "a", "x": x, "y": 30, "color": [200, 40, 40], "gray": False} for x in (20, 40, 60)
+    ]
+    settings = {"temperature": 0.38, "saturation": 1, "candidate": None, "seed": 0}
+    content = {"photochrom": "session", "version": 1, "photo": "a.png"}
+    with zipfile.ZipFile(tmp_path / "a.photochrom", "w") as archive:
+        archive.writestr(
+            "session.json", json.dumps({**content, "hints": hints, "settings": settings})
+        )
+        archive.writestr("photo/a.png", small_photo())
+    drop(page, tmp_path / "a.photochrom")
+    colored(page)
+    # Each has a name of its own, whatever the file says.
+    expect(page.locator(".hint")).to_have_count(3)
+    assert len({hint["id"] for hint in kept(page)["hints"]}) == 3
+    page.locator(".hint").nth(1).press("Delete")
+    expect(page.locator(".hint")).to_have_count(2)
+    page.get_by_role("button", name="Weak spots").click()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    expect(page.locator("#legend")).to_be_visible()
+
+    # Those of one photo are not on the next, also while that is on its way.
+    held: list[Route] = []
+    page.route("**/api/photos", lambda route: held.append(route))
+    (tmp_path / "b.png").write_bytes(small_photo(90, 70))
+    drop(page, tmp_path / "b.png")
+    expect(page.locator("#title")).to_contain_text("b.png")
+    expect(page.locator("#progress")).to_be_visible()
+    for gone in (".hint", ".suggestion"):
+        expect(page.locator(gone)).to_have_count(0)
+    expect(page.locator("#legend")).to_be_hidden()
+    for _ in range(200):
+        if held:
+            break
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    expect(page.locator("#legend")).to_be_visible()
+    expect(page.locator(".hint")).to_have_count(0)
+
+
 def small_photo(width: int = 80, height: int = 60) -> bytes:
     file = io.BytesIO()
     y, x = np.mgrid[:height, :width]
@@ -775,12 +888,41 @@ def test_two_tabs_keep_each_others_photos(studio, visit, tmp_path: Path) -> None
     )
     assert second.evaluate(file) == len(small_photo())
 
-    # What is cleared in one is put away in the other.
+    # What is cleared in one is put away in the other, and the service forgets what either has sent.
+    names = (
+        "import('/static/shelf.js').then(async (s) => (await s.photos()).map((p) => p.info.photo))"
+    )
+    sent = first.evaluate(names)
+    forget(first)  # the oldest of them, which the second tab alone sends again
+    second.bring_to_front()
+    second.locator("#tray li button").first.click()
+    colored(second)
+    second.reload()
+    colored(second)
+    # One that is on the shelf of no tab.
+    second.evaluate(
+        "() => { IDBObjectStore.prototype.put = () => {"
+        " throw new DOMException('full', 'QuotaExceededError'); }; }"
+    )
+    with second.expect_response("**/api/photos") as reply:
+        drop(second, tmp_path / "one.png")
+    sent.append(reply.value.json()["photo"])
+    colored(second)
+    sent += first.evaluate(names)
+    first.bring_to_front()
     first.get_by_role("button", name="Menu").click()
     first.get_by_role("button", name="Clear all").click()
     first.get_by_role("dialog").get_by_role("button", name="Clear all").click()
     expect(second.get_by_role("heading", name="Color an old photograph")).to_be_visible()
     assert second.evaluate("import('/static/shelf.js').then((s) => s.photos())") == []
+    assert len(set(sent)) == 4
+    for token in set(sent):
+        for _ in range(200):
+            if first.request.get(f"{studio.url}api/photos/{token}").status == 404:
+                break
+            first.wait_for_timeout(50)
+        else:
+            pytest.fail("it is still there")
 
 
 def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) -> None:
@@ -805,6 +947,34 @@ def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) 
     first.keyboard.press("Control+Z")
     expect(second.locator("output[for=saturation]")).to_have_text("100 %")
     expect(second.locator(".hint")).to_have_count(1)
+
+    # A slider that is being dragged stays in the hand, and counts when it is let go.
+    box = second.locator("#saturation").bounding_box()
+    assert box is not None
+    second.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    second.mouse.down()
+    second.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] / 2, steps=3)
+    dragged = second.locator("#saturation").input_value()
+    assert 140 < int(dragged) < 160
+    first.locator("#vividness").fill("40")
+    expect(second.locator("output[for=vividness]")).to_have_text("+40")
+    assert second.locator("#saturation").input_value() == dragged
+    second.mouse.up()
+    expect(first.locator("output[for=saturation]")).to_have_text(f"{dragged} %")
+    expect(first.locator("output[for=vividness]")).to_have_text("+40")
+    expect(second.locator("#notice")).to_be_hidden()
+    # Taken back to where it was it says nothing, and the next change is seen again.
+    second.locator("#saturation").fill("100")
+    second.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    second.mouse.down()
+    for x in (0.6, 0.5):
+        second.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] / 2)
+    second.mouse.up()
+    first.locator("#saturation").fill("90")
+    expect(second.locator("output[for=saturation]")).to_have_text("90 %")
+    first.locator("#saturation").fill("100")
+    first.locator("#vividness").fill("0")
+    expect(second.locator("output[for=vividness]")).to_have_text("0")
 
     # A tab that hears nothing, as one that sleeps, does not write over what it has not seen.
     settled(first)
@@ -976,6 +1146,7 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
         for width, height, scheme in (
             (320, 568, "light"),
             (844, 390, "dark"),
+            (900, 600, "light"),
             (820, 1180, "light"),
             (820, 1180, "dark"),
             (1920, 1080, "dark"),
@@ -985,12 +1156,48 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
             settled(page)
             name = f"{width}x{height}-{scheme}-{stage}"
             shot(page, name)
+            if stage == "spot":
+                for button in page.locator("#tools button:visible").all():
+                    assert inside(button, page.locator("#tools")), name
+                assert width < 400 or inside(page.locator(".strip"), page.locator("#panel"))
             accessible(page, name)
         if stage == "empty":
             page.set_input_files("#file", EXAMPLES / "castle_clinton.jpg")
             colored(page)
             page.mouse.click(*place(page, 0.6, 0.5))
             page.locator(".swatches button").first.wait_for()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    top = page.locator("#spot").evaluate("(spot) => spot.offsetTop")
+    page.locator("#panel").evaluate("(panel) => panel.scrollTo(0, 0)")
+    page.mouse.click(*place(page, 0.7, 0.5))
+    expect(page.locator("#spot")).not_to_have_attribute("aria-busy", "true")
+    settled(page)
+    for _ in range(2):  # with the spot, and with a hint
+        caption = page.locator("#spot figcaption").bounding_box()
+        assert caption is not None and caption["y"] + caption["height"] <= 800
+        page.locator("#panel").evaluate("(panel) => panel.scrollTo(0, 0)")
+        page.locator(".swatches button").first.evaluate("(button) => button.click()")
+        expect(page.locator(".hint")).to_have_count(1)
+        settled(page)
+    assert page.locator("#spot").evaluate("(spot) => spot.offsetTop") == top
+
+    # No weak spot lies under words, also on a phone.
+    page.set_viewport_size({"width": 390, "height": 780})
+    page.get_by_role("button", name="Weak spots").click()
+    expect(page.locator(".suggestion")).to_have_count(5)
+    settled(page)
+    shot(page, "390x780-unsure")
+    legend, stage = (page.locator(f"#{id}").bounding_box() for id in ("legend", "stage"))
+    assert legend is not None and stage is not None
+    assert legend["y"] >= stage["y"] + stage["height"]
+
+
+def inside(inner: Locator, outer: Locator) -> bool:
+    """Whether one lies between the left and the right edge of the other."""
+    small, large = inner.bounding_box(), outer.bounding_box()
+    assert small is not None and large is not None
+    left, right = small["x"] - large["x"], large["x"] + large["width"] - small["x"] - small["width"]
+    return left >= -0.5 and right >= -0.5
 
 
 def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:
@@ -1006,23 +1213,54 @@ def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> No
         archive.writestr("session.json", json.dumps({"photochrom": "session", "version": 2}))
     broken = bytearray(plain.getvalue())
     broken[45] ^= 1  # in the content: its checksum fails
+    settings = {"temperature": 0.38, "saturation": 1, "candidate": None, "seed": 0}
+    whole = {"photochrom": "session", "version": 1, "hints": [], "settings": settings}
+
+    def session(name: Any, photo: bytes = b"12345", others: int = 0) -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("session.json", json.dumps({**whole, "photo": name}))
+            archive.writestr("photo/a.png", photo)
+            for n in range(others):
+                archive.writestr(f"photo/{n}", photo)
+        return file.getvalue()
+
+    torn = session("a").replace(b"12345", b"12354")
+    # Two entries in one place: the second local header is that of the first.
+    twice = bytearray(session("a", others=1))
+    second = twice.rindex(b"PK\1\2")
+    first = twice.rindex(b"PK\1\2", 0, second)
+    twice[second + 42 : second + 46] = twice[first + 42 : first + 46]
+    elsewhere = bytearray(session("a", others=1))  # nobody asks for that one
+    elsewhere[elsewhere.rindex(b"12345")] ^= 1
+    cases = [
+        (plain.getvalue(), "no session"),
+        (deflated.getvalue(), "damaged"),
+        (newer.getvalue(), "newer photochrom"),
+        (broken, "damaged"),
+        (b"PK\3\4", "damaged"),
+        (torn, "damaged"),
+        (twice, "damaged"),
+        (session("a", others=15), "damaged"),
+        (elsewhere, "=a"),
+        (session("a", others=14), "=a"),
+        (session("  evil\u202egpj.exe\u2066\n\0 "), "=evilgpj.exe"),
+        (session("x" * 300 + ".png"), "=" + "x" * 255),
+        *((session(name), "=a.png") for name in ("", "\u202e\n", None, 7, ["b"], {})),
+    ]
     told = page.evaluate(
         """async (texts) => {
           const { read } = await import("/static/session.js");
           return Promise.all(texts.map(async (text) => {
             const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-            return read(new File([bytes], "s.photochrom")).then(() => "", (error) => error.message);
+            const file = new File([bytes], "s.photochrom");
+            return read(file).then(({ name }) => `=${name}`, (error) => error.message);
           }));
         }""",
-        [
-            base64.b64encode(data).decode()
-            for data in (plain.getvalue(), deflated.getvalue(), newer.getvalue(), broken, b"PK\3\4")
-        ],
+        [base64.b64encode(data).decode() for data, _ in cases],
     )
-    for words, said in zip(
-        ("no session", "damaged", "newer photochrom", "damaged", "damaged"), told, strict=True
-    ):
-        assert words in said
+    for (_, words), said in zip(cases, told, strict=True):
+        assert said == words if words[0] == "=" else words in said
 
 
 def test_colors_are_those_of_the_package(studio, visit) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import signal
 import socket
@@ -317,6 +318,35 @@ def test_with_a_hint_each_candidate_keeps_its_number_and_its_look(client: httpx.
         assert nearest == k
 
 
+def test_no_network_runs_where_pictures_are_rendered(
+    colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[str] = []
+    run = Colorizer.run
+
+    def watched(self: Colorizer, *given: Any, **more: Any) -> Any:
+        where.append(threading.current_thread().name.partition("_")[0])
+        return run(self, *given, **more)
+
+    monkeypatch.setattr(Colorizer, "run", watched)
+    # With nothing kept, whatever a picture needs is computed for it.
+    with Studio(colorizer, Limits(memory=1)) as studio, serving(studio) as client:
+        _, told = send(client, encoded(gray_photo()))
+        hints = {"hints": [{"x": 40, "y": 40, "color": [60, 90, 200]}]}
+        name = client.post(f"{told_at(told)}/predictions", json=hints).json()["prediction"]
+        address = f"{told_at(told)}/predictions/{name}"
+        first = opened(client.get(f"{address}/preview?candidate=2&seed=5"))
+        box = "x=0&y=0&width=120&height=90"
+        assert client.get(f"{address}/tile?candidate=2&seed=5&{box}").status_code == 200
+        assert client.get(f"{address}/candidates?seed=5").status_code == 200
+        palette = client.get(f"{address}/palette?candidate=2&seed=5&x=3&y=4")
+        assert palette.status_code == 200
+        assert set(where) == {"network"}
+        whole = opened(client.get(f"{address}/download?format=png&candidate=2&seed=5"))
+        assert set(where) == {"network", "export"}
+        assert np.abs(whole.astype(int) - first).mean() < 5  # JPEG
+
+
 def test_deep_photos_with_alpha_and_turned_ones(client: httpx.Client, tmp_path: Path) -> None:
     deep = (gray_photo(40, 60).astype(np.uint16) * 257)[..., None]
     import tifffile
@@ -545,9 +575,14 @@ def test_many_users_at_once_get_what_one_gets_alone(studio: Studio, client: http
 # --- strangers ------------------------------------------------------------------------------------
 
 
-def test_hostile_files_get_clean_errors(client: httpx.Client, studio: Studio) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["small", "as large ones"])
+def test_hostile_files_get_clean_errors(
+    client: httpx.Client, studio: Studio, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
     from test_hostile import mutants
 
+    if streamed:  # decoded only when it is read
+        monkeypatch.setattr("photochrom.reading.STREAM_PIXELS", 1)
     counts: Counter[int] = Counter()
     for n, (_, data) in enumerate(mutants(60, seed=6)):
         reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)
@@ -675,6 +710,73 @@ def test_a_body_that_trickles_gives_its_place_back(colorizer: Colorizer) -> None
         assert studio.store.counted == len(data)
 
 
+def test_a_body_has_an_end(colorizer: Colorizer) -> None:
+    limits = Limits(grace=60.0, patience=0.5, pace=1e6, uploads=1)
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        head = f"POST /api/photos HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
+        with socket.create_connection((client.base_url.host, client.base_url.port)) as slow:
+            slow.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode())
+            slow.settimeout(0.05)
+            said = b""
+            while not said.endswith(b"}"):  # never silent, and faster than the least rate
+                if not said:
+                    slow.sendall(bytes(100))
+                with contextlib.suppress(TimeoutError):
+                    said += slow.recv(4096)
+            assert said.startswith(b"HTTP/1.1 408 ") and b"not all here after 0.6 seconds" in said
+        assert client.post("/api/photos", content=encoded(gray_photo())).status_code == 201
+
+
+def test_half_a_head_keeps_nobody_out(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("photochrom.web.server.OF_ONE", 9)
+    monkeypatch.setattr("photochrom.web.server.HEAD_SECONDS", 0.5)
+    with serving(studio) as client, contextlib.ExitStack() as stack:
+        host = client.base_url.netloc.decode()
+        place = client.base_url.host, client.base_url.port
+
+        def begin() -> socket.socket:
+            half = stack.enter_context(socket.create_connection(place, timeout=30))
+            half.sendall(f"GET /api/info HTTP/1.1\r\nHost: {host}\r\n".encode())
+            return half
+
+        def heard(connection: socket.socket) -> bytes:
+            said = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(4096):
+                    said += piece
+            return said
+
+        # Between two requests as well as before the first.
+        assert client.get("/api/info").status_code == 200
+        kept = stack.enter_context(socket.create_connection(place, timeout=30))
+        kept.sendall(f"GET /api/info HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        kept.sendall(b"GET /api/info HTTP/1.1\r\n")
+        waiting = [begin() for _ in range(7)]
+        head, _, body = heard(begin()).partition(b"\r\n\r\n")  # one more than there is room for
+        assert head.startswith(b"HTTP/1.1 503 ") and b"Retry-After" in head
+        assert "too many connections" in json.loads(body)["error"]
+        assert [heard(half) for half in waiting] == [b""] * 7
+        heard(kept)  # to its end
+        assert client.get("/api/info").status_code == 200
+        # Nor does half a body that is no photo.
+        monkeypatch.setattr("photochrom.web.server.BODY_SECONDS", 0.3)
+        for request in ("POST /api/photos/x/predictions", "GET /api/photos/x"):
+            half = stack.enter_context(socket.create_connection(place, timeout=30))
+            head = f"{request} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            half.sendall(f"{head}Content-Length: 20\r\n\r\n{{".encode())
+            said = half.recv(1 << 16)
+            assert said.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 404 ")), said
+            for _ in range(12):  # and goes on trickling
+                with contextlib.suppress(OSError):
+                    half.sendall(b" ")
+                time.sleep(0.1)
+            heard(half)
+        monkeypatch.setattr("photochrom.web.server.CONNECTIONS", 1)
+        reply = client.get("/api/info")
+        assert reply.status_code == 503 and "too many" in reply.json()["error"]
+
+
 def test_files_that_come_and_go_count_in_the_bound(colorizer: Colorizer) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 300), dtype=np.uint8)
     data = encoded(noise)
@@ -729,6 +831,15 @@ def test_a_download_that_nobody_reads_is_given_up(colorizer: Colorizer) -> None:
                 time.sleep(0.01)
             while set(folder.iterdir()) != before:  # or the test never ends
                 time.sleep(0.01)
+
+
+def test_what_can_be_read_can_be_asked_about(client: httpx.Client) -> None:
+    for path in ("/", "/static/studio.js", "/api/docs", "/api/openapi.json"):
+        get, head = client.get(path), client.head(path)
+        assert get.status_code == head.status_code == 200 and head.content == b""
+        assert head.headers["content-length"] == str(len(get.content))
+        assert head.headers["content-security-policy"]
+    assert client.post("/static/studio.js").status_code == 405
 
 
 def test_odd_requests_get_proper_errors(client: httpx.Client) -> None:

@@ -680,11 +680,11 @@ def studio_app(studio: Studio) -> FastAPI:
     description = _completed(app.openapi())
     page = docs_page(description)
 
-    @app.get("/api/openapi.json", include_in_schema=False)
+    @app.api_route("/api/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
     def openapi() -> JSONResponse:
         return JSONResponse(description)
 
-    @app.get("/api/docs", include_in_schema=False)
+    @app.api_route("/api/docs", methods=["GET", "HEAD"], include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(page)
 
@@ -734,11 +734,17 @@ async def _pieces(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     """A body as it comes: a slow one may take its time, one that trickles or stops is given up."""
     stream = request.stream()
     began, total = time.monotonic(), 0
+    told = request.headers.get("content-length", "")
     while True:
+        length = int(told) if told.isdecimal() else total
+        end = limits.patience + length / limits.pace
+        left = began + end - time.monotonic()
         try:
-            async with asyncio.timeout(limits.silence):
+            async with asyncio.timeout(min(limits.silence, left)):
                 piece = await anext(stream, None)
         except TimeoutError:
+            if left <= limits.silence:
+                raise Refused(408, f"it was not all here after {end:.3g} seconds") from None
             raise Refused(408, f"nothing more of it came for {limits.silence:g} seconds") from None
         if piece is None:
             return

@@ -23,6 +23,7 @@ from pathlib import Path
 from secrets import compare_digest
 from urllib.parse import parse_qs
 
+import h11
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +31,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from photochrom.errors import ConfigError, PhotochromError
 from photochrom.text import printable
@@ -70,6 +72,7 @@ def make_app(page: str) -> FastAPI:
         app.add_api_route(
             address,
             lambda: FileResponse(file),
+            methods=["GET", "HEAD"],
             response_class=FileResponse,
             include_in_schema=False,
         )
@@ -172,7 +175,8 @@ class Guard:
         if refusal is not None and refusal.status_code == 413 and "expect" not in headers:
             # Who is still sending would not hear the answer, only that the connection broke.
             await _drain(receive)
-        counted = functools.partial(_count, receive, _Counter(limit))
+        seconds = BODY_SECONDS if limit <= SHORT else None
+        counted = functools.partial(_count, receive, _Counter(limit, seconds))
         try:
             await (refusal or self.app)(scope, counted, send_guarded)
         except asyncio.CancelledError:
@@ -233,16 +237,29 @@ class Guard:
         return name in (self.host.lower(), here, f"{here}.local") or _is_address(name)
 
 
-class _Counter:
-    """Bytes that a body may still have."""
+SHORT = 1 << 20
+"""Bytes: a body that may have no more has its end here, a longer one where it is read."""
+BODY_SECONDS = 30.0
+"""Within which all of a short body has come."""
 
-    def __init__(self, left: int) -> None:
+
+class _Counter:
+    """Bytes that a body may still have, and how long it may take."""
+
+    def __init__(self, left: int, seconds: float | None) -> None:
         self.limit = self.left = left
+        self.end = None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
 async def _count(receive: Receive, counter: _Counter) -> Message:
-    """Receive a piece of a body; one that goes on for too long ends in status 413."""
-    message = await receive()
+    """Receive a piece of a body; one that goes on for too long ends in status 413 or 408."""
+    try:
+        async with asyncio.timeout_at(counter.end):
+            message = await receive()
+    except TimeoutError:
+        raise HTTPException(408, "the rest of it did not come; send it again") from None
+    if not message.get("more_body", False):
+        counter.end = None  # from here on only the client's leaving is waited for
     counter.left -= len(message.get("body", b""))
     if counter.left < 0:
         raise HTTPException(413, f"more than {counter.limit} bytes are not taken")
@@ -274,6 +291,69 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+CONNECTIONS = 1024
+"""That are open at once."""
+OF_ONE = 256
+"""Of them, from one address: nobody alone keeps all others out."""
+HEAD_SECONDS = 15.0
+"""Within which the head of a request has come, however slowly it began."""
+
+
+class _Connection(H11Protocol):
+    """One connection: it waits neither for ever for a head, nor beside too many of its kind."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        host = self.client and self.client[0]
+        others = (other for other in self.connections if isinstance(other, _Connection))
+        if sum(1 for other in others if other.client and other.client[0] == host) > OF_ONE:
+            transport.write(_CROWDED)
+            transport.close()
+        else:
+            self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        if max(len(self.connections), len(self.tasks)) >= CONNECTIONS:
+            self.app = _crowded
+        else:
+            self.app = self.config.loaded_app
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        answered = self.cycle is None or self.cycle.response_complete
+        # The next head, or the rest of a body that nobody reads any more.
+        if not (answered and self.conn.their_state in (h11.IDLE, h11.SEND_BODY)):
+            self._stop()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    await _error(503, _TOO_MANY, {"Retry-After": "5"})(scope, receive, send)
+
+
+_TOO_MANY = "too many connections; try again in a moment"
+_CROWDED = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\n"
+    f"Content-Length: {len(_TOO_MANY) + 12}\r\nConnection: close\r\n\r\n"
+    f'{{"error":"{_TOO_MANY}"}}'
+).encode()
 
 
 # --- listening ------------------------------------------------------------------------------------
@@ -340,13 +420,13 @@ def make_server(
     guarded = Guard(app, host, port, key=key, max_body=max_body, programs=programs)
     config = uvicorn.Config(
         guarded,
+        http=_Connection,
         lifespan="off",
         ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=1024,
         timeout_graceful_shutdown=3,
     )
     return uvicorn.Server(config)

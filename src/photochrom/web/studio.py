@@ -12,10 +12,11 @@ Between them only the `Cache` is shared, and all that is in it can be computed a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -100,6 +101,8 @@ class Limits:
     silence: float = 15.0  # seconds between two pieces of a body, or of a file that is read
     grace: float = 30.0  # seconds after which a body must have come at `rate`
     rate: float = 1000.0  # bytes a second, on the average since its beginning
+    patience: float = 60.0  # seconds at whose end a body must be here, and more for a long one:
+    pace: float = 50_000.0  # a second for so many bytes of it
     uploads: int = 64  # that come in at once
     decodes: int = 128  # photos that wait to be decoded
     networks: int = 128  # photos and clicks that wait for the network
@@ -177,15 +180,16 @@ class Base:
 
 @dataclass(frozen=True, eq=False)
 class Full:
-    """A photo as it was decoded."""
+    """A photo with all its pixels in memory."""
 
     photo: Photo
+    nbytes: int  # of memory
 
-    @property
-    def nbytes(self) -> int:
-        """Of memory."""
-        alpha = self.photo.alpha
-        return int(self.photo.pixels.nbytes) + (0 if alpha is None else int(alpha.nbytes))
+    @classmethod
+    def of(cls, photo: Photo) -> Full:
+        """All of it; PhotoError where a large one, which is decoded only now, is damaged."""
+        alpha = photo.alpha
+        return cls(photo, int(photo.pixels.nbytes) + (0 if alpha is None else int(alpha.nbytes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +215,7 @@ class Made:
 
     logits: Float32
     anchors: Anchors | None
+    fields: Float32 | None = None  # of the candidates that are asked for; not cached with it
 
     @property
     def nbytes(self) -> int:
@@ -497,6 +502,8 @@ class Studio:
         def work() -> Path:
             base = self._base(token, upload.path)
             made = self._made(token, base, hints, name)
+            if look.candidate is not None and name != PLAIN:
+                made = replace(made, fields=self._fields(token, base, look.seed).fields)
             full = self._full(token, upload.path).photo
             colored = self._colored(token, name, base, made, look)
             return self._export(replace(colored, photo=full, L=lightness(full)), look, target)
@@ -511,7 +518,8 @@ class Studio:
 
         def work() -> Path:
             photo = self._decode(path)
-            L = lightness(photo)
+            with _told():
+                L = lightness(photo)
             with self._network:
                 result = self.colorizer.run(photo, L)
             return self._export(result, look, extension or photo.extension)
@@ -528,7 +536,7 @@ class Studio:
             photo_format(data[:64])
         except PhotoError as error:
             raise Refused(415, str(error)) from None
-        try:
+        with _told():
             height, width = photo_size(data)
             if height * width > self.limits.pixels:
                 raise Refused(
@@ -537,11 +545,9 @@ class Studio:
                     f"{self.limits.pixels / 1e6:g} megapixels that are taken here; scale it down",
                 )
             return decode_photo(data)
-        except PhotoError as error:
-            raise Refused(422, str(error)) from None
 
     def _receive(self, token: str, path: Path) -> tuple[Base, dict[str, Any]]:
-        full = self.cache.get((token, "full"), lambda: Full(self._decode(path)))
+        full = self.cache.get((token, "full"), lambda: self._whole(path))
         base = self._base(token, path, full)
         photo = full.photo
         height, width = base.shape
@@ -560,11 +566,16 @@ class Studio:
         }
 
     def _full(self, token: str, path: Path) -> Full:
-        return self.cache.get((token, "full"), lambda: Full(self._reread(token, path)))
+        return self.cache.get((token, "full"), lambda: self._reread(token, path))
 
-    def _reread(self, token: str, path: Path) -> Photo:
+    def _whole(self, path: Path) -> Full:
+        photo = self._decode(path)
+        with _told():
+            return Full.of(photo)
+
+    def _reread(self, token: str, path: Path) -> Full:
         try:
-            return self._decode(path)
+            return self._whole(path)
         except FileNotFoundError:
             self.store.get(token)  # Gone or Unknown: it made room for others meanwhile
             raise
@@ -602,18 +613,18 @@ class Studio:
 
     async def _ready(self, token: str, name: str, look: Look | None = None) -> tuple[Base, Made]:
         """What a picture of a prediction is made of, computed again where it has been dropped."""
-        if (
-            look is not None
-            and look.candidate is not None
-            and name != PLAIN
-            and self.cache.peek((token, "fields", look.seed)) is None
-        ):
-            await self._ready(token, PLAIN)  # what its fields are chosen by
         hints = self.store.get(token).recall(name)
         base = await self._base_of(token)
         made = await self._cached(
             (token, "made", name), lambda: self._made(token, base, hints, name), self.networks
         )
+        if look is not None and look.candidate is not None and name != PLAIN:
+            # Here, for a thread that renders never waits for the network.
+            seed = look.seed
+            fields = await self._cached(
+                (token, "fields", seed), lambda: self._fields(token, base, seed), self.networks
+            )
+            made = replace(made, fields=fields.fields)
         return base, made
 
     async def _cached(self, key: Key, make: Callable[[], T], lane: Lane) -> T:
@@ -633,8 +644,7 @@ class Studio:
             return prediction
 
         def make() -> Leanings:
-            fields = None if name == PLAIN else self._fields(token, base, look.seed).fields
-            found = Leanings(*prediction.leanings(CANDIDATES, look.seed, fields))
+            found = Leanings(*prediction.leanings(CANDIDATES, look.seed, made.fields))
             if name == PLAIN:
                 self._fields(token, base, look.seed, found.fields)
             return found
@@ -735,6 +745,15 @@ class Studio:
                 raise Refused(422, text) from None
             raise PhotochromError(text) from error  # the disk, not the photo
         return target
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A photo that cannot be used is its sender's: a large one shows it when it is first read."""
+    try:
+        yield
+    except PhotoError as error:
+        raise Refused(422, str(error)) from None
 
 
 def _picture(pixels: NDArray[Any]) -> Photo:

@@ -55,7 +55,14 @@ export async function pack(entries) {
   return new Blob([...body, ...directory, end], { type: "application/zip" });
 }
 
-/** The entries of a ZIP without compression as a Map of name to Blob; null if it is none or damaged. */
+const MOST = 16; // entries of an archive that is read, and none of ours has more than two
+const LONGEST = 1 << 20; // bytes of its directory
+
+/**
+ * The entries of a ZIP without compression as a Map of name to {content: Blob, intact()}; null if it
+ * is none or its directory is damaged. Whether an entry's bytes are those that were packed is only
+ * known once intact() has read them.
+ */
 export async function unpack(blob) {
   const tail = blob.slice(Math.max(0, blob.size - 65557));
   const view = new DataView(await tail.arrayBuffer());
@@ -63,25 +70,31 @@ export async function unpack(blob) {
   while (end >= 0 && view.getUint32(end, true) !== END) end--;
   if (end < 0) return null;
   const [size, start] = [view.getUint32(end + 12, true), view.getUint32(end + 16, true)];
+  if (size > LONGEST || start + size > blob.size) return null;
   const directory = new DataView(await blob.slice(start, start + size).arrayBuffer());
   const entries = new Map();
+  const taken = [[start, blob.size]];
   try {
     for (let at = 0; at < directory.byteLength;) {
       const [u16, u32] = [(n) => directory.getUint16(at + n, true), (n) => directory.getUint32(at + n, true)];
-      if (u32(0) !== CENTRAL || u16(10) !== 0) return null;
+      if (u32(0) !== CENTRAL || u16(10) !== 0 || u32(20) !== u32(24)) return null;
       const [crc, length, offset] = [u32(16), u32(20), u32(42)];
       const name = new TextDecoder().decode(new Uint8Array(directory.buffer, at + 46, u16(28)));
+      if (entries.size === MOST || entries.has(name)) return null;
       // The local header has a name and an extra field of its own, of its own lengths.
       const local = new DataView(await blob.slice(offset, offset + 30).arrayBuffer());
       const from = offset + 30 + local.getUint16(26, true) + local.getUint16(28, true);
       const content = blob.slice(from, from + length);
-      if (crc32(new Uint8Array(await content.arrayBuffer())) !== crc) return null;
-      entries.set(name, content);
+      const intact = async () => crc32(new Uint8Array(await content.arrayBuffer())) === crc;
+      entries.set(name, { content, intact });
+      taken.push([offset, from + length]);
       at += 46 + u16(28) + u16(30) + u16(32);
     }
   } catch (error) {
     if (error instanceof RangeError) return null; // it ends too early
     throw error;
   }
-  return entries;
+  // Each byte belongs to one entry: what is small cannot claim to hold much.
+  taken.sort(([one], [other]) => one - other);
+  return taken.every(([from], index) => index === 0 || from >= taken[index - 1][1]) ? entries : null;
 }

@@ -19,9 +19,11 @@ export class Markers extends EventTarget {
   show(hints, selected) {
     this.selected = selected;
     const old = new Map([...this.hints.children].map((button) => [button.dataset.id, button]));
+    const unused = new Set(this.hints.children);
     hints.forEach((hint, index) => {
       const button = old.get(hint.id) ?? this.#button(hint.id);
       old.delete(hint.id);
+      unused.delete(button);
       button.place = { x: hint.x, y: hint.y };
       const what = hint.gray ? "gray" : nameOf(hint.color);
       button.setAttribute("aria-label", `Hint ${index + 1}: ${what}`);
@@ -31,8 +33,8 @@ export class Markers extends EventTarget {
         this.hints.insertBefore(button, this.hints.children[index] ?? null);
       }
     });
-    const focused = [...old.values()].some((button) => button === document.activeElement);
-    for (const button of old.values()) button.remove();
+    const focused = unused.has(document.activeElement);
+    for (const button of unused) button.remove();
     if (focused) this.viewer.canvas.focus({ preventScroll: true });
     this.place();
   }
@@ -125,7 +127,9 @@ export class Markers extends EventTarget {
 
   /** Shows these spots, [{x, y, bits}, ...], best first. */
   suggest(spots) {
+    const focused = document.activeElement?.matches(".suggestion");
     for (const old of this.spots.querySelectorAll("button")) old.remove();
+    if (focused) this.viewer.canvas.focus({ preventScroll: true });
     spots.forEach((spot, index) => {
       const button = document.createElement("button");
       button.type = "button";

@@ -17,7 +17,11 @@ export function warn(words) {
 
 export function calm() { $("notice").hidden = true; }
 
-$("notice").querySelector("button").addEventListener("click", calm);
+$("notice").querySelector("button").addEventListener("click", () => {
+  calm();
+  const place = $("canvas").checkVisibility() ? $("canvas") : $("choose");
+  place.focus({ preventScroll: true });
+});
 
 /** Asks for a yes in a dialog; resolves to whether it came. */
 export function confirmed(title, words, yes) {
@@ -37,4 +41,6 @@ for (const dialog of document.querySelectorAll("dialog")) {
     if (event.target.closest("button")) dialog.close(event.target.closest("button").value);
     else if (event.target === dialog) dialog.close("no"); // the ground around it
   });
+  // Each was opened from the menu, which is closed by now.
+  dialog.addEventListener("close", () => $("menu-button").focus());
 }

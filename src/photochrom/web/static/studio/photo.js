@@ -159,9 +159,15 @@ export class Photo extends EventTarget {
   }
 
   async forget() {
-    this.kept = undefined;
     this.gone.abort();
     await shelf.drop([this.key]);
+    await this.leave();
+  }
+
+  /** Has the service forget it; what the browser keeps is another's affair. */
+  async leave() {
+    this.kept = undefined;
+    this.gone.abort();
     if (this.info) await service.forget(this.info.photo).catch(() => {});
   }
 

@@ -1,12 +1,16 @@
 // The distribution of a spot on the ab plane: one square for each of the 313 colors, the larger the
-// likelier, and a line about those that hold nearly all of it. All are seen in their own color, on
+// likelier, a dot where it is all but out of the question, and a line about those that hold nearly all of it. All are seen in their own color, on
 // light and on dark ground. A click, or the arrow keys and Enter, take a color from it.
 
 import { css, fitted, nameOf } from "./lab.js";
 
 const REACH = 115; // of a and b, to either side
 const CELL = 10;
-const LEAST = 0.42; // of a cell: the square of a color that is out of the question
+const MOST = 1.6; // cells: the square of the likeliest, which may lie over its neighbors
+const LEAST = 0.3; // of a cell: the square of a color that may be
+const UNLIKELY = 0.002; // probability below which a color is but a dot
+const DOT = 0.26; // of a cell
+const FAINT = 0.55; // opacity of a dot
 const NEARLY_ALL = 0.9;
 
 export class Plane extends EventTarget {
@@ -68,7 +72,11 @@ export class Plane extends EventTarget {
         this.cursor = this.#nearest(a + CELL * da, b + CELL * db);
       }
       const [a, b, p] = this.bins[this.cursor];
-      const words = `${nameOf(fitted(this.L, a, b))}, ${(100 * p).toFixed(1)} %`;
+      // Neighbors often have the same name.
+      const strength = Math.round(Math.hypot(a, b));
+      const hue = Math.round((Math.atan2(b, a) * 180 / Math.PI + 360) % 360);
+      const where = strength === 0 ? "strength 0" : `strength ${strength}, hue ${hue}°`;
+      const words = `${nameOf(fitted(this.L, a, b))}, ${where}, ${(100 * p).toFixed(1)} %`;
       this.dispatchEvent(new CustomEvent("words", { detail: { words } }));
       this.#draw();
     } else if (event.key === "Enter" || event.key === " ") {
@@ -84,13 +92,21 @@ export class Plane extends EventTarget {
     const at = ([a, b]) => [(a + REACH) * unit, (REACH - b) * unit];
     context.clearRect(0, 0, canvas.width, canvas.height);
     const side = CELL * unit;
-    for (const [a, b, p] of this.bins) {
+    // The likeliest last, on top.
+    for (const [a, b, p] of [...this.bins].sort((one, other) => one[2] - other[2])) {
       const [x, y] = at([a, b]);
-      // Its area grows with the logarithm: of 313 colors a likely one may have a hundredth.
-      const share = Math.max(0, 1 + Math.log10(p / this.most) / 4);
-      const wide = side * Math.sqrt(LEAST ** 2 + (1 - LEAST ** 2) * share);
       context.fillStyle = css(fitted(this.L, a, b));
-      context.fillRect(x - wide / 2, y - wide / 2, wide, wide);
+      if (p < UNLIKELY) {
+        context.globalAlpha = FAINT;
+        context.beginPath();
+        context.arc(x, y, DOT * side / 2, 0, 7);
+        context.fill();
+        context.globalAlpha = 1;
+      } else {
+        // Its area is its probability.
+        const wide = side * Math.max(LEAST, MOST * Math.sqrt(p / this.most));
+        context.fillRect(x - wide / 2, y - wide / 2, wide, wide);
+      }
     }
     this.#outline(context, at, side);
     if (this.cursor !== null) {

@@ -7,10 +7,11 @@ const LONGEST_WAIT = 8; // seconds
 
 /** What the service could not do. `status` is that of HTTP, or 0 when it does not answer at all. */
 export class Refusal extends Error {
-  constructor(status, words, wait = 0) {
+  constructor(status, words, retryAfter = null) {
     super(words);
     this.status = status;
-    this.wait = wait; // seconds
+    this.later = retryAfter !== null; // whether the service has said when to come again
+    this.wait = Math.min(Number(retryAfter) || 0.5, LONGEST_WAIT); // seconds
   }
 
   /** The photo is not known there (any more): it can be sent again. */
@@ -44,7 +45,7 @@ function refusal(status, body, header) {
   } catch {
     // Not ours, or cut off: the status must do.
   }
-  return new Refusal(status, inWords(status, said), Math.min(Number(header) || 0.5, LONGEST_WAIT));
+  return new Refusal(status, inWords(status, said), header);
 }
 
 function unreachable() {
@@ -90,7 +91,9 @@ export async function upload(file, progress, signal) {
     try {
       return await uploadOnce(file, progress, signal);
     } catch (why) {
-      if (!BUSY.includes(why.status) || tries === MOST_TRIES || signal.aborted) throw why;
+      // A large file is sent again only where the service says when.
+      const again = why.status === 429 || (why.status === 503 && why.later);
+      if (!again || tries === MOST_TRIES || signal.aborted) throw why;
       await pause(why.wait);
     }
   }

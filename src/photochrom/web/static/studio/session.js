@@ -2,11 +2,12 @@
 // by name: some browsers would unpack it while they save it.
 
 import { pack, unpack } from "./archive.js";
-import { checked, mended } from "./work.js";
+import { checked, mended, newId } from "./work.js";
 
 export const EXTENSION = ".photochrom";
 const WORDS = "session.json";
 const VERSION = 1;
+const LONGEST = 255; // characters of a name, as in most file systems
 
 /** The file of a session. */
 export function write(name, file, work) {
@@ -20,6 +21,10 @@ export function write(name, file, work) {
 // A name in an archive becomes a path for whoever unpacks it.
 const plain = (name) => name.replace(/[^\p{L}\p{N} ._-]/gu, "_").replace(/^\.+/, "") || "photo";
 
+/** A name as far as it can be shown: without what breaks a line or turns its direction, and not endless. */
+const shown = (name) => (typeof name === "string"
+  ? [...name.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, "").trim()].slice(0, LONGEST).join("") : "");
+
 /** Whether a file is a ZIP, which no photo is. */
 export async function isSession(file) {
   const magic = new Uint8Array(await file.slice(0, 4).arrayBuffer());
@@ -28,11 +33,14 @@ export async function isSession(file) {
 
 /** {name, file, work, changed: whether settings were out of their range} of a session; throws an Error in words. */
 export async function read(file) {
+  const damaged = () => new Error(`${file.name} is damaged or was not saved by this page.`);
   const entries = await unpack(file);
-  if (entries === null) throw new Error(`${file.name} is damaged or was not saved by this page.`);
+  if (entries === null) throw damaged();
+  const words = entries.get(WORDS);
+  if (words && !await words.intact()) throw damaged();
   let content;
   try {
-    content = JSON.parse(await entries.get(WORDS).text());
+    content = JSON.parse(await words.content.text());
   } catch {
     throw new Error(`${file.name} is no session of photochrom; unpack it and open the photos in it.`);
   }
@@ -45,5 +53,9 @@ export async function read(file) {
   if (content?.photochrom !== "session" || work === null || !photo) {
     throw new Error(`${file.name} is no session of photochrom; unpack it and open the photos in it.`);
   }
-  return { name: String(content.photo ?? photo[0].slice(6)), file: photo[1], work, changed };
+  if (!await photo[1].intact()) throw damaged();
+  // Names of hints are this page's own: in a file two may have the same.
+  const hints = work.hints.map((hint) => ({ ...hint, id: newId() }));
+  const name = shown(content.photo) || shown(photo[0].slice(6)) || "photo";
+  return { name, file: photo[1].content, work: Object.freeze({ ...work, hints }), changed };
 }

@@ -8,13 +8,23 @@ export class Settings extends EventTarget {
     this.vividness = section.querySelector("#vividness");
     this.saturation = section.querySelector("#saturation");
     this.reset = section.querySelector("#reset");
+    this.dragged = null; // the slider that is in somebody's hand
     const normal = new Map([[this.vividness, 0], [this.saturation, 100]]);
     for (const slider of normal.keys()) {
+      const letGo = () => {
+        this.dragged = null;
+        this.#tell("set", this.values);
+      };
       slider.addEventListener("input", () => {
+        this.dragged = slider;
         this.#words();
         this.#tell("live", this.values);
       });
-      slider.addEventListener("change", () => this.#tell("set", this.values));
+      slider.addEventListener("change", letGo);
+      // Back where it was taken up no change is told.
+      for (const end of ["pointerup", "blur"]) {
+        slider.addEventListener(end, () => setTimeout(() => this.dragged === slider && letGo()));
+      }
       slider.addEventListener("dblclick", () => {
         slider.value = normal.get(slider);
         this.#words();
@@ -35,9 +45,16 @@ export class Settings extends EventTarget {
     };
   }
 
+  /** What the slider that is being dragged decides, or null. */
+  get held() {
+    const { temperature, saturation } = this.values;
+    return { [this.vividness.id]: { temperature }, [this.saturation.id]: { saturation } }[this.dragged?.id] ?? null;
+  }
+
+  /** Shows these settings, but leaves a slider to the hand that drags it. */
   show({ temperature, saturation }) {
-    this.vividness.value = vividnessOf(temperature);
-    this.saturation.value = Math.round(100 * saturation);
+    if (this.dragged !== this.vividness) this.vividness.value = vividnessOf(temperature);
+    if (this.dragged !== this.saturation) this.saturation.value = Math.round(100 * saturation);
     this.#words();
   }
 

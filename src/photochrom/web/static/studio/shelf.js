@@ -106,9 +106,16 @@ export async function photos() {
   return found.filter(({ key }) => !old.includes(key)).sort((one, other) => one.added - other.added);
 }
 
-/** Calls dropped(keys) when another tab has dropped photos, kept(key) when it has changed one. */
+/**
+ * Calls dropped(whether) when another tab has dropped the photos for whose key that is true, kept(key)
+ * when it has changed one.
+ */
 export function listen(dropped, kept) {
-  others.onmessage = ({ data }) => (data.dropped ? dropped(data.dropped) : kept(data.kept));
+  others.onmessage = ({ data }) => {
+    if (data.cleared) dropped(() => true); // also those for which there was no room here
+    else if (data.dropped) dropped((key) => data.dropped.includes(key));
+    else kept(data.kept);
+  };
 }
 
 /** How the desk is arranged; nothing is lost where it cannot be kept. */
@@ -135,6 +142,7 @@ export async function clear() {
     // Refused to this page: then nothing was ever kept.
   }
   await drop((await transact("readonly", (files, photos) => photos.getAllKeys()).catch(() => [])));
+  others.postMessage({ cleared: true });
   const db = await database().catch(() => null);
   db?.close();
   opened = undefined;

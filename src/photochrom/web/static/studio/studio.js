@@ -34,6 +34,7 @@ let prediction = null; // the one that is shown of the current photo
 let live = null; // work that is being dragged and not decided yet
 let chosen = null; // {x, y, hint: id or null, palette}: the spot that is looked at
 let unsure = false;
+let untold = false; // that the weak spots were asked for
 let comparing = true;
 let original = false; // the colors that a file came with, instead of its lightness alone
 
@@ -87,6 +88,7 @@ async function turnTo(photo) {
     named = prediction = live = null;
     choose(null);
     colorings.clear();
+    markers.suggest([]);
     viewer.close();
     if (photo.info) viewer.open(photo.info);
   }
@@ -215,8 +217,22 @@ viewer.after.arrived = (first) => {
   keep();
 };
 
-/** Brings all but the pictures up to date. */
+/** Brings all but the pictures up to date; the keyboard keeps its place, or gets the photo. */
 function arrange() {
+  const held = document.activeElement;
+  showAll();
+  const lost = held && held !== document.body && (!held.checkVisibility() || held.disabled || held.closest("[inert]"));
+  if (!lost) return;
+  const opposite = { undo: $("redo"), redo: $("undo") }[held.id];
+  toFocus(opposite && !opposite.disabled ? opposite : null);
+}
+
+/** Gives the keyboard to that, or to the photo, or to what opens one. */
+function toFocus(element = null) {
+  (element ?? (current ? viewer.canvas : $("choose"))).focus({ preventScroll: true });
+}
+
+function showAll() {
   const work = current?.work;
   const ready = current?.state === "ready";
   document.body.dataset.state = current ? "open" : "empty";
@@ -233,10 +249,19 @@ function arrange() {
   tray.show(photos, current);
   divide();
   card();
-  if (!current) return markers.show([], null);
-  if (live === null) settings.show(work);
+  if (!current) {
+    markers.suggest([]);
+    return markers.show([], null);
+  }
+  if (live === null || settings.held) settings.show(work);
   if (chosen?.hint && !work.hints.some(({ id }) => id === chosen.hint)) choose(null);
   markers.show(ready ? work.hints : [], chosen?.hint ?? null);
+  if (ready) return;
+  // They come back with the photo.
+  markers.suggest([]);
+  if (!viewer.veil) return;
+  viewer.veil = null;
+  viewer.redraw();
 }
 
 /** The name, and what phones have no room for. */
@@ -328,8 +353,10 @@ function choose(place, byKey = false) {
   if (!place) return spot.clear();
   viewer.uncover(place);
   show("spot");
-  look(byKey).then(() => $("spot").scrollIntoView({ block: "nearest" }));
+  look(byKey).then(reveal);
 }
+
+const reveal = () => $("spot").scrollIntoView({ block: "nearest" });
 
 /** Asks for the colors of the chosen spot. */
 function look(byKey = false) {
@@ -362,16 +389,22 @@ function look(byKey = false) {
 viewer.addEventListener("spot", ({ detail: { x, y, byKey } }) => {
   if (current?.state === "ready") choose({ x, y, hint: null }, byKey);
 });
-markers.addEventListener("suggestion", ({ detail: { x, y, byKey } }) => choose({ x, y, hint: null }, byKey));
+markers.addEventListener("suggestion", ({ detail: { x, y, byKey } }) => {
+  if (current?.state === "ready") choose({ x, y, hint: null }, byKey);
+});
 markers.addEventListener("select", ({ detail: { id, byKey } }) => {
-  const { x, y } = current.work.hints.find((hint) => hint.id === id);
-  choose({ x, y, hint: id }, byKey);
+  const hint = hintOf(id);
+  if (hint) choose({ x: hint.x, y: hint.y, hint: id }, byKey);
 });
 markers.addEventListener("move", ({ detail: { id, x, y } }) => {
+  if (!hintOf(id)) return;
   decide({ hints: current.work.hints.map((hint) => (hint.id === id ? { ...hint, x, y } : hint)) }, "Hint moved.");
   choose({ x, y, hint: id });
 });
-markers.addEventListener("delete", ({ detail: { id } }) => removeHint(id));
+markers.addEventListener("delete", ({ detail: { id } }) => hintOf(id) && removeHint(id));
+
+/** The hint of that name, if the photo on the desk has it and can be worked on. */
+const hintOf = (id) => (current?.state === "ready" ? current.work.hints.find((hint) => hint.id === id) : undefined);
 
 spot.addEventListener("color", ({ detail: { color, gray } }) => {
   if (!chosen) return;
@@ -390,7 +423,7 @@ spot.addEventListener("color", ({ detail: { color, gray } }) => {
     decide({ hints: [...hints, { id: chosen.hint, x: chosen.x, y: chosen.y, color, gray }] }, words);
   }
   viewer.uncover(chosen);
-  look();
+  look().then(reveal);
 });
 spot.addEventListener("delete", () => removeHint(chosen.hint));
 spot.addEventListener("leave", () => leave());
@@ -414,16 +447,15 @@ function leave() {
 const weighing = new Latest();
 
 function setUnsure(on) {
-  unsure = on;
+  unsure = untold = on;
   $("unsure").setAttribute("aria-pressed", String(on));
-  $("legend").hidden = !on;
   divide();
   overlay();
 }
 
 /** Dims what the model is sure of, and numbers the spots where a click helps most. */
 function overlay() {
-  if (!unsure || !current || prediction === null) {
+  if (!unsure || current?.state !== "ready" || prediction === null) {
     viewer.veil = null;
     markers.suggest([]);
     return viewer.redraw();
@@ -439,11 +471,13 @@ function overlay() {
     const bits = await createImageBitmap(map);
     const picture = veil(bits);
     bits.close();
-    if (photo !== current || shown !== prediction || !unsure) return;
+    if (photo !== current || photo.state !== "ready" || shown !== prediction || !unsure) return;
     viewer.veil = picture;
     viewer.redraw();
     markers.suggest(spots);
-    announce(`${spots.length} spots where a click helps most.`);
+    // They follow each hint, whose own news are worth more.
+    if (untold) announce(`${spots.length} spots where a click helps most.`);
+    untold = false;
   }));
 }
 
@@ -469,6 +503,7 @@ function veil(map) {
 function divide() {
   $("compare").setAttribute("aria-pressed", String(comparing && !unsure));
   viewer.setComparing(comparing && !unsure);
+  $("legend").hidden = !(unsure && current?.state === "ready");
   $("original").hidden = !(comparing && !unsure && current?.info?.color);
   $("original").setAttribute("aria-pressed", String(original));
 }
@@ -565,8 +600,10 @@ function changed(photo) {
     warn(`${photo.name}: ${photo.left} ${photo.left === 1 ? "hint was" : "hints were"} left out: outside the photo, or too many.`);
     photo.left = 0;
   }
-  if (photo === current) arrange();
-  else tray.show(photos, current);
+  if (photo === current) {
+    arrange();
+    if (unsure && !viewer.veil) overlay();
+  } else tray.show(photos, current);
   if (photo.state === "ready" && photo !== current && !photo.colored) depict(photo);
   if (photo.state === "ready" || photo.state === "failed") keep();
 }
@@ -677,8 +714,9 @@ async function remove(photo) {
   await photo.forget();
   if (photo !== current) return arrange();
   const next = photos[Math.min(at, photos.length - 1)];
-  if (next) turnTo(next);
-  else toNothing();
+  if (!next) return toNothing();
+  turnTo(next);
+  toFocus();
 }
 
 async function clearAll() {
@@ -689,7 +727,12 @@ async function clearAll() {
   const gone = photos;
   photos = [];
   toNothing();
-  await Promise.all(gone.map((photo) => photo.forget()));
+  // Those of other tabs as well, also of tabs that are closed.
+  const elsewhere = (await shelf.photos()).filter(({ info }) => info);
+  await Promise.all([
+    ...gone.map((photo) => photo.forget()),
+    ...elsewhere.map(({ info }) => service.forget(info.photo).catch(() => {})),
+  ]);
   await shelf.clear();
   announce("All is cleared.");
 }
@@ -704,7 +747,7 @@ function toNothing() {
   arrange();
   keep();
   welcome();
-  $("choose").focus();
+  toFocus();
 }
 
 $("remove").addEventListener("click", () => attempt(removePhoto));
@@ -757,11 +800,11 @@ async function keep() {
   return warn("This browser has no room left to keep your work over a reload. Save sessions, or remove photos.");
 }
 
-/** Another tab has put photos away, there and in the service. */
-function dropped(keys) {
-  const gone = photos.filter(({ key }) => keys.includes(key));
+/** Another tab has put photos away; the service may know one by another name from here. */
+function dropped(whether) {
+  const gone = photos.filter(({ key }) => whether(key));
   if (!gone.length) return;
-  for (const photo of gone) photo.gone.abort();
+  for (const photo of gone) photo.leave();
   photos = photos.filter((photo) => !gone.includes(photo));
   if (!gone.includes(current)) arrange();
   else if (photos.length) turnTo(photos[0]);
@@ -774,7 +817,7 @@ shelf.listen(dropped, (key) => photos.find((photo) => photo.key === key)?.catchU
 function taken(photo, apart) {
   if (apart) warn(`${photo.name} was changed in another tab as well. Undo leads to what was done there.`);
   if (photo === current) {
-    live = null;
+    live = settings.held ? { ...current.work, ...settings.held } : null;
     announce(`${photo.name} was changed in another tab.`);
     if (photo.state === "ready") refresh();
     else arrange();
