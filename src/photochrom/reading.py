@@ -205,6 +205,11 @@ def _named(name: str, read: Callable[[], T]) -> T:
         raise PhotoError(
             f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
         ) from error.with_traceback(None)
+    except UnicodeDecodeError as error:  # of another pyvips than `samples` knows
+        pyvips.vips_lib.vips_error_clear()
+        raise PhotoError(
+            f"{name}: cannot be read: its data is damaged; {_REMEDY_DAMAGED}"
+        ) from error.with_traceback(None)
     except PhotoError as error:
         raise error.with_traceback(None) from None
 
@@ -262,14 +267,12 @@ def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
     loader = getattr(pyvips.Image, found)
     source = pyvips.Source.new_from_memory(data)
 
-    try:
+    def size() -> tuple[int, int]:
         with _LOG:
             image = loader(source, access="sequential", fail_on="error")
-    except pyvips.Error as error:
-        raise PhotoError(
-            f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
-        ) from error.with_traceback(None)
-    return int(image.height), int(image.width)
+        return int(image.height), int(image.width)
+
+    return _named(name, size)
 
 
 # --- where a file is read from, the first time and again ------------------------------------------
