@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -380,6 +381,41 @@ def test_sigterm_leaves_nothing(photo: Path, tmp_path: Path, to_stdout: bool) ->
     done = stopped(action, photo, "-o", target, TMPDIR=str(scratch))
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "photochrom: interrupted\n")
     assert not list(scratch.iterdir()) and not list(out.iterdir())
+
+
+LOGGED = """
+import logging, os, signal, sys
+import photochrom.writing as writing
+from photochrom.cli import main
+class Ends(logging.Handler):
+    def emit(self, record):
+        if "threadpool" in record.getMessage() and (saving or sys.argv[1] == "read"):
+            os.kill(os.getpid(), int(sys.argv[2]))
+saving = []
+put = writing._put
+def amid(*arguments):
+    saving.append(True)
+    put(*arguments)
+writing._put = amid
+log = logging.getLogger("pyvips")
+log.setLevel(logging.DEBUG)
+log.addHandler(Ends())
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
+@pytest.mark.parametrize("when", ["read", "save"])
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_heard_while_libvips_reports(
+    photo: Path, tmp_path: Path, when: str, sign: int, code: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, "-c", LOGGED, when, str(int(sign)), "colorize", str(photo)]
+    done = subprocess.run([*command, "-o", str(out / "a.png")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "photochrom: interrupted\n")
+    assert not list(out.iterdir())
 
 
 @pytest.mark.parametrize("to_stdout", [False, True])

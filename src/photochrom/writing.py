@@ -8,6 +8,7 @@ import itertools
 import os
 import secrets
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ __all__ = [
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
+_STOP_SECONDS = 1.0  # that a saver is waited for when it shall stop
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
 
 
@@ -395,7 +397,10 @@ def _save(
             image, options = _dressed(source.image(), photo, saver, model, quality)
             if big:
                 options["bigtiff"] = True
-            source.run(lambda: _put(temporary, image, saver, options, photo))
+            source.run(
+                lambda: _put(temporary, image, saver, options, photo),
+                lambda: image.set_kill(True),
+            )
         return
     image = to_vips(requantize(rgb, dtype))
     if has_alpha and photo.alpha is not None:
@@ -403,7 +408,35 @@ def _save(
     image, options = _dressed(image, photo, saver, model, quality)
     if big:
         options["bigtiff"] = True
-    _put(temporary, image, saver, options, photo)
+    _interruptibly(
+        lambda: _put(temporary, image, saver, options, photo), lambda: image.set_kill(True)
+    )
+
+
+def _interruptibly(save: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Save in another thread: Ctrl-C is heard in the main one, and not amid a call of libvips.
+
+    What cannot be stopped then, such as the encoder of AVIF, goes on behind with a file that has
+    lost its name, and ends with the process.
+    """
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            save()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        stop()
+        thread.join(_STOP_SECONDS)
+        raise
+    if failures:
+        raise failures.pop()
 
 
 def _save_heic(
@@ -572,6 +605,7 @@ def _dressed(
     across, down = photo.resolution or (UNKNOWN, UNKNOWN)
     interpretation = "rgb16" if dtype == np.uint16 else "srgb"
     image = image.copy(interpretation=interpretation, xres=across, yres=down)
+    image.set_progress(True)  # without which what is made of it would not be stopped with it
     image.set_type(text, "exif-ifd2-ColorSpace", "1")  # sRGB; libvips would say uncalibrated
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     for key in ("image-description", "resolution-unit"):
