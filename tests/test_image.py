@@ -1503,6 +1503,75 @@ def iptc(*records: tuple[int, int, str | bytes]) -> bytes:
     return made
 
 
+def png_with(path: Path, *chunks: tuple[bytes, bytes]) -> Path:
+    """A PNG with these chunks before its pixels."""
+    to_pil(smooth(8, 8, 1), "L").save(path)
+    made = b""
+    for kind, data in chunks:
+        sum_ = struct.pack(">I", zlib.crc32(kind + data))
+        made += struct.pack(">I", len(data)) + kind + data + sum_
+    content = path.read_bytes()
+    path.write_bytes(content[:33] + made + content[33:])
+    return path
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_iptc_in_a_text_of_png_is_read(tmp_path: Path, kind: bytes, bare: bool) -> None:
+    records = iptc((2, 120, "caption"), (2, 90, "Prague"))
+    block = records if bare else photoshop_block(records).removeprefix(b"Photoshop 3.0\0")
+    text = f"\niptc\n{len(block):8}\n{block.hex()}\n".encode()
+    between = {b"tEXt": b"\0", b"zTXt": b"\0\0", b"iTXt": b"\0\1\0\0\0"}[kind]
+    data = b"Raw profile type iptc" + between + (text if kind == b"tEXt" else zlib.compress(text))
+    photo = read_photo(png_with(tmp_path / "a.png", (kind, data)))
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.jpg") as image:
+        assert PIL.IptcImagePlugin.getiptcinfo(image) == {(2, 120): b"caption", (2, 90): b"Prague"}
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    said = taken(pyvips.Image.new_from_file(str(tmp_path / "b.png")).get("xmp-data"))
+    assert (said["description"], said["City"]) == (["caption"], ["Prague"])
+    with PIL.Image.open(tmp_path / "b.png") as image:
+        assert "Raw profile type iptc" not in image.info
+
+
+def test_iptc_in_the_photoshop_block_of_tiff_is_read(tmp_path: Path) -> None:
+    block = photoshop_block(iptc((2, 120, "caption"))).removeprefix(b"Photoshop 3.0\0")
+    gray = smooth(8, 8, 1)[..., 0]
+    tags = [(34377, 1, len(block), block, True)]
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="minisblack", extratags=tags)
+    photo = read_photo(tmp_path / "a.tif")
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.jpg") as image:
+        assert PIL.IptcImagePlugin.getiptcinfo(image) == {(2, 120): b"caption"}
+
+
+def test_texts_of_png_are_kept_in_png_and_told_of_elsewhere(tmp_path: Path) -> None:
+    latin = (b"tEXt", b"Author\0Ren\xe9")
+    packed = (b"zTXt", b"Comment\0\0" + zlib.compress(b"from the album"))
+    wide = (b"iTXt", "Title\0\0\0cs\0N\u00e1zev\0\u0160koda".encode())
+    itself = (b"tEXt", b"date:modify\x002001-02-03")
+    photo = read_photo(png_with(tmp_path / "a.png", latin, packed, itself, wide))
+    assert losses(photo, tmp_path / "b.png") == []
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.png") as image:
+        image.load()
+        texts = {key: image.text[key] for key in ("Author", "Comment", "Title")}
+        assert texts == {"Author": "René", "Comment": "from the album", "Title": "Škoda"}
+        assert "date:modify" not in image.text
+    assert read_photo(tmp_path / "b.png").metadata["png-texts"]
+    (told,) = losses(photo, tmp_path / "b.jpg")
+    assert told.endswith("JPG has no place for its texts (Author, Comment, Title); PNG keeps them")
+
+
+def test_texts_of_png_without_end_are_bounded(tmp_path: Path) -> None:
+    chunks = [(b"tEXt", b"Comment\0" + b"a" * 400_000)] * 4
+    photo = read_photo(png_with(tmp_path / "a.png", *chunks))
+    (told,) = losses(photo, tmp_path / "b.png")
+    assert "more than 1 MB of texts" in told
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    assert 800_000 < (tmp_path / "b.png").stat().st_size < 1_100_000
+
+
 UTF_8 = (1, 90, b"\x1b%G")
 RECORDS = (
     UTF_8,

@@ -262,12 +262,14 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
 
 
 def read_iptc(block: bytes) -> bytes:
-    """The IPTC-IIM records out of what libvips found in a JPEG or TIFF; b"" if there are none.
+    """The IPTC-IIM records out of what was found in a file; b"" if there are none.
 
     JPEG wraps them in a block of Photoshop resources (Adobe, XMP Specification Part 3, 1.1.3),
     which also holds a gray thumbnail and printing hints; TIFF has them bare.
     """
     header = b"Photoshop 3.0\0"
+    if block.startswith(b"8BIM"):  # so in TIFF and in the texts of PNG
+        block = header + block
     if not block.startswith(header):
         if block[:1] != b"\x1c":  # written as 32-bit words by a machine of the other byte order
             words = block[: len(block) // 4 * 4]

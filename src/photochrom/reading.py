@@ -23,6 +23,7 @@ from photochrom.errors import PhotoError
 from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import jpeg_quality
 from photochrom.photo import Held, Photo, Pixels, check_size
+from photochrom.png import png_texts, raw_iptc
 from photochrom.profiles import to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
@@ -60,6 +61,7 @@ _STRAY = (
     "names a next page where the file has ended before; read as a file of one page, so restore it "
     "from a copy if it had more"
 )
+_LONG_TEXTS = "holds more than 1 MB of texts; the rest is left out"
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
 _CAMERA_RAW = re.compile(
@@ -428,6 +430,15 @@ def _decode(
 
     fields = set(image.get_fields())
     metadata = {key: image.get(key) for key in _KEPT_FIELDS if key in fields}
+    notes: tuple[str, ...] = ()
+    if loader == "pngload_source":
+        with origin.open() as file:
+            texts, whole = png_texts(file)
+        metadata |= {"png-texts": kept} if (kept := [text for text in texts if text.kept]) else {}
+        metadata |= {"iptc-data": records} if (records := raw_iptc(texts)) else {}
+        notes = () if whole else (_LONG_TEXTS,)
+    elif "iptc-data" not in metadata and "photoshop-data" in fields:  # of TIFF
+        metadata["iptc-data"] = image.get("photoshop-data")
     profile = image.get("icc-profile-data") if "icc-profile-data" in fields else None
     if layout is not None:  # libvips leaves out the EXIF of a TIFF file
         with origin.open() as file:
@@ -491,7 +502,7 @@ def _decode(
         layout=layout,
         bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
-        notes=(_STRAY,) if found is not None and found.stray is not None else (),
+        notes=(_STRAY,) if found is not None and found.stray is not None else notes,
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
     )

@@ -28,6 +28,7 @@ from photochrom.metadata import (
     with_iptc,
 )
 from photochrom.photo import Photo, check_colors
+from photochrom.png import add_texts
 from photochrom.profiles import srgb_profile
 from photochrom.reading import file_name, reason
 from photochrom.resolution import UNKNOWN
@@ -131,6 +132,9 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if photo.samples not in saver.dtypes and not (saver is _AVIF and photo.bits):
         was, will = bits.get(photo.samples, "floats"), bits[np.dtype(saver.dtypes[-1])]
         said.append(f"its {was} a channel become {will}, all that is written to {kind}")
+    if saver is not _PNG and (texts := photo.metadata.get("png-texts")):
+        words = dict.fromkeys(text.keyword for text in texts)
+        said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
     packet, lost = _packet(photo, saver, model)
     if lost:
         said.append(
@@ -488,9 +492,12 @@ def _put(
         if saver is _TIFF and (block or photo.resolution is None):
             with os.fdopen(os.dup(descriptor), "r+b") as file:
                 finish(file, block, photo.width, photo.height, sized=photo.resolution is not None)
-        if saver is _PNG and photo.resolution is None:
+        if saver is _PNG:
             with os.fdopen(os.dup(descriptor), "r+b") as file:
-                _without_size(file)
+                if photo.resolution is None:
+                    _without_size(file)
+                if texts := photo.metadata.get("png-texts"):
+                    add_texts(file, texts)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
