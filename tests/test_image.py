@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -45,7 +46,13 @@ from photochrom.image import (
     to_uint8,
     write_photo,
 )
-from photochrom.metadata import photoshop_block, read_iptc, say_synthetic, with_iptc
+from photochrom.metadata import (
+    photoshop_block,
+    read_iptc,
+    result_packet,
+    say_synthetic,
+    with_iptc,
+)
 from photochrom.samples import requantize
 from photochrom.tiff import exif_resolution
 
@@ -1428,26 +1435,107 @@ def test_what_the_source_said_of_its_own_origin_is_replaced() -> None:
         assert b'<rdf:Description rdf:about="uuid:7" xmlns:Iptc4xmpExt' in packet
 
 
+OLD_CLAIM = "http://cv.iptc.org/newscodes/digitalsourcetype/negativeFilm"
+SAID = '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="box"/>'
+
+
+def own_prefix(key: str, content: str) -> str:
+    """A property in a description, its namespace declared just there."""
+    name = f'<e:{key} xmlns:e="{IPTC_EXTENSION[1:-1]}">{content}</e:{key}>'
+    return f'<rdf:Description rdf:about="">{name}</rdf:Description>'
+
+
 @pytest.mark.parametrize(
     "packet",
     [
-        b"",
+        xmp_packet(SAID).decode().encode("utf-16"),
+        xmp_packet(SAID).decode().encode("utf-16-be"),
+        re.sub(rb"\brdf:", b"r:", xmp_packet(SAID)).replace(b"xmlns:rdf", b"xmlns:r"),
+        xmp_packet(SAID) + b"<!-- </rdf:RDF> -->",
+        xmp_packet(SAID + '<rdf:Description rdf:about="a"/><rdf:Description rdf:about="b"/>'),
+        xmp_packet(SAID + own_prefix("DigitalSourceType", OLD_CLAIM)),
+        xmp_packet(
+            SAID + re.sub(r"\be(?=[:=])", "Iptc4xmpExt", own_prefix("DigitalSourceType", OLD_CLAIM))
+        ),
+        xmp_packet(SAID + own_prefix("AISystemUsed", "<b>" + OLD_CLAIM + "</b>")),
+        xmp_packet(
+            f'{SAID}<rdf:Description rdf:about="" xmlns:e="{IPTC_EXTENSION[1:-1]}" '
+            f'e:DigitalSourceType="{OLD_CLAIM}"/>'
+        ),
+        xmp_packet(
+            f'{SAID}<rdf:Description rdf:about="" xmlns:t="http://ns.adobe.com/tiff/1.0/" '
+            f't:Orientation="6"/>'
+        ),
+        xmp_packet(f"{SAID}<!-- <!DOCTYPE -->"),
+    ],
+)
+def test_a_packet_that_cannot_be_added_to_as_text_is_written_anew(packet: bytes) -> None:
+    made, lost, told = result_packet(packet, iptc((2, 90, "Prague")), "model")
+    assert (lost, told) == ((), None)
+    said = taken(made)
+    assert said["DigitalSourceType"] == [NEW_SOURCE_TYPE]
+    assert said["AISystemUsed"] == ["photochrom model"]
+    assert (said["source"], said["City"]) == (["box"], ["Prague"])
+    assert OLD_CLAIM.encode() not in made and b'Orientation="6"' not in made
+    assert b"<rdf:RDF" in made and made.rstrip().endswith(b'<?xpacket end="w"?>')
+    assert result_packet(made, b"", "model")[0].count(b"compositeWith") == 1
+
+
+def test_an_empty_list_of_descriptions_is_added_to() -> None:
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
+    )
+    for source in (packet, b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', b"", b" \n\0\0", None):
+        made, _, told = result_packet(source, b"", "model")
+        assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE] and told is None
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
         b"not xml",
         b"\xff\xfe<\0x\0",
+        b"<a>some other XML</a>",
         xmp_packet("<unclosed>"),
-        xmp_packet("").replace(b"rdf:", b"r:"),
         # Well-formed, and with a few more such lines gigabytes long.
         b"<!DOCTYPE a [<!ENTITY b 'ccc'>]>"
         + xmp_packet('<rdf:Description rdf:about="" rdf:nodeID="&b;&b;"/>').partition(b"?>")[2],
-        xmp_packet('<rdf:Description rdf:about="a"/><rdf:Description rdf:about="b"/>'),
-        xmp_packet(
-            f'<rdf:Description rdf:about="" xmlns:e="{IPTC_EXTENSION[1:-1]}" '
-            'e:DigitalSourceType="under another prefix"/>'
-        ),
     ],
 )
-def test_a_packet_that_cannot_be_added_to_stays_as_it_is(packet: bytes) -> None:
-    assert say_synthetic(packet, "model") == packet
+def test_a_damaged_packet_is_replaced_and_that_is_said(packet: bytes, tmp_path: Path) -> None:
+    made, lost, told = result_packet(packet, iptc((2, 90, "Prague")), "model")
+    assert taken(made)["DigitalSourceType"] == [NEW_SOURCE_TYPE]
+    assert taken(made)["City"] == ["Prague"]
+    assert (lost, told) == ((), "its XMP is damaged, and left out")
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
+    image.tiffsave(str(tmp_path / "a.tif"))
+    (note,) = losses(read_photo(tmp_path / "a.tif"), tmp_path / "b.tif")
+    assert note.endswith("a.tif: its XMP is damaged, and left out")
+
+
+def test_bytes_in_a_packet_that_are_no_text_cost_themselves_alone() -> None:
+    made, _, told = result_packet(
+        xmp_packet(SAID.replace("box", "box N")).replace(b"N", b"\xff"), b"", "model"
+    )
+    assert taken(made)["source"] == ["box \N{REPLACEMENT CHARACTER}"]
+    assert told == "its XMP holds bytes that are no text"
+    assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE]
+
+
+def test_a_packet_however_deep_is_written_anew() -> None:
+    deep = SAID + "<a>" * 20_000 + "</a>" * 20_000 + own_prefix("DigitalSourceType", OLD_CLAIM)
+    made = result_packet(xmp_packet(deep), b"", "model")[0]
+    assert made.count(b"<a>") == 20_000 and OLD_CLAIM.encode() not in made
+
+
+def test_a_caption_without_end_stays_out_of_xmp() -> None:
+    size = 2 << 20
+    long = b"\x1c\x02\x78\x80\x04" + size.to_bytes(4, "big") + b"a" * size
+    made, lost, _ = result_packet(None, long + iptc((2, 90, "Prague")), "model")
+    assert lost == ("caption, what is over 1 MB",) and len(made) < 2000
+    assert taken(made)["City"] == ["Prague"]
 
 
 @many
@@ -1462,9 +1550,9 @@ def test_any_model_name_gives_well_formed_xmp(model: str) -> None:
 @many
 @given(st.binary() | st.text(alphabet="<>/=:'\" rdfDescriptionRDFabout\n").map(str.encode))
 def test_no_source_packet_breaks_the_writing(packet: bytes) -> None:
-    assert isinstance(say_synthetic(packet, "model"), bytes)
-    wrapped = say_synthetic(xmp_packet("") + packet, "model")
-    assert isinstance(wrapped, bytes)
+    for source in (packet, xmp_packet("") + packet, xmp_packet("") + b"<!--" + packet):
+        made = say_synthetic(source, "model")
+        assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE]
 
 
 def iptc_jpeg(folder: Path) -> Path:

@@ -24,8 +24,8 @@ from photochrom.metadata import (
     JPEG_XMP_LIMIT,
     photoshop_block,
     read_iptc,
+    result_packet,
     say_synthetic,
-    with_iptc,
 )
 from photochrom.photo import Photo, check_colors
 from photochrom.png import add_texts
@@ -135,7 +135,9 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if saver is not _PNG and (texts := photo.metadata.get("png-texts")):
         words = dict.fromkeys(text.keyword for text in texts)
         said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
-    packet, lost = _packet(photo, saver, model)
+    packet, lost, told = _packet(photo, saver, model)
+    if told is not None:
+        said.append(told)
     if lost:
         said.append(
             f"{kind} has no place for IPTC records, nor XMP for these: {', '.join(lost)}; "
@@ -146,14 +148,11 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     return [f"{photo.name}: {text}" for text in said]
 
 
-def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, list[str]]:
-    """The XMP of a result, and the names of IPTC records for which there is no place."""
+def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, tuple[str, ...], str | None]:
+    """The XMP of a result, see `result_packet`; IPTC is told in it where it has no other place."""
     kept = photo.metadata if photo.kind == "file" else {}
-    xmp, lost = kept.get("xmp-data"), list[str]()
-    iptc = read_iptc(kept.get("iptc-data", b""))
-    if iptc and saver not in (_JPEG, _TIFF):  # these have a place for it
-        xmp, lost = with_iptc(xmp, iptc)
-    return say_synthetic(xmp, model), lost
+    iptc = b"" if saver in (_JPEG, _TIFF) else read_iptc(kept.get("iptc-data", b""))
+    return result_packet(kept.get("xmp-data"), iptc, model)
 
 
 def write_photo(
@@ -179,9 +178,8 @@ def write_photo(
     From a source file the EXIF block (orientation reset, embedded gray thumbnail removed), XMP,
     IPTC and resolution are taken over where the format has a place for them; `losses` tells what
     is not. What IPTC records say goes into the XMP of formats other than JPEG and TIFF. The XMP
-    says, in the terms of the IPTC, that the colors are synthetic; only a packet of the source that
-    is malformed or unusual is left as it is. An sRGB profile is embedded if the source had a
-    profile.
+    says, in the terms of the IPTC, that the colors are synthetic; a packet of the source that is
+    damaged is replaced. An sRGB profile is embedded if the source had a profile.
 
     Parameters
     ----------
@@ -618,7 +616,7 @@ def _dressed(
     for key in ("image-description", "resolution-unit"):
         if key in kept:
             image.set_type(text, key, kept[key])
-    xmp, _ = _packet(photo, saver, model)
+    xmp = _packet(photo, saver, model)[0]
     if saver is _JPEG and len(xmp) > JPEG_XMP_LIMIT:  # libvips would write none at all
         xmp = say_synthetic(None, model)
     image.set_type(blob, "xmp-data", xmp)
