@@ -124,7 +124,7 @@ def once(
 # --- which photos, and where to -------------------------------------------------------------------
 
 
-def test_photos_are_found_in_order_without_results_hidden_files_and_the_output(
+def test_photos_are_found_in_order_without_hidden_files_and_the_output(
     tmp_path: Path,
 ) -> None:
     names = ["b/2.JPG", "b/10.tif", "a.png", "a.heic", "notes.txt", ".hidden.jpg", "a.color.png"]
@@ -133,8 +133,29 @@ def test_photos_are_found_in_order_without_results_hidden_files_and_the_output(
         (tmp_path / name).touch()
     found = find_photos(str(tmp_path), str(tmp_path / "out"))
     assert [os.path.relpath(path, tmp_path) for path in found] == [
-        "a.heic", "a.png", "b/10.tif", "b/2.JPG", "b/out/a.png",
+        "a.color.png", "a.heic", "a.png", "b/10.tif", "b/2.JPG", "b/out/a.png",
     ]  # fmt: skip
+
+
+def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_photo(
+    tmp_path: Path, capfd: Any
+) -> None:
+    draw(tmp_path / "autochrome.color.png", 1)
+    draw(tmp_path / "a.png", 2)
+    (tmp_path / "a.color.png").touch()
+    (tmp_path / "b.bmp").touch()
+    (tmp_path / "b.color.png").touch()
+
+    def found(skip: str | None) -> list[str]:
+        return [os.path.basename(path) for path in find_photos(str(tmp_path), skip)]
+
+    assert found(None) == ["a.png", "autochrome.color.png", "b.bmp"]
+    assert found(str(tmp_path / "out")) == sorted(os.listdir(tmp_path))
+    for name in ("a.color.png", "b.bmp", "b.color.png"):
+        (tmp_path / name).unlink()
+    assert main(["colorize", str(tmp_path), "--workers", "1"]) == 0
+    (tmp_path / "a.png").unlink()  # the manifest still knows whose result its own is
+    assert found(None) == found(str(tmp_path / "out")) == ["autochrome.color.png"]
 
 
 def test_links_to_files_are_followed_and_links_to_folders_are_told(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,9 +98,10 @@ def find_photos(
 
     Parameters
     ----------
-    folder : where to look; what lies in `skip`, hidden files and results (NAME.color.EXT) are left
-        out
-    skip : the output folder
+    folder : where to look; what lies in `skip`, hidden files and results are left out. A result is
+        what the manifest in the folder says, and, where results lie beside the photos, what has the
+        name of one whose photo is there: NAME.color.EXT of NAME.EXT.
+    skip : the output folder; None if results lie beside the photos
     problem : told of each folder that cannot be read
     note : told of each folder that is left out because it is a link
     """
@@ -109,6 +110,7 @@ def find_photos(
     def unreadable(error: OSError) -> None:
         problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
+    known: Container[str] | None = None  # read when it is needed
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
         for name in list(folders):
@@ -117,11 +119,17 @@ def find_photos(
                 folders.remove(name)
             elif os.path.islink(path):
                 note(f"{path}: a link to a folder is not followed; name it as an input")
+        beside = {target_of(name, "", True) for name in files} if skip is None else set()
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
-            ours = stem.endswith(".color") or name.startswith(".")
-            if suffix.lower() in INPUT_EXTENSIONS and not ours:
-                yield os.path.join(here, name)
+            if suffix.lower() not in INPUT_EXTENSIONS or name.startswith("."):
+                continue
+            path = os.path.join(here, name)
+            if stem.endswith(".color"):
+                known = read_manifests(folder) if known is None else known
+                if name in beside or Path(os.path.relpath(path, folder)).as_posix() in known:
+                    continue
+            yield path
 
 
 def _identity(path: str) -> tuple[int, int] | None:
