@@ -288,6 +288,37 @@ def test_a_stream_is_one_photo(photo: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [photo]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "said"),
+    [
+        ("- -o {out}", "<&-", 2, "photochrom: -: stdin is closed; use < photo.jpg, or a pipe\n"),
+        ("{photo} -o -", ">&-", 2, "photochrom: -: stdout is closed; use > color.jpg, or a pipe\n"),
+        ("{photo} -o {out}", "<&- >&-", 0, ""),
+        ("{photo} {photo} -o {folder}/", "2>&-", 0, ""),
+    ],
+)
+def test_closed_streams_are_told_or_not_needed(
+    photo: Path, tmp_path: Path, arguments: str, closed: str, code: int, said: str
+) -> None:
+    names = {"photo": photo, "out": tmp_path / "new.png", "folder": tmp_path / "new"}
+    command = f"{sys.executable} -m photochrom colorize {arguments.format(**names)} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+    assert names["out"].exists() == (said == "" and "{out}" in arguments)
+    assert (names["folder"] / photo.name).exists() == ("{folder}" in arguments)
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_one_photo_has_no_shards(
+    photo: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in (str(photo), "-"):
+        assert main(["colorize", source, "--shard", "1/2", *more]) == 2
+        assert "photochrom: -" in capsys.readouterr().err
+    assert not photo.with_name("old.color.jpg").exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_an_image_is_not_poured_into_a_terminal(photo: Path) -> None:
     import pty

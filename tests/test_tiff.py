@@ -577,3 +577,11 @@ def test_floats_of_64_bits_are_refused_by_their_type(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.full((20, 30), 0.5))
     with pytest.raises(PhotoError, match=r"a\.tif: floats of 64 bits are not supported; convert"):
         read_photo(path)
+
+
+def test_tiles_of_separate_planes_are_refused_by_their_kind(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    planes = np.zeros((3, 64, 64), np.uint8)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", tile=(32, 32))
+    with pytest.raises(PhotoError, match=r"a\.tif: TIFF with tiles and a plane for each color"):
+        read_photo(path)

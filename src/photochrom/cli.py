@@ -51,6 +51,7 @@ _MOST_SECONDS = 900.0  # that one of several photos may take, unless --timeout s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    _open_streams()
     parser = _parser()
     options = parser.parse_args(argv)
     if options.run is None:
@@ -71,6 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+_closed: set[str] = set()  # of the three streams, those that were at the start
+
+
+def _open_streams() -> None:
+    """Open stdin, stdout and stderr to nothing where they are closed.
+
+    A photo could get their number else, and be written to by all that reports something.
+    """
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            _closed.add(name)
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: its own number
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+
+
 # --- colorize -------------------------------------------------------------------------------------
 
 
@@ -78,8 +94,10 @@ def _colorize(options: argparse.Namespace) -> int:
     if "-" in (*options.inputs, options.output):
         return _colorize_stream(options)
     problems: list[str] = []
-    jobs = list(_jobs(options, problems.append))
     alone = len(options.inputs) == 1
+    if options.shard is not None and alone and not os.path.isdir(options.inputs[0]):
+        raise ConfigError("--shard: shares out folders or several photos, and this is one photo")
+    jobs = list(_jobs(options, problems.append))
     if alone and not os.path.isdir(options.inputs[0]):
         if not options.dry_run:
             return _colorize_one(options, *jobs[0])
@@ -282,8 +300,14 @@ def _colorize_stream(options: argparse.Namespace) -> int:
     """`-` is stdin as input, stdout as output; of the same type as what comes in."""
     if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
         raise ConfigError("-: a stream is one photo; give no other input, no folder, no --dry-run")
+    if options.shard is not None:
+        raise ConfigError("--shard: shares out folders or several photos, and a stream is one")
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
+    if source == "-" and "stdin" in _closed:
+        raise ConfigError("-: stdin is closed; use < photo.jpg, or a pipe")
+    if target == "-" and "stdout" in _closed:
+        raise ConfigError("-: stdout is closed; use > color.jpg, or a pipe")
     if source == "-" and sys.stdin.isatty():
         raise ConfigError("-: no photo comes in; use < photo.jpg, or a pipe")
     if target == "-" and sys.stdout.isatty():

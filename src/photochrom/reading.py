@@ -204,6 +204,11 @@ def _named(name: str, read: Callable[[], T]) -> T:
     except pyvips.Error as error:
         if _TEMPORARY.search(error.detail):
             raise no_room(name, reason(error)) from error.with_traceback(None)
+        if "separate planes not supported" in error.detail:
+            raise PhotoError(
+                f"{name}: TIFF with tiles and a plane for each color is not supported; save it "
+                "with the colors interleaved"
+            ) from error.with_traceback(None)
         raise PhotoError(
             f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
         ) from error.with_traceback(None)

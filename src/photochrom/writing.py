@@ -228,7 +228,7 @@ def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
     if photo.pages > 1 and _saver_for(path, photo) is not _TIFF:
         raise PhotoError(
             f"{file_name(path)}: {photo.name} has {photo.pages} pages, which only TIFF can hold; "
-            "let the name end in .tif"
+            "let the name end in .tif, or that of the source if the result takes it from there"
         )
 
 
