@@ -302,6 +302,24 @@ def test_a_shard_runs_once_at_a_time(out: Path, monkeypatch: pytest.MonkeyPatch)
     Manifest(out).close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_who_sweeps_stands_in_no_ones_way(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_LOCK_TRIES", 1)
+    for number in (1, 2, 3):
+        Manifest(out, (number, 3)).close()
+    began: list[int] = []
+
+    def folders() -> Iterator[str]:
+        for number in (2, 3):
+            yield str(out)
+            Manifest(out, (number, 3)).close()
+            began.append(number)
+
+    with Manifest(out, (1, 3)) as manifest:
+        manifest.sweep(folders())
+    assert began == [2, 3]
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PhotoError, match=r"file.*cannot be written"):

@@ -82,6 +82,8 @@ INPUT_EXTENSIONS = frozenset({
 })  # fmt: skip
 """What counts as a photo in a folder; what cannot be read then fails by name, and is not lost."""
 
+# With the part of the shard, see _part.
+_DRAFT = re.compile(r"\.photochrom-draft((?:-\d+-of-\d+)?)-[0-9a-f]{16}\.\w+")
 _LOCK_TRIES = 30  # a tenth of a second each: the workers of a killed run have to end first
 
 
@@ -393,23 +395,27 @@ class Manifest:
 
         Those of a shard only while its lock is held here: another run may be writing them.
         """
-        parts = [_part(self.path)] if self._locked else []
-        with contextlib.ExitStack() as others:
-            for path in _manifests(self.folder):
-                if path == self.path or sys.platform == "win32":
-                    continue
-                with contextlib.suppress(OSError):
-                    other = others.enter_context(open(path, "rb"))
-                    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    parts.append(_part(path))
-            pattern = re.compile(
-                rf"\.photochrom-draft({'|'.join(map(re.escape, parts))})-[0-9a-f]{{16}}\.\w+"
-            )
-            for folder in folders if parts else ():
-                with contextlib.suppress(OSError), os.scandir(folder) as entries:
-                    for entry in entries:
-                        if pattern.fullmatch(entry.name):
-                            os.unlink(entry.path)
+        for folder in folders:
+            found: dict[str, list[str]] = {}
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if draft := _DRAFT.fullmatch(entry.name):
+                        found.setdefault(draft[1], []).append(entry.path)
+            for part, paths in found.items():
+                with contextlib.suppress(OSError), self._owned(part) as owned:
+                    for path in paths if owned else ():
+                        os.unlink(path)
+
+    @contextlib.contextmanager
+    def _owned(self, part: str) -> Iterator[bool]:
+        """Whether nobody else works at a part; its lock is held only meanwhile, for who comes."""
+        if part == _part(self.path) or sys.platform == "win32":
+            yield self._locked and part == _part(self.path)
+            return
+        stem, extension = os.path.splitext(MANIFEST)
+        with open(os.path.join(self.folder, f"{stem}{part}{extension}"), "rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
 
 
 def _part(manifest: str) -> str:
