@@ -1108,6 +1108,33 @@ def test_a_senseless_resolution_counts_as_unknown(
     assert capfd.readouterr().err == ""  # libvips complains there of what it does not take
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "size", "options"),
+    [
+        ("a.png", "interlaced PNG", 3, {"interlace": True}),
+        ("a.jpg", "progressive JPEG", 6, {"interlace": True}),
+        ("a.webp", "WebP", 3, {}),
+        ("a.avif", "AVIF", 3, {"compression": "av1", "effort": 0}),
+        ("a.heic", "HEIC", 3, {}),
+    ],
+)
+def test_what_is_decoded_as_a_whole_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, size: int, options: Any
+) -> None:
+    path = tmp_path / name
+    if name == "a.heic":
+        pillow_heif.from_pillow(to_pil(smooth(), "RGB")).save(path)
+    else:
+        to_vips(smooth()).write_to_file(str(path), **options)
+    monkeypatch.setattr(photo_module, "MAX_WHOLE", 48 * 64 * size)
+    assert read_photo(path).width == 64
+    monkeypatch.setattr(photo_module, "MAX_WHOLE", 48 * 64 * size - 1)
+    assert f"{name}: {kind} is decoded as a whole" in refusal(read_photo, path)
+    for other in ("b.png", "b.jpg", "b.tif"):
+        to_vips(smooth()).write_to_file(str(tmp_path / other))
+        assert read_photo(tmp_path / other).width == 64
+
+
 def test_the_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "photo.png"
     to_pil(smooth(10, 11, 3), "RGB").save(path)

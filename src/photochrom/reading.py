@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from photochrom.errors import PhotoError
 from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import jpeg_quality
-from photochrom.photo import Held, Photo, Pixels, check_size
+from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
 from photochrom.png import png_texts, raw_iptc
 from photochrom.profiles import to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
@@ -426,6 +426,8 @@ def _decode(
             f"{name}: samples of type {image.format} are not supported; "
             "convert it to 8 or 16 bits a channel"
         )
+    kind, size = _held_whole(image, loader)
+    check_whole(name, kind, image.width * image.height, size)
     cmyk = image.interpretation == "cmyk"
     if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
         raise PhotoError(
@@ -511,6 +513,22 @@ def _decode(
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
     )
+
+
+def _held_whole(image: Any, loader: str) -> tuple[str, int]:
+    """What kind of file it is, and how many bytes a pixel its decoder holds; 0 if it streams."""
+    fields = set(image.get_fields())
+    interlaced = any(key in fields and image.get(key) for key in ("interlaced", "jpeg-multiscan"))
+    size = image.bands * np.dtype(DTYPES[image.format]).itemsize
+    if loader == "webpload_source":
+        return "WebP", size
+    if loader == "heifload_source":
+        return "AVIF", size
+    if loader == "pngload_source" and interlaced:
+        return "interlaced PNG", size
+    if loader == "jpegload_source" and interlaced:
+        return "progressive JPEG", 2 * image.bands  # its coefficients
+    return "", 0
 
 
 def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None) -> Photo:
