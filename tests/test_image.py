@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -1555,6 +1556,55 @@ def test_a_packet_however_deep_is_written_anew() -> None:
     deep = SAID + "<a>" * 20_000 + "</a>" * 20_000 + own_prefix("DigitalSourceType", OLD_CLAIM)
     made = result_packet(xmp_packet(deep), b"", "model")[0]
     assert made.count(b"<a>") == 20_000 and OLD_CLAIM.encode() not in made
+
+
+def extended_jpeg(path: Path, text: str, parts: int = 2, missing: int = -1) -> Path:
+    """A JPEG with XMP in two parts, the second in several segments."""
+    space = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    second = xmp_packet(f'<rdf:Description rdf:about="" {space} dc:relation="{text}"/>')
+    digest = hashlib.md5(second).hexdigest().upper().encode()
+    note = f'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="{digest.decode()}"'
+    image = to_vips(smooth()).copy()
+    packet = xmp_packet(f'<rdf:Description rdf:about="" {space} dc:source="box" {note}/>')
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
+    image.jpegsave(str(path))
+    size = -(-len(second) // parts)
+    made = b""
+    for at in range(0, len(second), size):
+        if at // size == missing:
+            continue
+        body = b"http://ns.adobe.com/xmp/extension/\0" + digest
+        body += struct.pack(">II", len(second), at) + second[at : at + size]
+        made = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + made  # in any order
+    content = path.read_bytes()
+    end = 4 + int.from_bytes(content[4:6], "big")  # of JFIF
+    path.write_bytes(content[:end] + made + content[end:])
+    return path
+
+
+@pytest.mark.parametrize(("length", "names"), [(100, ("a.jpg", "a.png")), (150_000, ("a.png",))])
+def test_xmp_in_two_parts_becomes_one(tmp_path: Path, length: int, names: tuple[str, ...]) -> None:
+    photo = read_photo(extended_jpeg(tmp_path / "x.jpg", "r" * length, parts=3))
+    for name in names:
+        assert losses(photo, tmp_path / name) == []
+        write_photo(tmp_path / name, colored(photo), photo)
+        said = taken(xmp_of(tmp_path / name))
+        assert (said["source"], said["relation"]) == (["box"], ["r" * length])
+        assert said["DigitalSourceType"] == [NEW_SOURCE_TYPE] and "HasExtendedXMP" not in said
+
+
+def test_a_second_part_that_has_no_place_or_is_missing_is_said(tmp_path: Path) -> None:
+    large = read_photo(extended_jpeg(tmp_path / "x.jpg", "r" * 150_000, parts=3))
+    (told,) = losses(large, tmp_path / "a.jpg")
+    assert "x.jpg: the second part of its XMP" in told
+    torn = read_photo(extended_jpeg(tmp_path / "y.jpg", "r" * 150_000, parts=3, missing=1))
+    (told,) = losses(torn, tmp_path / "b.jpg")
+    assert "y.jpg: its XMP refers to a second part that is missing" in told
+    for photo, name in ((large, "a.jpg"), (torn, "b.jpg")):
+        write_photo(tmp_path / name, colored(photo), photo)
+        said = taken(xmp_of(tmp_path / name))
+        assert said["source"] == ["box"] and said["DigitalSourceType"] == [NEW_SOURCE_TYPE]
+        assert "HasExtendedXMP" not in said
 
 
 def test_a_caption_without_end_stays_out_of_xmp() -> None:

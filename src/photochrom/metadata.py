@@ -14,6 +14,8 @@ import numpy as np
 
 __all__ = [
     "JPEG_XMP_LIMIT",
+    "extension_of",
+    "join_extension",
     "photoshop_block",
     "read_iptc",
     "result_packet",
@@ -51,6 +53,7 @@ _PREFIXES = {  # what some readers look for as text
     _TIFF: "tiff",
     "http://www.w3.org/XML/1998/namespace": "xml",
 }
+_NOTE = "http://ns.adobe.com/xmp/note/"
 _MOST_VALUE = 1 << 20  # bytes, of a text that goes from IPTC into XMP
 JPEG_XMP_LIMIT = 65502  # bytes; XMP Specification Part 3, 1.1.3
 _EMPTY_XMP = (
@@ -332,8 +335,13 @@ def _rebuilt(packet: str) -> str | None:
         if element.tag == turned:
             element[:] = []
             element.text = "1"
+    return _wrapped(root).decode()
+
+
+def _wrapped(root: ElementTree.Element) -> bytes:
+    """As a packet."""
     head, _, tail = _EMPTY_XMP.partition("<x:xmpmeta")
-    return f"{head}{_serialized(root)}\n{tail[tail.index('<?xpacket') :]}"
+    return f"{head}{_serialized(root)}\n{tail[tail.index('<?xpacket') :]}".encode()
 
 
 def _serialized(root: ElementTree.Element) -> str:
@@ -438,6 +446,43 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
     if any(e.tag == turned and (e.text or "").strip() != "1" for e in elements):
         return False
     return _of_its_subject(root)
+
+
+def extension_of(xmp: bytes) -> bytes | None:
+    """By what digest the XMP of a JPEG refers to a second part; None if it does not."""
+    found = re.search(rb"HasExtendedXMP[^0-9A-Fa-f]{1,40}([0-9A-Fa-f]{32})\b", xmp)
+    return found[1] if found else None
+
+
+def join_extension(xmp: bytes, extension: bytes | None) -> tuple[bytes, bytes | None]:
+    """The first part of an XMP without the reference to the second, and both as one.
+
+    Parameters
+    ----------
+    xmp : the first part
+    extension : the second; None if it is missing
+
+    Returns
+    -------
+    Both are packets; None for the whole if one cannot be read.
+    """
+    said = f"{{{_NOTE}}}HasExtendedXMP"
+    try:
+        root = _parsed(_decoded(xmp)[0])
+        (home,) = [element for element in root.iter() if element.tag == f"{{{_RDF}}}RDF"]
+    except ValueError:
+        return xmp, None
+    for element in root.iter():
+        element.attrib.pop(said, None)
+        for child in [child for child in element if child.tag == said]:
+            element.remove(child)
+    first = _wrapped(root)
+    try:
+        more = _descriptions(_parsed(_decoded(extension or b"")[0]))
+    except ValueError:
+        return first, None
+    home.extend(more)
+    return first, _wrapped(root)
 
 
 def read_iptc(block: bytes) -> bytes:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
 from photochrom.heif import decode_heif, heif_size, need_heif
-from photochrom.jpeg import jpeg_quality
+from photochrom.jpeg import extended_xmp, jpeg_quality, main_xmp
+from photochrom.metadata import extension_of, join_extension
 from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
 from photochrom.png import png_texts, raw_iptc
 from photochrom.profiles import to_srgb
@@ -61,6 +62,7 @@ _STRAY = (
     "names a next page where the file has ended before; read as a file of one page, so restore it "
     "from a copy if it had more"
 )
+_LOST_XMP = "its XMP refers to a second part that is missing or damaged; the first is kept"
 _LONG_TEXTS = "holds more than 1 MB of texts; the rest is left out"
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
@@ -444,7 +446,18 @@ def _decode(
         metadata |= {"png-texts": kept} if (kept := [text for text in texts if text.kept]) else {}
         metadata |= {"iptc-data": records} if (records := raw_iptc(texts)) else {}
         notes = () if whole else (_LONG_TEXTS,)
-    elif "iptc-data" not in metadata and "photoshop-data" in fields:  # of TIFF
+    if loader == "jpegload_source" and "xmp-data" in metadata:
+        with origin.open() as file:
+            metadata["xmp-data"] = main_xmp(file) or metadata["xmp-data"]
+    if loader == "jpegload_source" and (digest := extension_of(metadata.get("xmp-data", b""))):
+        with origin.open() as file:
+            second = extended_xmp(file, digest)
+        metadata["xmp-data"], joined = join_extension(metadata["xmp-data"], second)
+        if joined is not None:
+            metadata["xmp-whole"] = joined
+        else:
+            notes = (_LOST_XMP,)
+    if "iptc-data" not in metadata and "photoshop-data" in fields:  # of TIFF
         metadata["iptc-data"] = image.get("photoshop-data")
     profile = image.get("icc-profile-data") if "icc-profile-data" in fields else None
     if layout is not None:  # libvips leaves out the EXIF of a TIFF file

@@ -152,6 +152,13 @@ def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, tuple[str, 
     """The XMP of a result, see `result_packet`; IPTC is told in it where it has no other place."""
     kept = photo.metadata if photo.kind == "file" else {}
     iptc = b"" if saver in (_JPEG, _TIFF) else read_iptc(kept.get("iptc-data", b""))
+    if (whole := kept.get("xmp-whole")) is not None:
+        packet = result_packet(whole, iptc, model)
+        if saver is not _JPEG or len(packet[0]) <= JPEG_XMP_LIMIT:
+            return packet
+        first = result_packet(kept.get("xmp-data"), iptc, model)
+        return (*first[:2], f"the second part of its XMP, of {len(whole) >> 10} kB with the first, "
+                "is left out; TIFF and PNG keep it")  # fmt: skip
     return result_packet(kept.get("xmp-data"), iptc, model)
 
 
