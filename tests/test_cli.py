@@ -414,6 +414,29 @@ def test_sigterm_leaves_nothing(photo: Path, tmp_path: Path, to_stdout: bool) ->
     assert not list(scratch.iterdir()) and not list(out.iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
+def test_what_a_killed_run_left_is_removed_by_the_next(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    done = stopped("os.kill(os.getpid(), signal.SIGKILL)", photo, "-o", out / "a.jpg")
+    (draft,) = out.iterdir()
+    assert done.returncode == -signal.SIGKILL and draft.name.startswith(".photochrom-")
+    parts = draft.name.split("-")
+    kept = [
+        draft.with_name("-".join([*parts[:2], str(os.getpid()), parts[3]])),  # of one at work
+        draft.with_name("-".join([parts[0], "01234567", *parts[2:]])),  # on another machine
+        draft.with_name(".photochrom-0123456789abcdef.jpg"),
+    ]
+    for path in kept:
+        path.write_bytes(b"")
+        os.utime(path, (1, 1))
+    assert main(["colorize", str(photo), "-o", str(out / "a.jpg")]) == 0
+    assert draft.exists()  # it is too new
+    os.utime(draft, (1, 1))
+    assert main(["colorize", str(photo), "-o", str(out / "b.jpg")]) == 0
+    assert sorted(out.iterdir()) == sorted([out / "a.jpg", out / "b.jpg", *kept])
+
+
 LOGGED = """
 import logging, os, signal, sys
 import photochrom.writing as writing

@@ -118,7 +118,7 @@ def _colorize_heard(
     from photochrom.colorizer import Colorizer, check_keep, check_settings
     from photochrom.image import losses, read_photo, read_stream
     from photochrom.reading import no_room
-    from photochrom.writing import check_quality, has_quality
+    from photochrom.writing import check_quality, draft_name, has_quality, sweep_drafts
 
     hints = [_hint(text) for text in options.hint]
     colorizer = Colorizer(
@@ -143,6 +143,7 @@ def _colorize_heard(
             if target != "-":
                 folder, path = os.path.dirname(target) or ".", target
                 os.makedirs(folder, exist_ok=True)
+                sweep_drafts(folder)
             else:
                 folder = scratch.enter_context(_scratch_folder(source, limit))
                 path = os.path.join(folder, f"photo{photo.extension}")
@@ -151,7 +152,7 @@ def _colorize_heard(
             if options.quality is not None and not has_quality(path):
                 _say(f"{source}: --quality has no effect: PNG and TIFF have no loss")
             suffix = os.path.splitext(path)[1]
-            draft = os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+            draft = draft_name(folder, suffix)
             limit.drafts += [draft, os.path.splitext(draft)[0] + ".page"]
 
             def ready(draft: str) -> None:

@@ -6,9 +6,13 @@ import contextlib
 import io
 import itertools
 import os
+import platform
+import re
 import secrets
 import struct
+import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,15 +45,19 @@ __all__ = [
     "LEAST_QUALITY",
     "check_pages",
     "check_quality",
+    "draft_name",
     "has_quality",
     "losses",
     "publish",
+    "sweep_drafts",
     "write_pages",
     "write_photo",
 ]
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
+_DRAFT = re.compile(r"\.photochrom-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.\w+")
+_DRAFT_SECONDS = 60.0
 _STOP_SECONDS = 1.0  # that a saver is waited for when it shall stop
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
 
@@ -318,7 +326,7 @@ def _write(
     _check_target(name, photo, force)
     folder = os.path.dirname(name)
     # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
-    temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+    temporary = draft or draft_name(folder, suffix)
     try:
         save(temporary)
         if ready is not None:
@@ -345,6 +353,49 @@ def _write(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def draft_name(folder: str, suffix: str) -> str:
+    """A name for an unfinished file, with the process that writes it; see `sweep_drafts`."""
+    name = f".photochrom-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+    return os.path.join(folder, name)
+
+
+def sweep_drafts(folder: str) -> None:
+    """Remove the drafts of `draft_name` in a folder whose processes were killed amid the writing.
+
+    That is, those of this machine, where no process has the number any more. A draft that was
+    touched within the last minute stays as well.
+    """
+    if sys.platform == "win32":  # where asking for a process would end it
+        return
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            draft = _DRAFT.fullmatch(entry.name)
+            if draft is None or draft[1] != _machine() or _runs(int(draft[2])):
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _DRAFT_SECONDS:
+                    os.unlink(entry.path)
+
+
+def _machine() -> str:
+    """Where the number of a process means it: a machine, or a container on it."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{zlib.crc32(f'{platform.node()} {space}'.encode()):08x}"
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _exists(name: str) -> str:
