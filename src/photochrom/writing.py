@@ -16,6 +16,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -38,7 +39,7 @@ from photochrom.reading import file_name, reason
 from photochrom.resolution import UNKNOWN
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
-from photochrom.tiff import Joiner, Layout, exif_block, finish
+from photochrom.tiff import Joiner, Layout, exif_block, exif_tags, finish
 
 __all__ = [
     "EXTENSIONS",
@@ -58,6 +59,12 @@ Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
 _DRAFT = re.compile(r"\.photochrom-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.\w+")
 _DRAFT_SECONDS = 60.0
+# EXIF 3.0 (CIPA DC-008, 2023) and TIFF 6.0; those of them that libexif is known to leave out.
+_EXIF_NAMES = {
+    285: "PageName", 297: "PageNumber", 316: "HostComputer", 337: "TargetPrinter", 18246: "Rating",
+    18249: "RatingPercent", 37395: "ImageHistory", 42032: "CameraOwnerName",
+    42033: "BodySerialNumber", 42037: "LensSerialNumber",
+}  # fmt: skip
 _STOP_SECONDS = 1.0  # that a saver is waited for when it shall stop
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
 
@@ -143,6 +150,9 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if saver is not _PNG and (texts := photo.metadata.get("png-texts")):
         words = dict.fromkeys(text.keyword for text in texts)
         said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
+    block = photo.metadata.get("exif-data") if photo.kind == "file" else None
+    if block and saver not in (_TIFF, _HEIC) and (tags := _exif_lost(block)):
+        said.append(f"of its EXIF {', '.join(tags)} cannot be written to {kind}; TIFF keeps them")
     packet, lost, told = _packet(photo, saver, model)
     if told is not None:
         said.append(told)
@@ -154,6 +164,16 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if saver is _JPEG and len(packet) > JPEG_XMP_LIMIT:
         said.append("its XMP is larger than JPEG can hold, and left out; TIFF and PNG keep it")
     return [f"{photo.name}: {text}" for text in said]
+
+
+@lru_cache(maxsize=8)
+def _exif_lost(block: bytes) -> tuple[str, ...]:
+    """Tags of an EXIF block that libvips, by libexif, does not write: tried on a single pixel."""
+    image = pyvips.Image.black(1, 1).copy()
+    image.set_type(pyvips.GValue.blob_type, "exif-data", block)
+    written = pyvips.Image.jpegload_buffer(image.jpegsave_buffer(keep="exif"))
+    kept = exif_tags(written.get("exif-data")) if "exif-data" in written.get_fields() else set()
+    return tuple(_EXIF_NAMES.get(tag, f"tag {tag}") for _, tag in sorted(exif_tags(block) - kept))
 
 
 def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, tuple[str, ...], str | None]:
