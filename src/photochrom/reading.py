@@ -398,6 +398,8 @@ def _decode(
     if loader == _HEIC:
         return _decode_heic(origin, name, place)
     pages, layout = 1, None
+    if loader == "webpload_source":
+        origin = _with_alpha_said(origin)
     if loader == "tiffload_source":
         if found is None:
             with origin.open() as file:
@@ -570,6 +572,33 @@ def _mended(origin: _Origin, at: int, width: int, name: str) -> _Bytes:
         data = bytearray(file.read())
     data[at : at + width] = bytes(width)
     return _Bytes(bytes(data))
+
+
+def _with_alpha_said(origin: _Origin) -> _Origin:
+    """A lossless WebP file with its alpha declared in both headers; libvips trusts the first alone.
+
+    Source: RFC 9649, 2.7 (VP8X) and 3.4 (the header of VP8L).
+    """
+    with origin.open() as file:
+        head = file.read(21)
+        if head[12:16] != b"VP8X" or len(head) < 21 or head[20] & 0x12:  # has alpha, or is animated
+            return origin
+        at = 30
+        while len(chunk := _at(file, at, 13)) == 13 and chunk[:4] != b"VP8L":
+            size = int.from_bytes(chunk[4:8], "little")
+            at += 8 + size + size % 2
+        says_alpha = len(chunk) == 13 and chunk[8] == 0x2F and chunk[12] & 0x10
+        if not says_alpha or origin.size() > _MOST_MENDED:
+            return origin
+        file.seek(0)
+        data = bytearray(file.read())
+    data[20] |= 0x10
+    return _Bytes(bytes(data))
+
+
+def _at(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
 
 
 def _turned(
