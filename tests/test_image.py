@@ -1734,6 +1734,21 @@ def test_iptc_in_the_photoshop_block_of_tiff_is_read(tmp_path: Path) -> None:
         assert PIL.IptcImagePlugin.getiptcinfo(image) == {(2, 120): b"caption"}
 
 
+@pytest.mark.parametrize(("size", "fits"), [(65_480, True), (65_530, False)])
+def test_iptc_that_jpeg_cannot_hold_is_said(tmp_path: Path, size: int, fits: bool) -> None:
+    records = b"".join(iptc((2, 25, "k" * 1000)) for _ in range(size // 1005))
+    records += iptc((2, 25, "k" * (size % 1005 - 5)))
+    assert len(records) == size
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "iptc-data", records * 4)  # see writing.py
+    image.tiffsave(str(tmp_path / "a.tif"))
+    photo = read_photo(tmp_path / "a.tif")
+    told = losses(photo, tmp_path / "b.jpg")
+    assert (told == []) == fits and all("its IPTC is larger than JPEG" in text for text in told)
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    assert (b"k" * 1000 in (tmp_path / "b.jpg").read_bytes()) == fits
+
+
 def test_texts_of_png_are_kept_in_png_and_told_of_elsewhere(tmp_path: Path) -> None:
     latin = (b"tEXt", b"Author\0Ren\xe9")
     packed = (b"zTXt", b"Comment\0\0" + zlib.compress(b"from the album"))

@@ -65,6 +65,7 @@ _EXIF_NAMES = {
     18249: "RatingPercent", 37395: "ImageHistory", 42032: "CameraOwnerName",
     42033: "BodySerialNumber", 42037: "LensSerialNumber",
 }  # fmt: skip
+_JPEG_SEGMENT = 65533  # bytes; ITU-T T.81 (the JPEG standard), B.1.1.4
 _STOP_SECONDS = 1.0  # that a saver is waited for when it shall stop
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
 
@@ -161,6 +162,9 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
             f"{kind} has no place for IPTC records, nor XMP for these: {', '.join(lost)}; "
             "TIFF and JPEG keep them"
         )
+    iptc = read_iptc(photo.metadata.get("iptc-data", b"")) if photo.kind == "file" else b""
+    if saver is _JPEG and len(photoshop_block(iptc)) > _JPEG_SEGMENT:
+        said.append("its IPTC is larger than JPEG can hold, and left out; TIFF keeps it")
     if saver is _JPEG and len(packet) > JPEG_XMP_LIMIT:
         said.append("its XMP is larger than JPEG can hold, and left out; TIFF and PNG keep it")
     return [f"{photo.name}: {text}" for text in said]
@@ -699,7 +703,7 @@ def _dressed(
         xmp = say_synthetic(None, model)
     image.set_type(blob, "xmp-data", xmp)
     iptc = read_iptc(kept.get("iptc-data", b""))
-    if iptc and saver is _JPEG:
+    if iptc and saver is _JPEG and len(photoshop_block(iptc)) <= _JPEG_SEGMENT:
         image.set_type(blob, "iptc-data", photoshop_block(iptc))
     elif iptc and saver is _TIFF:
         # libvips counts this tag in 32-bit words, newer libtiff in bytes: of what it is given, only
