@@ -125,7 +125,7 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "color"
     assert main(["colorize", str(scans), "-o", str(out)]) == 0
     found = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
-    assert found == ["1923/b.jpg", "a.jpg", "photochrom.jsonl"]
+    assert found == ["1923/b.jpg", "a.jpg", "c.color.jpg", "photochrom.jsonl"]
 
 
 def test_an_output_folder_inside_the_input_is_not_read_again(photo: Path) -> None:
