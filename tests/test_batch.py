@@ -124,7 +124,7 @@ def once(
 # --- which photos, and where to -------------------------------------------------------------------
 
 
-def test_photos_are_found_in_order_without_results_hidden_files_and_the_output(
+def test_photos_are_found_in_order_without_hidden_files_and_the_output(
     tmp_path: Path,
 ) -> None:
     names = ["b/2.JPG", "b/10.tif", "a.png", "a.heic", "notes.txt", ".hidden.jpg", "a.color.png"]
@@ -133,8 +133,29 @@ def test_photos_are_found_in_order_without_results_hidden_files_and_the_output(
         (tmp_path / name).touch()
     found = find_photos(str(tmp_path), str(tmp_path / "out"))
     assert [os.path.relpath(path, tmp_path) for path in found] == [
-        "a.heic", "a.png", "b/10.tif", "b/2.JPG", "b/out/a.png",
+        "a.color.png", "a.heic", "a.png", "b/10.tif", "b/2.JPG", "b/out/a.png",
     ]  # fmt: skip
+
+
+def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_photo(
+    tmp_path: Path, capfd: Any
+) -> None:
+    draw(tmp_path / "autochrome.color.png", 1)
+    draw(tmp_path / "a.png", 2)
+    (tmp_path / "a.color.png").touch()
+    (tmp_path / "b.bmp").touch()
+    (tmp_path / "b.color.png").touch()
+
+    def found(skip: str | None) -> list[str]:
+        return [os.path.basename(path) for path in find_photos(str(tmp_path), skip)]
+
+    assert found(None) == ["a.png", "autochrome.color.png", "b.bmp"]
+    assert found(str(tmp_path / "out")) == sorted(os.listdir(tmp_path))
+    for name in ("a.color.png", "b.bmp", "b.color.png"):
+        (tmp_path / name).unlink()
+    assert main(["colorize", str(tmp_path), "--workers", "1"]) == 0
+    (tmp_path / "a.png").unlink()  # the manifest still knows whose result its own is
+    assert found(None) == found(str(tmp_path / "out")) == ["autochrome.color.png"]
 
 
 def test_links_to_files_are_followed_and_links_to_folders_are_told(tmp_path: Path) -> None:
@@ -279,6 +300,24 @@ def test_a_shard_runs_once_at_a_time(out: Path, monkeypatch: pytest.MonkeyPatch)
             with pytest.raises(ConfigError, match="another run is at work"):
                 Manifest(out, shard)
     Manifest(out).close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_who_sweeps_stands_in_no_ones_way(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_LOCK_TRIES", 1)
+    for number in (1, 2, 3):
+        Manifest(out, (number, 3)).close()
+    began: list[int] = []
+
+    def folders() -> Iterator[str]:
+        for number in (2, 3):
+            yield str(out)
+            Manifest(out, (number, 3)).close()
+            began.append(number)
+
+    with Manifest(out, (1, 3)) as manifest:
+        manifest.sweep(folders())
+    assert began == [2, 3]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

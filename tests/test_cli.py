@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "color"
     assert main(["colorize", str(scans), "-o", str(out)]) == 0
     found = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
-    assert found == ["1923/b.jpg", "a.jpg", "photochrom.jsonl"]
+    assert found == ["1923/b.jpg", "a.jpg", "c.color.jpg", "photochrom.jsonl"]
 
 
 def test_an_output_folder_inside_the_input_is_not_read_again(photo: Path) -> None:
@@ -287,6 +288,37 @@ def test_a_stream_is_one_photo(photo: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [photo]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "said"),
+    [
+        ("- -o {out}", "<&-", 2, "photochrom: -: stdin is closed; use < photo.jpg, or a pipe\n"),
+        ("{photo} -o -", ">&-", 2, "photochrom: -: stdout is closed; use > color.jpg, or a pipe\n"),
+        ("{photo} -o {out}", "<&- >&-", 0, ""),
+        ("{photo} {photo} -o {folder}/", "2>&-", 0, ""),
+    ],
+)
+def test_closed_streams_are_told_or_not_needed(
+    photo: Path, tmp_path: Path, arguments: str, closed: str, code: int, said: str
+) -> None:
+    names = {"photo": photo, "out": tmp_path / "new.png", "folder": tmp_path / "new"}
+    command = f"{sys.executable} -m photochrom colorize {arguments.format(**names)} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)
+    assert names["out"].exists() == (said == "" and "{out}" in arguments)
+    assert (names["folder"] / photo.name).exists() == ("{folder}" in arguments)
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_one_photo_has_no_shards(
+    photo: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for source in (str(photo), "-"):
+        assert main(["colorize", source, "--shard", "1/2", *more]) == 2
+        assert "photochrom: -" in capsys.readouterr().err
+    assert not photo.with_name("old.color.jpg").exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_an_image_is_not_poured_into_a_terminal(photo: Path) -> None:
     import pty
@@ -380,6 +412,64 @@ def test_sigterm_leaves_nothing(photo: Path, tmp_path: Path, to_stdout: bool) ->
     done = stopped(action, photo, "-o", target, TMPDIR=str(scratch))
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "photochrom: interrupted\n")
     assert not list(scratch.iterdir()) and not list(out.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
+def test_what_a_killed_run_left_is_removed_by_the_next(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    done = stopped("os.kill(os.getpid(), signal.SIGKILL)", photo, "-o", out / "a.jpg")
+    (draft,) = out.iterdir()
+    assert done.returncode == -signal.SIGKILL and draft.name.startswith(".photochrom-")
+    parts = draft.name.split("-")
+    kept = [
+        draft.with_name("-".join([*parts[:2], str(os.getpid()), parts[3]])),  # of one at work
+        draft.with_name("-".join([parts[0], "01234567", *parts[2:]])),  # on another machine
+        draft.with_name(".photochrom-0123456789abcdef.jpg"),
+    ]
+    for path in kept:
+        path.write_bytes(b"")
+        os.utime(path, (1, 1))
+    assert main(["colorize", str(photo), "-o", str(out / "a.jpg")]) == 0
+    assert draft.exists()  # it is too new
+    os.utime(draft, (1, 1))
+    assert main(["colorize", str(photo), "-o", str(out / "b.jpg")]) == 0
+    assert sorted(out.iterdir()) == sorted([out / "a.jpg", out / "b.jpg", *kept])
+
+
+LOGGED = """
+import logging, os, signal, sys
+import photochrom.writing as writing
+from photochrom.cli import main
+class Ends(logging.Handler):
+    def emit(self, record):
+        if "threadpool" in record.getMessage() and (saving or sys.argv[1] == "read"):
+            os.kill(os.getpid(), int(sys.argv[2]))
+saving = []
+put = writing._put
+def amid(*arguments):
+    saving.append(True)
+    put(*arguments)
+writing._put = amid
+log = logging.getLogger("pyvips")
+log.setLevel(logging.DEBUG)
+log.addHandler(Ends())
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
+@pytest.mark.parametrize("when", ["read", "save"])
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_heard_while_libvips_reports(
+    photo: Path, tmp_path: Path, when: str, sign: int, code: int
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    command = [sys.executable, "-c", LOGGED, when, str(int(sign)), "colorize", str(photo)]
+    done = subprocess.run([*command, "-o", str(out / "a.png")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "photochrom: interrupted\n")
+    assert not list(out.iterdir())
 
 
 @pytest.mark.parametrize("to_stdout", [False, True])

@@ -252,6 +252,27 @@ def test_mutants_in_a_folder_fail_alone_and_by_name(tmp_path: Path) -> None:
         assert read_photo(out / name).pixels.shape[2] == 3
 
 
+def damaged_avif() -> bytes:
+    """Of which libvips quotes bytes that are no UTF-8: it needs a property that is not known."""
+    image = pyvips.Image.black(64, 48, bands=3).copy(interpretation="srgb")
+    whole = bytes(image.heifsave_buffer(compression="av1", effort=0))
+    assert whole.count(b"pixi") == whole.count(b"\x03\x81\x02\x03") == 1
+    return whole.replace(b"pixi", b"pix\xf4").replace(b"\x03\x81\x02\x03", b"\x03\x81\x02\x83")
+
+
+def test_what_libvips_quotes_of_a_damaged_file_spoils_no_other(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    for name in ("b.png", "c.tif", "d.jpg"):
+        photo(scans / name)
+    (scans / "a.avif").write_bytes(damaged_avif())
+    done = colorize(scans, "-o", out, "--workers", "1")
+    assert "3 done, 1 failed" in done.stderr
+    assert "a.avif: cannot be read: " in done.stderr and r"pix\xf4" in done.stderr
+    with pytest.raises(PhotoError, match=r"a\.avif: cannot be read: "):
+        read_photo(scans / "a.avif")
+    assert read_photo(scans / "b.png").width == 40
+
+
 def test_names_in_any_script_and_of_any_bytes(tmp_path: Path) -> None:
     names = [
         "été 写真 фото תמונה 📷.png",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -45,7 +47,13 @@ from photochrom.image import (
     to_uint8,
     write_photo,
 )
-from photochrom.metadata import photoshop_block, read_iptc, say_synthetic, with_iptc
+from photochrom.metadata import (
+    photoshop_block,
+    read_iptc,
+    result_packet,
+    say_synthetic,
+    with_iptc,
+)
 from photochrom.samples import requantize
 from photochrom.tiff import exif_resolution
 
@@ -848,6 +856,30 @@ def test_of_several_pages_or_frames_the_first_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_photo(animation).pixels, pages[0])
 
 
+@pytest.mark.parametrize("lossless", [True, False])
+def test_alpha_of_webp_counts_even_if_it_is_declared_once(tmp_path: Path, lossless: bool) -> None:
+    rgba = noise(12, 16, 4)
+    file = io.BytesIO()
+    to_pil(rgba, "RGBA").save(file, "WEBP", lossless=lossless, exact=True, icc_profile=p3_profile())
+    data = bytearray(file.getvalue())
+    assert data[12:16] == b"VP8X" and data[20] & 0x10
+    if lossless:
+        data[20] &= ~0x10
+    path = tmp_path / "a.webp"
+    path.write_bytes(data)
+    alpha = read_photo(path).alpha
+    assert alpha is not None and np.array_equal(alpha, rgba[..., 3])
+    write_photo(tmp_path / "b.webp", rgba[..., :3], read_photo(path))
+    assert read_photo(tmp_path / "b.webp").alpha is not None
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_webp_without_alpha_has_none(tmp_path: Path, lossless: bool) -> None:
+    path = tmp_path / "a.webp"
+    to_pil(noise(12, 16, 3), "RGB").save(path, lossless=lossless, icc_profile=p3_profile())
+    assert read_photo(path).alpha is None
+
+
 @pytest.mark.parametrize("name", ["scan[1].jpg", "scan.jpg[page=2]", "a b%20ü.jpg", "no-extension"])
 def test_odd_names_are_read_and_written(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -1099,6 +1131,33 @@ def test_a_senseless_resolution_counts_as_unknown(
     assert photo.resolution is None
     write_photo(tmp_path / "out.tif", photo.pixels, photo)
     assert capfd.readouterr().err == ""  # libvips complains there of what it does not take
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "size", "options"),
+    [
+        ("a.png", "interlaced PNG", 3, {"interlace": True}),
+        ("a.jpg", "progressive JPEG", 6, {"interlace": True}),
+        ("a.webp", "WebP", 3, {}),
+        ("a.avif", "AVIF", 3, {"compression": "av1", "effort": 0}),
+        ("a.heic", "HEIC", 3, {}),
+    ],
+)
+def test_what_is_decoded_as_a_whole_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, size: int, options: Any
+) -> None:
+    path = tmp_path / name
+    if name == "a.heic":
+        pillow_heif.from_pillow(to_pil(smooth(), "RGB")).save(path)
+    else:
+        to_vips(smooth()).write_to_file(str(path), **options)
+    monkeypatch.setattr(photo_module, "MAX_WHOLE", 48 * 64 * size)
+    assert read_photo(path).width == 64
+    monkeypatch.setattr(photo_module, "MAX_WHOLE", 48 * 64 * size - 1)
+    assert f"{name}: {kind} is decoded as a whole" in refusal(read_photo, path)
+    for other in ("b.png", "b.jpg", "b.tif"):
+        to_vips(smooth()).write_to_file(str(tmp_path / other))
+        assert read_photo(tmp_path / other).width == 64
 
 
 def test_the_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1428,26 +1487,156 @@ def test_what_the_source_said_of_its_own_origin_is_replaced() -> None:
         assert b'<rdf:Description rdf:about="uuid:7" xmlns:Iptc4xmpExt' in packet
 
 
+OLD_CLAIM = "http://cv.iptc.org/newscodes/digitalsourcetype/negativeFilm"
+SAID = '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="box"/>'
+
+
+def own_prefix(key: str, content: str) -> str:
+    """A property in a description, its namespace declared just there."""
+    name = f'<e:{key} xmlns:e="{IPTC_EXTENSION[1:-1]}">{content}</e:{key}>'
+    return f'<rdf:Description rdf:about="">{name}</rdf:Description>'
+
+
 @pytest.mark.parametrize(
     "packet",
     [
-        b"",
+        xmp_packet(SAID).decode().encode("utf-16"),
+        xmp_packet(SAID).decode().encode("utf-16-be"),
+        re.sub(rb"\brdf:", b"r:", xmp_packet(SAID)).replace(b"xmlns:rdf", b"xmlns:r"),
+        xmp_packet(SAID) + b"<!-- </rdf:RDF> -->",
+        xmp_packet(SAID + '<rdf:Description rdf:about="a"/><rdf:Description rdf:about="b"/>'),
+        xmp_packet(SAID + own_prefix("DigitalSourceType", OLD_CLAIM)),
+        xmp_packet(
+            SAID + re.sub(r"\be(?=[:=])", "Iptc4xmpExt", own_prefix("DigitalSourceType", OLD_CLAIM))
+        ),
+        xmp_packet(SAID + own_prefix("AISystemUsed", "<b>" + OLD_CLAIM + "</b>")),
+        xmp_packet(
+            f'{SAID}<rdf:Description rdf:about="" xmlns:e="{IPTC_EXTENSION[1:-1]}" '
+            f'e:DigitalSourceType="{OLD_CLAIM}"/>'
+        ),
+        xmp_packet(
+            f'{SAID}<rdf:Description rdf:about="" xmlns:t="http://ns.adobe.com/tiff/1.0/" '
+            f't:Orientation="6"/>'
+        ),
+        xmp_packet(f"{SAID}<!-- <!DOCTYPE -->"),
+    ],
+)
+def test_a_packet_that_cannot_be_added_to_as_text_is_written_anew(packet: bytes) -> None:
+    made, lost, told = result_packet(packet, iptc((2, 90, "Prague")), "model")
+    assert (lost, told) == ((), None)
+    said = taken(made)
+    assert said["DigitalSourceType"] == [NEW_SOURCE_TYPE]
+    assert said["AISystemUsed"] == ["photochrom model"]
+    assert (said["source"], said["City"]) == (["box"], ["Prague"])
+    assert OLD_CLAIM.encode() not in made and b'Orientation="6"' not in made
+    assert b"<rdf:RDF" in made and made.rstrip().endswith(b'<?xpacket end="w"?>')
+    assert result_packet(made, b"", "model")[0].count(b"compositeWith") == 1
+
+
+def test_an_empty_list_of_descriptions_is_added_to() -> None:
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/></x:xmpmeta>'
+    )
+    for source in (packet, b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', b"", b" \n\0\0", None):
+        made, _, told = result_packet(source, b"", "model")
+        assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE] and told is None
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
         b"not xml",
         b"\xff\xfe<\0x\0",
+        b"<a>some other XML</a>",
         xmp_packet("<unclosed>"),
-        xmp_packet("").replace(b"rdf:", b"r:"),
         # Well-formed, and with a few more such lines gigabytes long.
         b"<!DOCTYPE a [<!ENTITY b 'ccc'>]>"
         + xmp_packet('<rdf:Description rdf:about="" rdf:nodeID="&b;&b;"/>').partition(b"?>")[2],
-        xmp_packet('<rdf:Description rdf:about="a"/><rdf:Description rdf:about="b"/>'),
-        xmp_packet(
-            f'<rdf:Description rdf:about="" xmlns:e="{IPTC_EXTENSION[1:-1]}" '
-            'e:DigitalSourceType="under another prefix"/>'
-        ),
     ],
 )
-def test_a_packet_that_cannot_be_added_to_stays_as_it_is(packet: bytes) -> None:
-    assert say_synthetic(packet, "model") == packet
+def test_a_damaged_packet_is_replaced_and_that_is_said(packet: bytes, tmp_path: Path) -> None:
+    made, lost, told = result_packet(packet, iptc((2, 90, "Prague")), "model")
+    assert taken(made)["DigitalSourceType"] == [NEW_SOURCE_TYPE]
+    assert taken(made)["City"] == ["Prague"]
+    assert (lost, told) == ((), "its XMP is damaged, and left out")
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
+    image.tiffsave(str(tmp_path / "a.tif"))
+    (note,) = losses(read_photo(tmp_path / "a.tif"), tmp_path / "b.tif")
+    assert note.endswith("a.tif: its XMP is damaged, and left out")
+
+
+def test_bytes_in_a_packet_that_are_no_text_cost_themselves_alone() -> None:
+    made, _, told = result_packet(
+        xmp_packet(SAID.replace("box", "box N")).replace(b"N", b"\xff"), b"", "model"
+    )
+    assert taken(made)["source"] == ["box \N{REPLACEMENT CHARACTER}"]
+    assert told == "its XMP holds bytes that are no text"
+    assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE]
+
+
+def test_a_packet_however_deep_is_written_anew() -> None:
+    deep = SAID + "<a>" * 20_000 + "</a>" * 20_000 + own_prefix("DigitalSourceType", OLD_CLAIM)
+    made = result_packet(xmp_packet(deep), b"", "model")[0]
+    assert made.count(b"<a>") == 20_000 and OLD_CLAIM.encode() not in made
+
+
+def extended_jpeg(path: Path, text: str, parts: int = 2, missing: int = -1) -> Path:
+    """A JPEG with XMP in two parts, the second in several segments."""
+    space = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    second = xmp_packet(f'<rdf:Description rdf:about="" {space} dc:relation="{text}"/>')
+    digest = hashlib.md5(second).hexdigest().upper().encode()
+    note = f'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="{digest.decode()}"'
+    image = to_vips(smooth()).copy()
+    packet = xmp_packet(f'<rdf:Description rdf:about="" {space} dc:source="box" {note}/>')
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
+    image.jpegsave(str(path))
+    size = -(-len(second) // parts)
+    made = b""
+    for at in range(0, len(second), size):
+        if at // size == missing:
+            continue
+        body = b"http://ns.adobe.com/xmp/extension/\0" + digest
+        body += struct.pack(">II", len(second), at) + second[at : at + size]
+        made = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + made  # in any order
+    content = path.read_bytes()
+    end = 4 + int.from_bytes(content[4:6], "big")  # of JFIF
+    path.write_bytes(content[:end] + made + content[end:])
+    return path
+
+
+@pytest.mark.parametrize(("length", "names"), [(100, ("a.jpg", "a.png")), (150_000, ("a.png",))])
+def test_xmp_in_two_parts_becomes_one(tmp_path: Path, length: int, names: tuple[str, ...]) -> None:
+    photo = read_photo(extended_jpeg(tmp_path / "x.jpg", "r" * length, parts=3))
+    for name in names:
+        assert losses(photo, tmp_path / name) == []
+        write_photo(tmp_path / name, colored(photo), photo)
+        said = taken(xmp_of(tmp_path / name))
+        assert (said["source"], said["relation"]) == (["box"], ["r" * length])
+        assert said["DigitalSourceType"] == [NEW_SOURCE_TYPE] and "HasExtendedXMP" not in said
+
+
+def test_a_second_part_that_has_no_place_or_is_missing_is_said(tmp_path: Path) -> None:
+    large = read_photo(extended_jpeg(tmp_path / "x.jpg", "r" * 150_000, parts=3))
+    (told,) = losses(large, tmp_path / "a.jpg")
+    assert "x.jpg: the second part of its XMP" in told
+    torn = read_photo(extended_jpeg(tmp_path / "y.jpg", "r" * 150_000, parts=3, missing=1))
+    (told,) = losses(torn, tmp_path / "b.jpg")
+    assert "y.jpg: its XMP refers to a second part that is missing" in told
+    for photo, name in ((large, "a.jpg"), (torn, "b.jpg")):
+        write_photo(tmp_path / name, colored(photo), photo)
+        said = taken(xmp_of(tmp_path / name))
+        assert said["source"] == ["box"] and said["DigitalSourceType"] == [NEW_SOURCE_TYPE]
+        assert "HasExtendedXMP" not in said
+
+
+def test_a_caption_without_end_stays_out_of_xmp() -> None:
+    size = 2 << 20
+    long = b"\x1c\x02\x78\x80\x04" + size.to_bytes(4, "big") + b"a" * size
+    made, lost, _ = result_packet(None, long + iptc((2, 90, "Prague")), "model")
+    assert lost == ("caption, what is over 1 MB",) and len(made) < 2000
+    assert taken(made)["City"] == ["Prague"]
 
 
 @many
@@ -1462,9 +1651,9 @@ def test_any_model_name_gives_well_formed_xmp(model: str) -> None:
 @many
 @given(st.binary() | st.text(alphabet="<>/=:'\" rdfDescriptionRDFabout\n").map(str.encode))
 def test_no_source_packet_breaks_the_writing(packet: bytes) -> None:
-    assert isinstance(say_synthetic(packet, "model"), bytes)
-    wrapped = say_synthetic(xmp_packet("") + packet, "model")
-    assert isinstance(wrapped, bytes)
+    for source in (packet, xmp_packet("") + packet, xmp_packet("") + b"<!--" + packet):
+        made = say_synthetic(source, "model")
+        assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE]
 
 
 def iptc_jpeg(folder: Path) -> Path:
@@ -1501,6 +1690,90 @@ def iptc(*records: tuple[int, int, str | bytes]) -> bytes:
         data = value.encode() if isinstance(value, str) else value
         made += bytes([0x1C, part, number]) + len(data).to_bytes(2, "big") + data
     return made
+
+
+def png_with(path: Path, *chunks: tuple[bytes, bytes]) -> Path:
+    """A PNG with these chunks before its pixels."""
+    to_pil(smooth(8, 8, 1), "L").save(path)
+    made = b""
+    for kind, data in chunks:
+        sum_ = struct.pack(">I", zlib.crc32(kind + data))
+        made += struct.pack(">I", len(data)) + kind + data + sum_
+    content = path.read_bytes()
+    path.write_bytes(content[:33] + made + content[33:])
+    return path
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_iptc_in_a_text_of_png_is_read(tmp_path: Path, kind: bytes, bare: bool) -> None:
+    records = iptc((2, 120, "caption"), (2, 90, "Prague"))
+    block = records if bare else photoshop_block(records).removeprefix(b"Photoshop 3.0\0")
+    text = f"\niptc\n{len(block):8}\n{block.hex()}\n".encode()
+    between = {b"tEXt": b"\0", b"zTXt": b"\0\0", b"iTXt": b"\0\1\0\0\0"}[kind]
+    data = b"Raw profile type iptc" + between + (text if kind == b"tEXt" else zlib.compress(text))
+    photo = read_photo(png_with(tmp_path / "a.png", (kind, data)))
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.jpg") as image:
+        assert PIL.IptcImagePlugin.getiptcinfo(image) == {(2, 120): b"caption", (2, 90): b"Prague"}
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    said = taken(pyvips.Image.new_from_file(str(tmp_path / "b.png")).get("xmp-data"))
+    assert (said["description"], said["City"]) == (["caption"], ["Prague"])
+    with PIL.Image.open(tmp_path / "b.png") as image:
+        assert "Raw profile type iptc" not in image.info
+
+
+def test_iptc_in_the_photoshop_block_of_tiff_is_read(tmp_path: Path) -> None:
+    block = photoshop_block(iptc((2, 120, "caption"))).removeprefix(b"Photoshop 3.0\0")
+    gray = smooth(8, 8, 1)[..., 0]
+    tags = [(34377, 1, len(block), block, True)]
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="minisblack", extratags=tags)
+    photo = read_photo(tmp_path / "a.tif")
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.jpg") as image:
+        assert PIL.IptcImagePlugin.getiptcinfo(image) == {(2, 120): b"caption"}
+
+
+@pytest.mark.parametrize(("size", "fits"), [(65_480, True), (65_530, False)])
+def test_iptc_that_jpeg_cannot_hold_is_said(tmp_path: Path, size: int, fits: bool) -> None:
+    records = b"".join(iptc((2, 25, "k" * 1000)) for _ in range(size // 1005))
+    records += iptc((2, 25, "k" * (size % 1005 - 5)))
+    assert len(records) == size
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "iptc-data", records * 4)  # see writing.py
+    image.tiffsave(str(tmp_path / "a.tif"))
+    photo = read_photo(tmp_path / "a.tif")
+    told = losses(photo, tmp_path / "b.jpg")
+    assert (told == []) == fits and all("its IPTC is larger than JPEG" in text for text in told)
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    assert (b"k" * 1000 in (tmp_path / "b.jpg").read_bytes()) == fits
+
+
+def test_texts_of_png_are_kept_in_png_and_told_of_elsewhere(tmp_path: Path) -> None:
+    latin = (b"tEXt", b"Author\0Ren\xe9")
+    packed = (b"zTXt", b"Comment\0\0" + zlib.compress(b"from the album"))
+    wide = (b"iTXt", "Title\0\0\0cs\0N\u00e1zev\0\u0160koda".encode())
+    itself = (b"tEXt", b"date:modify\x002001-02-03")
+    photo = read_photo(png_with(tmp_path / "a.png", latin, packed, itself, wide))
+    assert losses(photo, tmp_path / "b.png") == []
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.png") as image:
+        image.load()
+        texts = {key: image.text[key] for key in ("Author", "Comment", "Title")}
+        assert texts == {"Author": "René", "Comment": "from the album", "Title": "Škoda"}
+        assert "date:modify" not in image.text
+    assert read_photo(tmp_path / "b.png").metadata["png-texts"]
+    (told,) = losses(photo, tmp_path / "b.jpg")
+    assert told.endswith("JPG has no place for its texts (Author, Comment, Title); PNG keeps them")
+
+
+def test_texts_of_png_without_end_are_bounded(tmp_path: Path) -> None:
+    chunks = [(b"tEXt", b"Comment\0" + b"a" * 400_000)] * 4
+    photo = read_photo(png_with(tmp_path / "a.png", *chunks))
+    (told,) = losses(photo, tmp_path / "b.png")
+    assert "more than 1 MB of texts" in told
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    assert 800_000 < (tmp_path / "b.png").stat().st_size < 1_100_000
 
 
 UTF_8 = (1, 90, b"\x1b%G")

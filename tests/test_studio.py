@@ -25,6 +25,7 @@ import httpx
 import numpy as np
 import PIL.Image
 import pytest
+import pyvips
 
 from photochrom import Colorizer
 from photochrom.cli import main
@@ -103,6 +104,18 @@ def test_a_photo_is_described(client: httpx.Client) -> None:
     assert told["format"] == "JPEG" and told["extension"] == ".jpg"
     assert told["bits"] == 8 and told["color"] is False
     assert client.get(f"/api/photos/{told['photo']}").json() == told
+
+
+def test_a_damaged_photo_spoils_no_other(client: httpx.Client) -> None:
+    whole = bytes(pyvips.Image.black(64, 48, bands=3).heifsave_buffer(compression="av1", effort=0))
+    assert whole.count(b"pixi") == whole.count(b"\x03\x81\x02\x03") == 1
+    damaged = whole.replace(b"pixi", b"pix\xf4")  # which libvips quotes, as it is marked as needed
+    damaged = damaged.replace(b"\x03\x81\x02\x03", b"\x03\x81\x02\x83")
+    reply = client.post("/api/photos", content=damaged)
+    assert reply.status_code == 422 and "cannot be read" in reply.text
+    for kind in ("PNG", "JPEG", "TIFF", "AVIF"):
+        address, _ = send(client, encoded(gray_photo(), kind))
+        assert client.get(f"{address}/download?format=png").status_code == 200
 
 
 def test_the_download_is_what_the_command_makes(

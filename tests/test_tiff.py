@@ -23,7 +23,7 @@ from photochrom import Colorizer, PhotoError, color
 from photochrom.cli import main
 from photochrom.image import decode_photo, losses, read_photo, write_pages, write_photo
 from photochrom.strips import StripSource, strip_rows
-from photochrom.tiff import exif_block, read_pages
+from photochrom.tiff import exif_block, exif_tags, read_pages
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
 
@@ -548,16 +548,35 @@ def test_names_of_scans_and_ratings_are_kept(tmp_path: Path) -> None:
     more: list[tuple[Any, ...]] = [
         (269, 2, 0, "album 7", True), (285, 2, 0, "leaf 3", True), (297, 3, 2, (2, 9), True),
         (316, 2, 0, "desk", True), (18246, 3, 1, 4, True), (40091, 1, len(words), words, True),
+        (337, 2, 0, "the printer", True), (18249, 3, 1, 75, True),
     ]  # fmt: skip
     tifffile.imwrite(path, gray(20, 30), extratags=more, metadata=None)
     photo = read_photo(path)
     write_photo(tmp_path / "b.tif", np.broadcast_to(photo.pixels, (20, 30, 3)), photo)
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         tags = file.pages[0].tags
-        assert [tags[tag].value for tag in (269, 285, 297, 316, 18246)] == [
-            "album 7", "leaf 3", (2, 9), "desk", 4,
+        assert [tags[tag].value for tag in (269, 285, 297, 316, 18246, 337, 18249)] == [
+            "album 7", "leaf 3", (2, 9), "desk", 4, "the printer", 75,
         ]  # fmt: skip
         assert bytes(tags[40091].value) == words
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".avif"])
+def test_what_of_exif_is_lost_is_said(tmp_path: Path, extension: str) -> None:
+    path, target = tmp_path / "a.tif", tmp_path / f"b{extension}"
+    more: list[tuple[Any, ...]] = [
+        (271, 2, 0, "Kodak", True), (316, 2, 0, "desk", True), (18246, 3, 1, 4, True),
+    ]  # fmt: skip
+    tifffile.imwrite(path, gray(20, 30), extratags=more, metadata=None, software=False)
+    photo = read_photo(path)
+    assert losses(photo, tmp_path / "b.tif") == []
+    write_photo(target, np.broadcast_to(photo.pixels, (20, 30, 3)), photo)
+    kept = exif_tags(read_photo(target).metadata["exif-data"])
+    missing = [name for tag, name in ((271, "Make"), (316, "HostComputer"), (18246, "Rating"))
+               if (0, tag) not in kept]  # fmt: skip
+    assert missing and "Make" not in missing
+    (told,) = losses(photo, target)
+    assert f"of its EXIF {', '.join(missing)} cannot be written to" in told
 
 
 def test_a_thumbnail_below_a_page_makes_no_pyramid(tmp_path: Path) -> None:
@@ -576,4 +595,12 @@ def test_floats_of_64_bits_are_refused_by_their_type(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.full((20, 30), 0.5))
     with pytest.raises(PhotoError, match=r"a\.tif: floats of 64 bits are not supported; convert"):
+        read_photo(path)
+
+
+def test_tiles_of_separate_planes_are_refused_by_their_kind(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    planes = np.zeros((3, 64, 64), np.uint8)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", tile=(32, 32))
+    with pytest.raises(PhotoError, match=r"a\.tif: TIFF with tiles and a plane for each color"):
         read_photo(path)

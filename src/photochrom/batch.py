@@ -41,7 +41,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,6 +82,8 @@ INPUT_EXTENSIONS = frozenset({
 })  # fmt: skip
 """What counts as a photo in a folder; what cannot be read then fails by name, and is not lost."""
 
+# With the part of the shard, see _part.
+_DRAFT = re.compile(r"\.photochrom-draft((?:-\d+-of-\d+)?)-[0-9a-f]{16}\.\w+")
 _LOCK_TRIES = 30  # a tenth of a second each: the workers of a killed run have to end first
 
 
@@ -98,9 +100,10 @@ def find_photos(
 
     Parameters
     ----------
-    folder : where to look; what lies in `skip`, hidden files and results (NAME.color.EXT) are left
-        out
-    skip : the output folder
+    folder : where to look; what lies in `skip`, hidden files and results are left out. A result is
+        what the manifest in the folder says, and, where results lie beside the photos, what has the
+        name of one whose photo is there: NAME.color.EXT of NAME.EXT.
+    skip : the output folder; None if results lie beside the photos
     problem : told of each folder that cannot be read
     note : told of each folder that is left out because it is a link
     """
@@ -109,6 +112,7 @@ def find_photos(
     def unreadable(error: OSError) -> None:
         problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
+    known: Container[str] | None = None  # read when it is needed
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
         for name in list(folders):
@@ -117,11 +121,17 @@ def find_photos(
                 folders.remove(name)
             elif os.path.islink(path):
                 note(f"{path}: a link to a folder is not followed; name it as an input")
+        beside = {target_of(name, "", True) for name in files} if skip is None else set()
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
-            ours = stem.endswith(".color") or name.startswith(".")
-            if suffix.lower() in INPUT_EXTENSIONS and not ours:
-                yield os.path.join(here, name)
+            if suffix.lower() not in INPUT_EXTENSIONS or name.startswith("."):
+                continue
+            path = os.path.join(here, name)
+            if stem.endswith(".color"):
+                known = read_manifests(folder) if known is None else known
+                if name in beside or Path(os.path.relpath(path, folder)).as_posix() in known:
+                    continue
+            yield path
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -385,23 +395,27 @@ class Manifest:
 
         Those of a shard only while its lock is held here: another run may be writing them.
         """
-        parts = [_part(self.path)] if self._locked else []
-        with contextlib.ExitStack() as others:
-            for path in _manifests(self.folder):
-                if path == self.path or sys.platform == "win32":
-                    continue
-                with contextlib.suppress(OSError):
-                    other = others.enter_context(open(path, "rb"))
-                    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    parts.append(_part(path))
-            pattern = re.compile(
-                rf"\.photochrom-draft({'|'.join(map(re.escape, parts))})-[0-9a-f]{{16}}\.\w+"
-            )
-            for folder in folders if parts else ():
-                with contextlib.suppress(OSError), os.scandir(folder) as entries:
-                    for entry in entries:
-                        if pattern.fullmatch(entry.name):
-                            os.unlink(entry.path)
+        for folder in folders:
+            found: dict[str, list[str]] = {}
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if draft := _DRAFT.fullmatch(entry.name):
+                        found.setdefault(draft[1], []).append(entry.path)
+            for part, paths in found.items():
+                with contextlib.suppress(OSError), self._owned(part) as owned:
+                    for path in paths if owned else ():
+                        os.unlink(path)
+
+    @contextlib.contextmanager
+    def _owned(self, part: str) -> Iterator[bool]:
+        """Whether nobody else works at a part; its lock is held only meanwhile, for who comes."""
+        if part == _part(self.path) or sys.platform == "win32":
+            yield self._locked and part == _part(self.path)
+            return
+        stem, extension = os.path.splitext(MANIFEST)
+        with open(os.path.join(self.folder, f"{stem}{part}{extension}"), "rb") as other:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
 
 
 def _part(manifest: str) -> str:

@@ -51,6 +51,7 @@ _MOST_SECONDS = 900.0  # that one of several photos may take, unless --timeout s
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    _open_streams()
     parser = _parser()
     options = parser.parse_args(argv)
     if options.run is None:
@@ -71,6 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+_closed: set[str] = set()  # of the three streams, those that were at the start
+
+
+def _open_streams() -> None:
+    """Open stdin, stdout and stderr to nothing where they are closed.
+
+    A photo could get their number else, and be written to by all that reports something.
+    """
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            _closed.add(name)
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: its own number
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+
+
 # --- colorize -------------------------------------------------------------------------------------
 
 
@@ -78,8 +94,10 @@ def _colorize(options: argparse.Namespace) -> int:
     if "-" in (*options.inputs, options.output):
         return _colorize_stream(options)
     problems: list[str] = []
-    jobs = list(_jobs(options, problems.append))
     alone = len(options.inputs) == 1
+    if options.shard is not None and alone and not os.path.isdir(options.inputs[0]):
+        raise ConfigError("--shard: shares out folders or several photos, and this is one photo")
+    jobs = list(_jobs(options, problems.append))
     if alone and not os.path.isdir(options.inputs[0]):
         if not options.dry_run:
             return _colorize_one(options, *jobs[0])
@@ -90,10 +108,17 @@ def _colorize(options: argparse.Namespace) -> int:
 
 
 def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
+    with _Signals() as signals:
+        return _colorize_heard(options, source, target, signals)
+
+
+def _colorize_heard(
+    options: argparse.Namespace, source: str, target: str, signals: _Signals
+) -> int:
     from photochrom.colorizer import Colorizer, check_keep, check_settings
     from photochrom.image import losses, read_photo, read_stream
     from photochrom.reading import no_room
-    from photochrom.writing import check_quality, has_quality
+    from photochrom.writing import check_quality, draft_name, has_quality, sweep_drafts
 
     hints = [_hint(text) for text in options.hint]
     colorizer = Colorizer(
@@ -110,13 +135,15 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
     }
     scratch = contextlib.ExitStack()
     try:
-        with scratch, _terminable(), _Limit(source, options.timeout) as limit:
+        with scratch, _Limit(source, options.timeout) as limit:
             if target != "-":
                 _check_target(source, target, options.force)
             photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
+            signals.check()
             if target != "-":
                 folder, path = os.path.dirname(target) or ".", target
                 os.makedirs(folder, exist_ok=True)
+                sweep_drafts(folder)
             else:
                 folder = scratch.enter_context(_scratch_folder(source, limit))
                 path = os.path.join(folder, f"photo{photo.extension}")
@@ -125,11 +152,16 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
             if options.quality is not None and not has_quality(path):
                 _say(f"{source}: --quality has no effect: PNG and TIFF have no loss")
             suffix = os.path.splitext(path)[1]
-            draft = os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+            draft = draft_name(folder, suffix)
             limit.drafts += [draft, os.path.splitext(draft)[0] + ".page"]
+
+            def ready(draft: str) -> None:
+                signals.hold()
+                limit.met()
+
             try:
                 colorizer.color_file(
-                    photo, path, hints, **save, force=options.force, draft=draft, ready=limit.met
+                    photo, path, hints, **save, force=options.force, draft=draft, ready=ready
                 )
             except PhotoError as error:
                 _, found, why = str(error).partition(f"{path}: cannot be written: ")
@@ -137,9 +169,11 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
                     raise no_room(source, why.partition(";")[0], os.path.dirname(folder)) from None
                 raise
             if target == "-":
+                signals.release()
                 _copy_to_stdout(path)
             else:
-                print(_shown(target))
+                print(_shown(target), flush=True)
+                signals.release()
     except (PhotoError, HintError) as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -166,20 +200,54 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which then takes the way of Ctrl-C: no draft is left."""
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class _Signals:
+    """Ctrl-C and SIGTERM while a single photo is colored.
 
-    def end(number: int, frame: FrameType | None) -> None:
-        raise _Terminated
+    Both are exceptions, so that no draft is left, but where these would be lost, and where the
+    result has just begun to get its name: there they are noted, for `check`.
+    """
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._heard = 0
+        self._held = False
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._heard = self._heard or number
+        while frame is not None:
+            # What pyvips has libvips call: an exception would be printed there, and end there.
+            if frame.f_code.co_name == "_log_handler_callback":
+                return
+            frame = frame.f_back
+        if not self._held:
+            self.check()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if there was one of them."""
+        if self._heard:
+            raise _Terminated if self._heard == signal.SIGTERM else KeyboardInterrupt
+
+    def hold(self) -> None:
+        """As `check`; from now on they are only noted."""
+        self.check()
+        self._held = True
+        self.check()  # one between these two lines
+
+    def release(self) -> None:
+        """The result has its name: from now on they are exceptions again."""
+        self._held = False
+        self.check()
 
 
 class _Limit:
@@ -233,8 +301,14 @@ def _colorize_stream(options: argparse.Namespace) -> int:
     """`-` is stdin as input, stdout as output; of the same type as what comes in."""
     if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
         raise ConfigError("-: a stream is one photo; give no other input, no folder, no --dry-run")
+    if options.shard is not None:
+        raise ConfigError("--shard: shares out folders or several photos, and a stream is one")
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
+    if source == "-" and "stdin" in _closed:
+        raise ConfigError("-: stdin is closed; use < photo.jpg, or a pipe")
+    if target == "-" and "stdout" in _closed:
+        raise ConfigError("-: stdout is closed; use > color.jpg, or a pipe")
     if source == "-" and sys.stdin.isatty():
         raise ConfigError("-: no photo comes in; use < photo.jpg, or a pipe")
     if target == "-" and sys.stdout.isatty():

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.photo import check_whole
 from photochrom.resolution import Resolution
 from photochrom.text import one_line
 from photochrom.tiff import exif_block, exif_resolution
@@ -55,9 +56,10 @@ def decode_heif(
         check_size(name, *image.size)
         width, height = image.size
         deep = image.mode.endswith(";16")
+        bands = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[image.mode.partition(";")[0]]
+        check_whole(name, "HEIC", width * height, bands * (1 + deep))
         data: NDArray[Any] = np.frombuffer(image.data, np.uint16 if deep else np.uint8)
         row = image.stride // data.itemsize
-        bands = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[image.mode.partition(";")[0]]
         info: Mapping[str, Any] = image.info
         samples: NDArray[Any] = data.reshape(height, row)[:, : width * bands].reshape(
             height, width, bands

@@ -1,13 +1,18 @@
-"""What quality a JPEG file was written with."""
+"""What libvips does not tell of a JPEG file: its quality, and the second part of its XMP."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["jpeg_quality"]
+__all__ = ["extended_xmp", "jpeg_quality", "main_xmp"]
+
+_MAIN = b"http://ns.adobe.com/xap/1.0/\0"
+_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
+_MOST_EXTENSION = 1 << 24  # bytes
 
 # ITU-T T.81 (the JPEG standard), table K.1, in the zigzag order of files.
 _LUMINANCE = np.array([
@@ -34,25 +39,68 @@ def jpeg_quality(file: BinaryIO) -> int | None:
     return int(np.abs(tables - table).sum(axis=1).argmin()) + 1
 
 
-def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
-    """The quantization table 0, that of luminance: 64 numbers in zigzag order."""
+def main_xmp(file: BinaryIO) -> bytes | None:
+    """The first part of the XMP, which libvips confuses with the second; None if there is none."""
+    for marker, size in _segments(file):
+        segment = file.read(size) if marker == 0xE1 else b""
+        if segment.startswith(_MAIN):
+            return segment.removeprefix(_MAIN)
+    return None
+
+
+def extended_xmp(file: BinaryIO, digest: bytes) -> bytes | None:
+    """The part of the XMP that did not fit into 64 kB; None if it is not there as a whole.
+
+    Parameters
+    ----------
+    file : binary file, at its start
+    digest : by which the first part calls it, 32 hexadecimal digits
+
+    Notes
+    -----
+    Source: XMP Specification Part 3 (Adobe), 1.1.3.1.
+    """
+    parts: dict[int, bytes] = {}
+    total = 0
+    for marker, size in _segments(file):
+        if marker != 0xE1 or size < len(_EXTENSION) + 40:
+            continue
+        segment = file.read(size)
+        head = segment[len(_EXTENSION) : len(_EXTENSION) + 40]
+        if not segment.startswith(_EXTENSION) or head[:32] != digest:
+            continue
+        total = int.from_bytes(head[32:36], "big")
+        parts[int.from_bytes(head[36:40], "big")] = segment[len(_EXTENSION) + 40 :]
+    whole = bytearray()
+    while len(whole) < min(total, _MOST_EXTENSION) and (part := parts.get(len(whole))):
+        whole += part
+    return bytes(whole) if len(whole) == total > 0 else None
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Marker and size of each segment before the pixels, with the file at its content."""
     if file.read(2) != b"\xff\xd8":
-        return None
+        return
     while True:
         marker = file.read(2)
         while marker[1:] == b"\xff":  # padding
             marker = marker[1:] + file.read(1)
         if len(marker) < 2 or marker[0] != 0xFF or marker[1] == 0xDA:
-            return None  # the pixels begin, or it is damaged
+            return  # the pixels begin, or it is damaged
         if marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD7:  # TEM and RST: nothing belongs to them
             continue
         size = int.from_bytes(file.read(2), "big") - 2
         if size < 0:
-            return None
-        if marker[1] != 0xDB:
-            file.seek(size, 1)
-            continue
-        segment = file.read(size)
+            return
+        at = file.tell()
+        yield marker[1], size
+        file.seek(at + size)
+
+
+def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
+    """The quantization table 0, that of luminance: 64 numbers in zigzag order."""
+    for marker, size in _segments(file):
+        segment = file.read(size) if marker == 0xDB else b""
         while segment:
             deep, number = divmod(segment[0], 16)
             length = 64 * (1 + bool(deep))
@@ -62,3 +110,4 @@ def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
             if number == 0:
                 return values.astype(np.int64)
             segment = segment[1 + length :]
+    return None

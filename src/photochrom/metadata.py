@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-__all__ = ["JPEG_XMP_LIMIT", "photoshop_block", "read_iptc", "say_synthetic", "with_iptc"]
+__all__ = [
+    "JPEG_XMP_LIMIT",
+    "extension_of",
+    "join_extension",
+    "photoshop_block",
+    "read_iptc",
+    "result_packet",
+    "say_synthetic",
+    "with_iptc",
+]
 
 # "Augmentation, correction or enhancement using a Generative AI model": of the terms at
 # https://cv.iptc.org/newscodes/digitalsourcetype/ the one for a real photo with made-up parts. The
@@ -17,11 +29,32 @@ __all__ = ["JPEG_XMP_LIMIT", "photoshop_block", "read_iptc", "say_synthetic", "w
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_KNOWN_PREFIXES = {
+    _IPTC_EXTENSION: "Iptc4xmpExt",
+    "http://ns.adobe.com/xap/1.0/": "xmp",
+    "http://ns.adobe.com/xap/1.0/mm/": "xmpMM",
+    "http://ns.adobe.com/xap/1.0/rights/": "xmpRights",
+    "http://ns.adobe.com/exif/1.0/": "exif",
+    "http://ns.adobe.com/camera-raw-settings/1.0/": "crs",
+    "http://purl.org/dc/elements/1.1/": "dc",
+    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
+}  # all others get one made up; it means nothing
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
 }
+_META = "adobe:ns:meta/"
+_TIFF = "http://ns.adobe.com/tiff/1.0/"
+_PREFIXES = {  # what some readers look for as text
+    _RDF: "rdf",
+    _META: "x",
+    _TIFF: "tiff",
+    "http://www.w3.org/XML/1998/namespace": "xml",
+}
+_NOTE = "http://ns.adobe.com/xmp/note/"
+_MOST_VALUE = 1 << 20  # bytes, of a text that goes from IPTC into XMP
 JPEG_XMP_LIMIT = 65502  # bytes; XMP Specification Part 3, 1.1.3
 _EMPTY_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
@@ -111,7 +144,9 @@ def with_iptc(xmp: bytes | None, iptc: bytes) -> tuple[bytes | None, list[str]]:
         whole = _parsed(marked or "")
     except ValueError:
         return xmp, [*names.values(), *lost]
-    return (marked or "").encode() if _one_subject(whole) else xmp, lost
+    if not _of_its_subject(whole):
+        return xmp, [*names.values(), *lost]
+    return (marked or "").encode(), lost
 
 
 def _records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
@@ -121,6 +156,7 @@ def _records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
     """
     found: dict[int, list[bytes]] = {}
     others: dict[str, None] = {}
+    sizes: dict[int, int] = {}
     charset = b""
     at = 0
     while iptc[at : at + 1] == b"\x1c" and at + 5 <= len(iptc):
@@ -138,6 +174,11 @@ def _records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
         if (part, number) == (1, 90):
             charset = value
         elif part == 2 and number not in _ABOUT_ITSELF:
+            sizes[number] = sizes.get(number, 0) + size
+            if sizes[number] > _MOST_VALUE:
+                name = _RECORDS.get(number, (f"2:{number}",))[0]
+                others[f"{name}, what is over 1 MB"] = None
+                continue
             found.setdefault(number, []).append(value)
         elif part > 2:
             others[f"{part}:{number}"] = None
@@ -192,23 +233,144 @@ def say_synthetic(xmp: bytes | None, model: str) -> bytes:
 
     IPTC Photo Metadata Standard 2025.1, properties Digital Source Type and AI System Used. A packet
     from the source keeps all else that it says, byte for byte, apart from an orientation, which has
-    been applied. One that cannot safely be added to is returned as it is.
+    been applied. One that cannot be added to as text is written anew, from what an XML parser finds
+    in it; where that finds nothing, it is replaced.
     """
+    return result_packet(xmp, b"", model)[0]
+
+
+@lru_cache(maxsize=2)  # once to tell of what is lost, and once to write
+def result_packet(
+    xmp: bytes | None, iptc: bytes, model: str
+) -> tuple[bytes, tuple[str, ...], str | None]:
+    """The XMP of a result.
+
+    Parameters
+    ----------
+    xmp : of the source
+    iptc : as `read_iptc` gives it, to be said in XMP; b"" for nothing
+    model : that made the colors
+
+    Returns
+    -------
+    The packet, the names of IPTC records that could not be taken over, and what is to be told of
+    the source's packet.
+    """
+    system = "".join(char for char in f"photochrom {model}".strip() if char.isprintable())
+    values = {"DigitalSourceType": _SOURCE_TYPE, "AISystemUsed": system}
+    for source, told in _attempts(xmp):
+        packet, lost = with_iptc(source, iptc) if iptc else (source, [])
+        marked = _marked(packet, values)
+        if marked is not None:
+            return marked.encode(), tuple(lost), told
+    raise AssertionError("an empty packet can be added to")
+
+
+def _attempts(xmp: bytes | None) -> Iterator[tuple[bytes | None, str | None]]:
+    if xmp is not None and xmp.strip(b"\0 \t\r\n"):
+        yield xmp, None
+        text, whole = _decoded(xmp)
+        rebuilt = _rebuilt(text)
+        if rebuilt is not None:
+            yield rebuilt.encode(), None if whole else "its XMP holds bytes that are no text"
+        yield None, "its XMP is damaged, and left out"
+    else:
+        yield None, None
+
+
+def _decoded(xmp: bytes) -> tuple[str, bool]:
+    """A packet as text, and whether all of it could be decoded; XMP Specification Part 1, 7.1."""
+    wide = {
+        codecs.BOM_UTF16_LE: "utf-16-le",
+        codecs.BOM_UTF16_BE: "utf-16-be",
+        b"<\0": "utf-16-le",
+        b"\0<": "utf-16-be",
+    }
+    encoding = wide.get(xmp[:2], "utf-8")
+    try:
+        text, whole = xmp.decode(encoding), True
+    except UnicodeDecodeError:
+        text, whole = xmp.decode(encoding, "replace"), False
+    return text.strip("\0"), whole
+
+
+def _marked(xmp: bytes | None, values: Mapping[str, str]) -> str | None:
+    """A packet with the values, added as text; None if that would not be safe."""
     try:
         packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
     except UnicodeDecodeError:
-        return xmp or b""
+        return None
     packet = re.sub(r"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", r"\g<1>1", packet)
-    system = "".join(char for char in f"photochrom {model}".strip() if char.isprintable())
-    values = {"DigitalSourceType": _SOURCE_TYPE, "AISystemUsed": system}
-
-    bare = packet
     for key in values:  # said before, of the source: not true of the result
-        bare = re.sub(rf"\sIptc4xmpExt:{key}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", bare)
-        bare = re.sub(rf"<Iptc4xmpExt:{key}\s*>[^<]*</Iptc4xmpExt:{key}\s*>", "", bare)
+        packet = re.sub(rf"\sIptc4xmpExt:{key}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", packet)
+        packet = re.sub(rf"<Iptc4xmpExt:{key}\s*>[^<]*</Iptc4xmpExt:{key}\s*>", "", packet)
     attributes = "".join(f" Iptc4xmpExt:{k}={quoteattr(v)}" for k, v in values.items())
-    marked = _described(bare, f' xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"{attributes}')
-    return (marked if marked and _says_once(marked, values) else packet).encode()
+    marked = _described(packet, f' xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"{attributes}')
+    return marked if marked and _says_once(marked, values) else None
+
+
+def _rebuilt(packet: str) -> str | None:
+    """A packet as a parser understands it, less what it says of its source; or None."""
+    try:
+        root = _parsed(packet)
+    except ValueError:
+        return None
+    if root.tag == f"{{{_RDF}}}RDF":
+        whole = ElementTree.Element(f"{{{_META}}}xmpmeta")
+        whole.append(root)
+        root = whole
+    if not any(element.tag == f"{{{_RDF}}}RDF" for element in root.iter()):
+        if root.tag != f"{{{_META}}}xmpmeta":
+            return None
+        ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
+    said = {f"{{{_IPTC_EXTENSION}}}{key}" for key in ("DigitalSourceType", "AISystemUsed")}
+    turned = f"{{{_TIFF}}}Orientation"
+    for element in root.iter():
+        for child in [child for child in element if child.tag in said]:
+            element.remove(child)
+        for key in said & element.attrib.keys():
+            del element.attrib[key]
+        if turned in element.attrib:
+            element.set(turned, "1")
+        if element.tag == turned:
+            element[:] = []
+            element.text = "1"
+    return _wrapped(root).decode()
+
+
+def _wrapped(root: ElementTree.Element) -> bytes:
+    """As a packet."""
+    head, _, tail = _EMPTY_XMP.partition("<x:xmpmeta")
+    return f"{head}{_serialized(root)}\n{tail[tail.index('<?xpacket') :]}".encode()
+
+
+def _serialized(root: ElementTree.Element) -> str:
+    """An element as XML, however deep; all namespaces are named at its start."""
+    prefixes = dict(_PREFIXES)
+
+    def name(tag: str) -> str:
+        space, found, local = tag[1:].partition("}")
+        if not found:
+            return tag
+        prefix = prefixes.get(space)
+        if prefix is None:
+            prefix = prefixes[space] = _KNOWN_PREFIXES.get(space, f"ns{len(prefixes)}")
+        return f"{prefix}:{local}"
+
+    parts: list[str] = []
+    open_: list[tuple[str, Iterator[ElementTree.Element], str]] = []
+    element: ElementTree.Element | None = root
+    while element is not None:
+        tag = name(element.tag)
+        said = "".join(f" {name(key)}={quoteattr(value)}" for key, value in element.items())
+        parts += [f"<{tag}", f"{said}>", escape(element.text or "")]
+        open_.append((tag, iter(element), element.tail or ""))
+        element = None
+        while open_ and (element := next(open_[-1][1], None)) is None:
+            tag, _, tail = open_.pop()
+            parts += [f"</{tag}>", escape(tail) if open_ else ""]
+    spaces = (f" xmlns:{p}={quoteattr(space)}" for space, p in prefixes.items() if p != "xml")
+    return parts[0] + "".join(spaces) + "".join(parts[1:])
 
 
 def _described(packet: str, attributes: str, content: str = "") -> str | None:
@@ -227,11 +389,26 @@ def _described(packet: str, attributes: str, content: str = "") -> str | None:
 
 def _parsed(packet: str) -> ElementTree.Element:
     """Raises ValueError if it is not well-formed, or not safe."""
-    if "<!DOCTYPE" in packet or "<!ENTITY" in packet:  # never in XMP; a way to eat memory
-        raise ValueError
+    packet = packet.strip("\ufeff \t\r\n")
+    if "<!DOCTYPE" in packet or "<!ENTITY" in packet:
+        _without_types(packet)
     try:
-        return ElementTree.fromstring(packet.strip("\ufeff \t\r\n"))
-    except ElementTree.ParseError as error:
+        return ElementTree.fromstring(packet)
+    except (ElementTree.ParseError, UnicodeEncodeError) as error:
+        raise ValueError from error
+
+
+def _without_types(packet: str) -> None:
+    """Raise ValueError for a declaration of types: never in XMP, and a way to eat memory."""
+
+    def refuse(*declared: object) -> None:
+        raise ValueError
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(packet, True)
+    except expat.ExpatError as error:
         raise ValueError from error
 
 
@@ -239,12 +416,17 @@ def _descriptions(root: ElementTree.Element) -> list[ElementTree.Element]:
     return [part for element in root.iter() if element.tag == f"{{{_RDF}}}RDF" for part in element]
 
 
-def _one_subject(root: ElementTree.Element) -> bool:
-    return len({part.get(f"{{{_RDF}}}about") or "" for part in _descriptions(root)}) == 1
+def _of_its_subject(root: ElementTree.Element) -> bool:
+    """Whether the last description, which was added, is of a subject that others are of."""
+    *others, added = [part.get(f"{{{_RDF}}}about") or "" for part in _descriptions(root)] or [""]
+    return added in others or not others
 
 
 def _says_once(packet: str, values: Mapping[str, str]) -> bool:
-    """Whether a packet is well-formed and states each value exactly once, at the top level."""
+    """Whether a packet is well-formed and states each value exactly once, at the top level.
+
+    And no orientation but the upright one, under whatever prefix.
+    """
     try:
         root = _parsed(packet)
     except ValueError:
@@ -258,16 +440,60 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
             return False
         if not any(element.get(tag) == value for element in top):
             return False
-    return _one_subject(root)
+    turned = f"{{{_TIFF}}}Orientation"
+    if any(element.get(turned, "1") != "1" for element in elements):
+        return False
+    if any(e.tag == turned and (e.text or "").strip() != "1" for e in elements):
+        return False
+    return _of_its_subject(root)
+
+
+def extension_of(xmp: bytes) -> bytes | None:
+    """By what digest the XMP of a JPEG refers to a second part; None if it does not."""
+    found = re.search(rb"HasExtendedXMP[^0-9A-Fa-f]{1,40}([0-9A-Fa-f]{32})\b", xmp)
+    return found[1] if found else None
+
+
+def join_extension(xmp: bytes, extension: bytes | None) -> tuple[bytes, bytes | None]:
+    """The first part of an XMP without the reference to the second, and both as one.
+
+    Parameters
+    ----------
+    xmp : the first part
+    extension : the second; None if it is missing
+
+    Returns
+    -------
+    Both are packets; None for the whole if one cannot be read.
+    """
+    said = f"{{{_NOTE}}}HasExtendedXMP"
+    try:
+        root = _parsed(_decoded(xmp)[0])
+        (home,) = [element for element in root.iter() if element.tag == f"{{{_RDF}}}RDF"]
+    except ValueError:
+        return xmp, None
+    for element in root.iter():
+        element.attrib.pop(said, None)
+        for child in [child for child in element if child.tag == said]:
+            element.remove(child)
+    first = _wrapped(root)
+    try:
+        more = _descriptions(_parsed(_decoded(extension or b"")[0]))
+    except ValueError:
+        return first, None
+    home.extend(more)
+    return first, _wrapped(root)
 
 
 def read_iptc(block: bytes) -> bytes:
-    """The IPTC-IIM records out of what libvips found in a JPEG or TIFF; b"" if there are none.
+    """The IPTC-IIM records out of what was found in a file; b"" if there are none.
 
     JPEG wraps them in a block of Photoshop resources (Adobe, XMP Specification Part 3, 1.1.3),
     which also holds a gray thumbnail and printing hints; TIFF has them bare.
     """
     header = b"Photoshop 3.0\0"
+    if block.startswith(b"8BIM"):  # so in TIFF and in the texts of PNG
+        block = header + block
     if not block.startswith(header):
         if block[:1] != b"\x1c":  # written as 32-bit words by a machine of the other byte order
             words = block[: len(block) // 4 * 4]

@@ -14,12 +14,23 @@ from photochrom.profiles import srgb_profile
 from photochrom.samples import requantize, with_alpha
 from photochrom.tiff import Layout
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "Held", "Photo", "Pixels", "check_colors", "check_size"]
+__all__ = [
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "MAX_WHOLE",
+    "Held",
+    "Photo",
+    "Pixels",
+    "check_colors",
+    "check_size",
+    "check_whole",
+]
 
 MAX_PIXELS = 500_000_000  # 22,000 x 22,000; larger is far more often an attack than a photograph
 MAX_SIDE = (
     100_000  # 4.2 m at 600 dpi; a strip of some millions of pixels costs memory by its length
 )
+MAX_WHOLE = 1_500_000_000  # bytes of a photo that its decoder has to hold in memory as a whole
 
 
 class Pixels(Protocol):
@@ -193,6 +204,23 @@ def check_size(name: str, width: int, height: int) -> None:
         raise PhotoError(
             f"{name}: {width} x {height} pixels are over the limit of {MAX_SIDE} a side; scale it "
             "down, cut it into tiles, or raise photochrom.photo.MAX_SIDE"
+        )
+
+
+def check_whole(name: str, kind: str, pixels: int, size: int) -> None:
+    """Raise PhotoError if what a decoder has to hold at once is over the limit.
+
+    Parameters
+    ----------
+    name, kind : of the file, for the message
+    pixels : number
+    size : bytes that the decoder needs for each
+    """
+    if pixels * size > MAX_WHOLE:
+        raise PhotoError(
+            f"{name}: {kind} is decoded as a whole, and {pixels * size / 1e9:.2g} GB of pixels are "
+            f"over the limit of {MAX_WHOLE / 1e9:g}; convert it to TIFF, or to PNG that is not "
+            "interlaced, or raise photochrom.photo.MAX_WHOLE"
         )
 
 

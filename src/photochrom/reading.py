@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
 from photochrom.heif import decode_heif, heif_size, need_heif
-from photochrom.jpeg import jpeg_quality
-from photochrom.photo import Held, Photo, Pixels, check_size
+from photochrom.jpeg import extended_xmp, jpeg_quality, main_xmp
+from photochrom.metadata import extension_of, join_extension
+from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
+from photochrom.png import png_texts, raw_iptc
 from photochrom.profiles import to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
@@ -60,6 +62,8 @@ _STRAY = (
     "names a next page where the file has ended before; read as a file of one page, so restore it "
     "from a copy if it had more"
 )
+_LOST_XMP = "its XMP refers to a second part that is missing or damaged; the first is kept"
+_LONG_TEXTS = "holds more than 1 MB of texts; the rest is left out"
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
 _CAMERA_RAW = re.compile(
@@ -202,8 +206,18 @@ def _named(name: str, read: Callable[[], T]) -> T:
     except pyvips.Error as error:
         if _TEMPORARY.search(error.detail):
             raise no_room(name, reason(error)) from error.with_traceback(None)
+        if "separate planes not supported" in error.detail:
+            raise PhotoError(
+                f"{name}: TIFF with tiles and a plane for each color is not supported; save it "
+                "with the colors interleaved"
+            ) from error.with_traceback(None)
         raise PhotoError(
             f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
+        ) from error.with_traceback(None)
+    except UnicodeDecodeError as error:  # of another pyvips than `samples` knows
+        pyvips.vips_lib.vips_error_clear()
+        raise PhotoError(
+            f"{name}: cannot be read: its data is damaged; {_REMEDY_DAMAGED}"
         ) from error.with_traceback(None)
     except PhotoError as error:
         raise error.with_traceback(None) from None
@@ -262,14 +276,12 @@ def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
     loader = getattr(pyvips.Image, found)
     source = pyvips.Source.new_from_memory(data)
 
-    try:
+    def size() -> tuple[int, int]:
         with _LOG:
             image = loader(source, access="sequential", fail_on="error")
-    except pyvips.Error as error:
-        raise PhotoError(
-            f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
-        ) from error.with_traceback(None)
-    return int(image.height), int(image.width)
+        return int(image.height), int(image.width)
+
+    return _named(name, size)
 
 
 # --- where a file is read from, the first time and again ------------------------------------------
@@ -386,6 +398,8 @@ def _decode(
     if loader == _HEIC:
         return _decode_heic(origin, name, place)
     pages, layout = 1, None
+    if loader == "webpload_source":
+        origin = _with_alpha_said(origin)
     if loader == "tiffload_source":
         if found is None:
             with origin.open() as file:
@@ -416,6 +430,8 @@ def _decode(
             f"{name}: samples of type {image.format} are not supported; "
             "convert it to 8 or 16 bits a channel"
         )
+    kind, size = _held_whole(image, loader)
+    check_whole(name, kind, image.width * image.height, size)
     cmyk = image.interpretation == "cmyk"
     if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
         raise PhotoError(
@@ -425,6 +441,26 @@ def _decode(
 
     fields = set(image.get_fields())
     metadata = {key: image.get(key) for key in _KEPT_FIELDS if key in fields}
+    notes: tuple[str, ...] = ()
+    if loader == "pngload_source":
+        with origin.open() as file:
+            texts, whole = png_texts(file)
+        metadata |= {"png-texts": kept} if (kept := [text for text in texts if text.kept]) else {}
+        metadata |= {"iptc-data": records} if (records := raw_iptc(texts)) else {}
+        notes = () if whole else (_LONG_TEXTS,)
+    if loader == "jpegload_source" and "xmp-data" in metadata:
+        with origin.open() as file:
+            metadata["xmp-data"] = main_xmp(file) or metadata["xmp-data"]
+    if loader == "jpegload_source" and (digest := extension_of(metadata.get("xmp-data", b""))):
+        with origin.open() as file:
+            second = extended_xmp(file, digest)
+        metadata["xmp-data"], joined = join_extension(metadata["xmp-data"], second)
+        if joined is not None:
+            metadata["xmp-whole"] = joined
+        else:
+            notes = (_LOST_XMP,)
+    if "iptc-data" not in metadata and "photoshop-data" in fields:  # of TIFF
+        metadata["iptc-data"] = image.get("photoshop-data")
     profile = image.get("icc-profile-data") if "icc-profile-data" in fields else None
     if layout is not None:  # libvips leaves out the EXIF of a TIFF file
         with origin.open() as file:
@@ -488,10 +524,26 @@ def _decode(
         layout=layout,
         bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
-        notes=(_STRAY,) if found is not None and found.stray is not None else (),
+        notes=(_STRAY,) if found is not None and found.stray is not None else notes,
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
     )
+
+
+def _held_whole(image: Any, loader: str) -> tuple[str, int]:
+    """What kind of file it is, and how many bytes a pixel its decoder holds; 0 if it streams."""
+    fields = set(image.get_fields())
+    interlaced = any(key in fields and image.get(key) for key in ("interlaced", "jpeg-multiscan"))
+    size = image.bands * np.dtype(DTYPES[image.format]).itemsize
+    if loader == "webpload_source":
+        return "WebP", size
+    if loader == "heifload_source":
+        return "AVIF", size
+    if loader == "pngload_source" and interlaced:
+        return "interlaced PNG", size
+    if loader == "jpegload_source" and interlaced:
+        return "progressive JPEG", 2 * image.bands  # its coefficients
+    return "", 0
 
 
 def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None) -> Photo:
@@ -520,6 +572,33 @@ def _mended(origin: _Origin, at: int, width: int, name: str) -> _Bytes:
         data = bytearray(file.read())
     data[at : at + width] = bytes(width)
     return _Bytes(bytes(data))
+
+
+def _with_alpha_said(origin: _Origin) -> _Origin:
+    """A lossless WebP file with its alpha declared in both headers; libvips trusts the first alone.
+
+    Source: RFC 9649, 2.7 (VP8X) and 3.4 (the header of VP8L).
+    """
+    with origin.open() as file:
+        head = file.read(21)
+        if head[12:16] != b"VP8X" or len(head) < 21 or head[20] & 0x12:  # has alpha, or is animated
+            return origin
+        at = 30
+        while len(chunk := _at(file, at, 13)) == 13 and chunk[:4] != b"VP8L":
+            size = int.from_bytes(chunk[4:8], "little")
+            at += 8 + size + size % 2
+        says_alpha = len(chunk) == 13 and chunk[8] == 0x2F and chunk[12] & 0x10
+        if not says_alpha or origin.size() > _MOST_MENDED:
+            return origin
+        file.seek(0)
+        data = bytearray(file.read())
+    data[20] |= 0x10
+    return _Bytes(bytes(data))
+
+
+def _at(file: BinaryIO, place: int, size: int) -> bytes:
+    file.seek(place)
+    return file.read(size)
 
 
 def _turned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,25 @@ __all__ = [
 # libvips keeps the results of recent operations, in case they are asked for again: here they never
 # are, so it would only hold memory, and what it holds under a file's name goes stale.
 pyvips.cache_set_max(0)
+
+
+def _text(pointer: Any) -> str:
+    """What libvips says, where pyvips would take it for UTF-8.
+
+    libvips quotes what it found in a damaged file. The error that such bytes raise in pyvips would
+    come before it has cleared the log of errors, and so at every good file thereafter.
+    """
+    if pointer == pyvips.ffi.NULL:
+        return "NULL"
+    text = pyvips.ffi.string(pointer)
+    return text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text)
+
+
+_strict = getattr(pyvips.error, "_to_string", None)
+if _strict is not None:
+    for _name, _module in list(sys.modules.items()):  # most have it under a name of their own
+        if _name.partition(".")[0] == "pyvips" and vars(_module).get("_to_string") is _strict:
+            vars(_module)["_to_string"] = _text
 
 DTYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _VIPS_FORMATS = {np.dtype(dtype): name for name, dtype in DTYPES.items()}

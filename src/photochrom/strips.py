@@ -81,8 +81,11 @@ class StripSource:
             self._source, access="sequential", fail_on="error", unlimited=True
         )
 
-    def run(self, save: Callable[[], None]) -> None:
-        """Call what saves the image; an error in the making of a strip comes out as it was."""
+    def run(self, save: Callable[[], None], stop: Callable[[], None] = lambda: None) -> None:
+        """Call what saves the image, and `stop` to end it early.
+
+        An error in the making of a strip comes out as it was.
+        """
         # In another thread, for Ctrl-C is heard in this one, and not amid a call of libvips.
         with ThreadPoolExecutor(1) as saver:
             try:
@@ -95,6 +98,7 @@ class StripSource:
                 raise
             except BaseException:
                 self._stopped.set()
+                stop()
                 raise
 
     # What libvips calls, from any of its threads but one at a time; no exception may leave these.

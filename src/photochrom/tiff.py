@@ -32,6 +32,7 @@ __all__ = [
     "Pages",
     "exif_block",
     "exif_resolution",
+    "exif_tags",
     "finish",
     "read_pages",
 ]
@@ -51,8 +52,8 @@ _OFFSETS = (_STRIPS, _TILES, 288, 513, 519, 520, 521)  # their values are places
 _POINTERS = (_SUB_IFDS, _EXIF, _GPS, _INTEROP)  # to other directories
 # EXIF of the main directory: who, when, with what; names of scans, a rating, the words of Windows.
 _CAMERA = (
-    269, 270, 271, 272, 285, 297, 305, 306, 315, 316, 18246, 33432, 40091, 40092, 40093, 40094,
-    40095,
+    269, 270, 271, 272, 285, 297, 305, 306, 315, 316, 337, 18246, 18249, 33432, 40091, 40092, 40093,
+    40094, 40095,
 )  # fmt: skip
 _NAMING = frozenset([*_CAMERA, _EXIF, _GPS])
 
@@ -307,6 +308,25 @@ def exif_block(
         )
         tree |= {_ACROSS: across, _DOWN: down, _UNIT: Entry.of(3, [2])}  # an inch
     return b"Exif\0\0" + b"II*\0\x08\0\0\0" + _packed(tree, 8, False) if tree else None
+
+
+def exif_tags(block: bytes) -> set[tuple[int, int]]:
+    """The tags of an EXIF block that say something of the photo, each with that of its directory.
+
+    0 stands for the main one.
+    """
+    try:
+        reader = _Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+        tree = _exif_tree(reader, reader.directory(reader.first, _NAMING)[0])
+    except _FAILURES:
+        return set()
+    found = set()
+    for tag, entry in tree.items():
+        if isinstance(entry, dict):
+            found |= {(tag, key) for key in entry if key not in _POINTERS}
+        else:
+            found.add((0, tag))
+    return found
 
 
 def exif_resolution(block: bytes) -> Resolution | None:

@@ -6,11 +6,17 @@ import contextlib
 import io
 import itertools
 import os
+import platform
+import re
 import secrets
 import struct
+import sys
+import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,31 +29,44 @@ from photochrom.metadata import (
     JPEG_XMP_LIMIT,
     photoshop_block,
     read_iptc,
+    result_packet,
     say_synthetic,
-    with_iptc,
 )
 from photochrom.photo import Photo, check_colors
+from photochrom.png import add_texts
 from photochrom.profiles import srgb_profile
 from photochrom.reading import file_name, reason
 from photochrom.resolution import UNKNOWN
 from photochrom.samples import DTYPES, requantize, to_vips, with_alpha
 from photochrom.strips import StripSource
-from photochrom.tiff import Joiner, Layout, exif_block, finish
+from photochrom.tiff import Joiner, Layout, exif_block, exif_tags, finish
 
 __all__ = [
     "EXTENSIONS",
     "LEAST_QUALITY",
     "check_pages",
     "check_quality",
+    "draft_name",
     "has_quality",
     "losses",
     "publish",
+    "sweep_drafts",
     "write_pages",
     "write_photo",
 ]
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 
+_DRAFT = re.compile(r"\.photochrom-([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.\w+")
+_DRAFT_SECONDS = 60.0
+# EXIF 3.0 (CIPA DC-008, 2023) and TIFF 6.0; those of them that libexif is known to leave out.
+_EXIF_NAMES = {
+    285: "PageName", 297: "PageNumber", 316: "HostComputer", 337: "TargetPrinter", 18246: "Rating",
+    18249: "RatingPercent", 37395: "ImageHistory", 42032: "CameraOwnerName",
+    42033: "BodySerialNumber", 42037: "LensSerialNumber",
+}  # fmt: skip
+_JPEG_SEGMENT = 65533  # bytes; ITU-T T.81 (the JPEG standard), B.1.1.4
+_STOP_SECONDS = 1.0  # that a saver is waited for when it shall stop
 LEAST_QUALITY = 75  # of a JPEG, unless asked for
 
 
@@ -129,25 +148,50 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if photo.samples not in saver.dtypes and not (saver is _AVIF and photo.bits):
         was, will = bits.get(photo.samples, "floats"), bits[np.dtype(saver.dtypes[-1])]
         said.append(f"its {was} a channel become {will}, all that is written to {kind}")
-    packet, lost = _packet(photo, saver, model)
+    if saver is not _PNG and (texts := photo.metadata.get("png-texts")):
+        words = dict.fromkeys(text.keyword for text in texts)
+        said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
+    block = photo.metadata.get("exif-data") if photo.kind == "file" else None
+    if block and saver not in (_TIFF, _HEIC) and (tags := _exif_lost(block)):
+        said.append(f"of its EXIF {', '.join(tags)} cannot be written to {kind}; TIFF keeps them")
+    packet, lost, told = _packet(photo, saver, model)
+    if told is not None:
+        said.append(told)
     if lost:
         said.append(
             f"{kind} has no place for IPTC records, nor XMP for these: {', '.join(lost)}; "
             "TIFF and JPEG keep them"
         )
+    iptc = read_iptc(photo.metadata.get("iptc-data", b"")) if photo.kind == "file" else b""
+    if saver is _JPEG and len(photoshop_block(iptc)) > _JPEG_SEGMENT:
+        said.append("its IPTC is larger than JPEG can hold, and left out; TIFF keeps it")
     if saver is _JPEG and len(packet) > JPEG_XMP_LIMIT:
         said.append("its XMP is larger than JPEG can hold, and left out; TIFF and PNG keep it")
     return [f"{photo.name}: {text}" for text in said]
 
 
-def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, list[str]]:
-    """The XMP of a result, and the names of IPTC records for which there is no place."""
+@lru_cache(maxsize=8)
+def _exif_lost(block: bytes) -> tuple[str, ...]:
+    """Tags of an EXIF block that libvips, by libexif, does not write: tried on a single pixel."""
+    image = pyvips.Image.black(1, 1).copy()
+    image.set_type(pyvips.GValue.blob_type, "exif-data", block)
+    written = pyvips.Image.jpegload_buffer(image.jpegsave_buffer(keep="exif"))
+    kept = exif_tags(written.get("exif-data")) if "exif-data" in written.get_fields() else set()
+    return tuple(_EXIF_NAMES.get(tag, f"tag {tag}") for _, tag in sorted(exif_tags(block) - kept))
+
+
+def _packet(photo: Photo, saver: _Saver, model: str) -> tuple[bytes, tuple[str, ...], str | None]:
+    """The XMP of a result, see `result_packet`; IPTC is told in it where it has no other place."""
     kept = photo.metadata if photo.kind == "file" else {}
-    xmp, lost = kept.get("xmp-data"), list[str]()
-    iptc = read_iptc(kept.get("iptc-data", b""))
-    if iptc and saver not in (_JPEG, _TIFF):  # these have a place for it
-        xmp, lost = with_iptc(xmp, iptc)
-    return say_synthetic(xmp, model), lost
+    iptc = b"" if saver in (_JPEG, _TIFF) else read_iptc(kept.get("iptc-data", b""))
+    if (whole := kept.get("xmp-whole")) is not None:
+        packet = result_packet(whole, iptc, model)
+        if saver is not _JPEG or len(packet[0]) <= JPEG_XMP_LIMIT:
+            return packet
+        first = result_packet(kept.get("xmp-data"), iptc, model)
+        return (*first[:2], f"the second part of its XMP, of {len(whole) >> 10} kB with the first, "
+                "is left out; TIFF and PNG keep it")  # fmt: skip
+    return result_packet(kept.get("xmp-data"), iptc, model)
 
 
 def write_photo(
@@ -173,9 +217,8 @@ def write_photo(
     From a source file the EXIF block (orientation reset, embedded gray thumbnail removed), XMP,
     IPTC and resolution are taken over where the format has a place for them; `losses` tells what
     is not. What IPTC records say goes into the XMP of formats other than JPEG and TIFF. The XMP
-    says, in the terms of the IPTC, that the colors are synthetic; only a packet of the source that
-    is malformed or unusual is left as it is. An sRGB profile is embedded if the source had a
-    profile.
+    says, in the terms of the IPTC, that the colors are synthetic; a packet of the source that is
+    damaged is replaced. An sRGB profile is embedded if the source had a profile.
 
     Parameters
     ----------
@@ -224,7 +267,7 @@ def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
     if photo.pages > 1 and _saver_for(path, photo) is not _TIFF:
         raise PhotoError(
             f"{file_name(path)}: {photo.name} has {photo.pages} pages, which only TIFF can hold; "
-            "let the name end in .tif"
+            "let the name end in .tif, or that of the source if the result takes it from there"
         )
 
 
@@ -307,7 +350,7 @@ def _write(
     _check_target(name, photo, force)
     folder = os.path.dirname(name)
     # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
-    temporary = draft or os.path.join(folder, f".photochrom-{secrets.token_hex(8)}{suffix}")
+    temporary = draft or draft_name(folder, suffix)
     try:
         save(temporary)
         if ready is not None:
@@ -334,6 +377,49 @@ def _write(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def draft_name(folder: str, suffix: str) -> str:
+    """A name for an unfinished file, with the process that writes it; see `sweep_drafts`."""
+    name = f".photochrom-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+    return os.path.join(folder, name)
+
+
+def sweep_drafts(folder: str) -> None:
+    """Remove the drafts of `draft_name` in a folder whose processes were killed amid the writing.
+
+    That is, those of this machine, where no process has the number any more. A draft that was
+    touched within the last minute stays as well.
+    """
+    if sys.platform == "win32":  # where asking for a process would end it
+        return
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            draft = _DRAFT.fullmatch(entry.name)
+            if draft is None or draft[1] != _machine() or _runs(int(draft[2])):
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > _DRAFT_SECONDS:
+                    os.unlink(entry.path)
+
+
+def _machine() -> str:
+    """Where the number of a process means it: a machine, or a container on it."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        space = 0
+    return f"{zlib.crc32(f'{platform.node()} {space}'.encode()):08x}"
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _exists(name: str) -> str:
@@ -395,7 +481,10 @@ def _save(
             image, options = _dressed(source.image(), photo, saver, model, quality)
             if big:
                 options["bigtiff"] = True
-            source.run(lambda: _put(temporary, image, saver, options, photo))
+            source.run(
+                lambda: _put(temporary, image, saver, options, photo),
+                lambda: image.set_kill(True),
+            )
         return
     image = to_vips(requantize(rgb, dtype))
     if has_alpha and photo.alpha is not None:
@@ -403,7 +492,35 @@ def _save(
     image, options = _dressed(image, photo, saver, model, quality)
     if big:
         options["bigtiff"] = True
-    _put(temporary, image, saver, options, photo)
+    _interruptibly(
+        lambda: _put(temporary, image, saver, options, photo), lambda: image.set_kill(True)
+    )
+
+
+def _interruptibly(save: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Save in another thread: Ctrl-C is heard in the main one, and not amid a call of libvips.
+
+    What cannot be stopped then, such as the encoder of AVIF, goes on behind with a file that has
+    lost its name, and ends with the process.
+    """
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            save()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        stop()
+        thread.join(_STOP_SECONDS)
+        raise
+    if failures:
+        raise failures.pop()
 
 
 def _save_heic(
@@ -455,9 +572,12 @@ def _put(
         if saver is _TIFF and (block or photo.resolution is None):
             with os.fdopen(os.dup(descriptor), "r+b") as file:
                 finish(file, block, photo.width, photo.height, sized=photo.resolution is not None)
-        if saver is _PNG and photo.resolution is None:
+        if saver is _PNG:
             with os.fdopen(os.dup(descriptor), "r+b") as file:
-                _without_size(file)
+                if photo.resolution is None:
+                    _without_size(file)
+                if texts := photo.metadata.get("png-texts"):
+                    add_texts(file, texts)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -572,17 +692,18 @@ def _dressed(
     across, down = photo.resolution or (UNKNOWN, UNKNOWN)
     interpretation = "rgb16" if dtype == np.uint16 else "srgb"
     image = image.copy(interpretation=interpretation, xres=across, yres=down)
+    image.set_progress(True)  # without which what is made of it would not be stopped with it
     image.set_type(text, "exif-ifd2-ColorSpace", "1")  # sRGB; libvips would say uncalibrated
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)
     for key in ("image-description", "resolution-unit"):
         if key in kept:
             image.set_type(text, key, kept[key])
-    xmp, _ = _packet(photo, saver, model)
+    xmp = _packet(photo, saver, model)[0]
     if saver is _JPEG and len(xmp) > JPEG_XMP_LIMIT:  # libvips would write none at all
         xmp = say_synthetic(None, model)
     image.set_type(blob, "xmp-data", xmp)
     iptc = read_iptc(kept.get("iptc-data", b""))
-    if iptc and saver is _JPEG:
+    if iptc and saver is _JPEG and len(photoshop_block(iptc)) <= _JPEG_SEGMENT:
         image.set_type(blob, "iptc-data", photoshop_block(iptc))
     elif iptc and saver is _TIFF:
         # libvips counts this tag in 32-bit words, newer libtiff in bytes: of what it is given, only
