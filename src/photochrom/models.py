@@ -42,7 +42,7 @@ MODELS = (
     BundledModel(
         name="photochrom-1",
         file="photochrom-1.onnx",
-        sha256="c2535d03268c74ce52f111cc0245b3f125cfb9278b9c275e48df4513360e3243",
+        sha256="a9e5150d22e9a4347147d76ad1c2fe85a47c6616753e056bdd2effbe96f317c8",
         license="Apache-2.0",
         about="EfficientNet-Lite encoder, attention, 313 colors; general photographs",
     ),
