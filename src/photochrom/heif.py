@@ -7,7 +7,6 @@ nothing (ISO/IEC 23008-12, 6.5.10 and annex A).
 from __future__ import annotations
 
 import importlib.util
-import io
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -18,7 +17,7 @@ from photochrom.errors import PhotoError
 from photochrom.photo import check_whole
 from photochrom.resolution import Resolution
 from photochrom.text import one_line
-from photochrom.tiff import exif_block, exif_resolution
+from photochrom.tiff import exif_resolution
 
 __all__ = ["EXTENSIONS", "QUALITY", "decode_heif", "encode_heif", "heif_size", "need_heif"]
 
@@ -68,9 +67,8 @@ def decode_heif(
             samples = samples | samples >> int(info["bit_depth"])
         metadata = {}
         exif = info.get("exif")
-        clean = exif and exif_block(io.BytesIO(bytes(exif).removeprefix(b"Exif\0\0")))
-        if clean:
-            metadata["exif-data"] = clean
+        if exif:
+            metadata["exif-data"] = bytes(exif)
         if info.get("xmp"):
             metadata["xmp-data"] = bytes(info["xmp"])
         resolution = exif_resolution(bytes(exif)) if exif else None

@@ -23,7 +23,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from photochrom import heif
+from photochrom import exif, heif
 from photochrom.errors import ConfigError, PhotoError
 from photochrom.metadata import (
     JPEG_XMP_LIMIT,
@@ -151,9 +151,8 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if saver is not _PNG and (texts := photo.metadata.get("png-texts")):
         words = dict.fromkeys(text.keyword for text in texts)
         said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
-    block = photo.metadata.get("exif-data") if photo.kind == "file" else None
-    if block and saver not in (_TIFF, _HEIC) and (tags := _exif_lost(block)):
-        said.append(f"of its EXIF {', '.join(tags)} cannot be written to {kind}; TIFF keeps them")
+    if (of_exif := _exif_told(photo, saver)) is not None:
+        said.append(of_exif)
     packet, lost, told = _packet(photo, saver, model)
     if told is not None:
         said.append(told)
@@ -168,6 +167,37 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if saver is _JPEG and len(packet) > JPEG_XMP_LIMIT:
         said.append("its XMP is larger than JPEG can hold, and left out; TIFF and PNG keep it")
     return [f"{photo.name}: {text}" for text in said]
+
+
+def _exif_of(photo: Photo) -> bytes | None:
+    return photo.metadata.get("exif-data") if photo.kind == "file" else None
+
+
+def _exif_kept(photo: Photo, saver: _Saver) -> bytes | None:
+    """The EXIF block of a result; None if it is what libvips makes of that of the source."""
+    block = _exif_of(photo)
+    if block is None or saver is _TIFF:
+        return None
+    whole = exif.taken_over(block, photo.width, photo.height, photo.resolution)
+    if saver is _JPEG and whole is not None and len(whole) > exif.JPEG_EXIF_LIMIT:
+        return None
+    return whole
+
+
+def _exif_told(photo: Photo, saver: _Saver) -> str | None:
+    block = _exif_of(photo)
+    if block is None:
+        return None
+    whole = exif.taken_over(block, photo.width, photo.height, photo.resolution)
+    if whole is None:
+        what = "damaged"
+    elif saver is _JPEG and len(whole) > exif.JPEG_EXIF_LIMIT:
+        what = "larger than JPEG can hold"
+    else:
+        return None
+    lost = () if saver in (_TIFF, _HEIC) else _exif_lost(block)
+    but = f", but not {', '.join(lost)}" if lost else ""
+    return f"its EXIF is {what}; what could be read of it is kept{but}"
 
 
 @lru_cache(maxsize=8)
@@ -214,11 +244,11 @@ def write_photo(
     the quality of a JPEG source, but at least 75, and with 95 for other sources; with full chroma
     resolution.
 
-    From a source file the EXIF block (orientation reset, embedded gray thumbnail removed), XMP,
-    IPTC and resolution are taken over where the format has a place for them; `losses` tells what
-    is not. What IPTC records say goes into the XMP of formats other than JPEG and TIFF. The XMP
-    says, in the terms of the IPTC, that the colors are synthetic; a packet of the source that is
-    damaged is replaced. An sRGB profile is embedded if the source had a profile.
+    From a source file the EXIF block (upright, without the gray thumbnail; else as it was, see
+    `exif`), XMP, IPTC and resolution are taken over where the format has a place for them; `losses`
+    tells what is not. What IPTC records say goes into the XMP of formats other than JPEG and TIFF.
+    The XMP says, in the terms of the IPTC, that the colors are synthetic; a packet of the source
+    that is damaged is replaced. An sRGB profile is embedded if the source had a profile.
 
     Parameters
     ----------
@@ -536,17 +566,15 @@ def _save_heic(
     else:
         rows = [_sample_rows(*strip, dtype, photo.content.has_alpha) for strip in rgb]
         samples = np.concatenate(rows)
-    kept = photo.metadata if photo.kind == "file" else {}
-    block = kept.get("exif-data", b"")
+    block = _exif_of(photo) or b""
     with open(temporary, "xb") as file:
         heif.encode_heif(
             file,
             samples,
             photo.name,
             quality=heif.QUALITY if quality is None else quality,
-            exif=exif_block(
-                io.BytesIO(block.removeprefix(b"Exif\0\0")), resolution=photo.resolution
-            ),
+            exif=_exif_kept(photo, _HEIC)
+            or exif_block(io.BytesIO(block.removeprefix(b"Exif\0\0")), resolution=photo.resolution),
             xmp=_packet(photo, _HEIC, model)[0],
             profile=srgb_profile() if photo.profiled else None,
         )
@@ -568,10 +596,13 @@ def _put(
     try:
         target = pyvips.Target.new_to_descriptor(descriptor)
         getattr(image, saver.operation)(target, **options)
-        block = photo.metadata.get("exif-data") if photo.kind == "file" else None
+        block = _exif_of(photo)
         if saver is _TIFF and (block or photo.resolution is None):
             with os.fdopen(os.dup(descriptor), "r+b") as file:
                 finish(file, block, photo.width, photo.height, sized=photo.resolution is not None)
+        if (block := _exif_kept(photo, saver)) is not None:
+            with os.fdopen(os.dup(descriptor), "r+b") as file:
+                exif.place(file, block)
         if saver is _PNG:
             with os.fdopen(os.dup(descriptor), "r+b") as file:
                 if photo.resolution is None:
