@@ -48,6 +48,7 @@ _ACROSS, _DOWN, _UNIT = 282, 283, 296  # resolution
 _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
     34665, 34853, 40965, 40961, 40962, 40963,
 )  # fmt: skip
+_PIXELS = ((_STRIPS, 279), (_TILES, 325))  # where they are, and how many bytes
 _OFFSETS = (_STRIPS, _TILES, 288, 513, 519, 520, 521)  # their values are places in the file
 _POINTERS = (_SUB_IFDS, _EXIF, _GPS, _INTEROP)  # to other directories
 # EXIF of the main directory: who, when, with what; names of scans, a rating, the words of Windows.
@@ -125,6 +126,7 @@ class _Reader:
         self.at = 0  # where the last directory was looked for
         self.link = 0  # where in the file the one before says so
         self.most = 0  # bytes that the values of one directory claimed
+        self.end = 0  # of the last directory and its values
         head = self.bytes(0, 16)
         self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         if not self.order:
@@ -158,6 +160,7 @@ class _Reader:
             raise _Damaged
         found: Directory = {}
         claimed = 0
+        self.end = at + size + len(raw)
         for n in range(count):
             entry = raw[n * entry_size : (n + 1) * entry_size]
             tag, kind, number = struct.unpack(order + ("HHQ" if big else "HHI"), entry[:-inline])
@@ -170,6 +173,7 @@ class _Reader:
                 data = entry[-inline:][:length]
             else:
                 place = struct.unpack(order + ("Q" if big else "I"), entry[-inline:])[0]
+                self.end = max(self.end, place + length)
                 try:
                     data = self.bytes(place, length)
                 except (_Damaged, OSError):
@@ -210,11 +214,16 @@ class Layout:
     index: int  # of the page, as libvips counts
     compression: str = "deflate"  # as libvips names it
     tile: tuple[int, int] | None = None  # width, height; None: strips
-    pyramid: bool = False  # smaller copies of the page follow it
+    copies: int = 0  # smaller ones of the page, each half as large as the one before: a pyramid
     nested: bool = False  # and they are in directories below that of the page
     subfile: int = 0  # what the page is to the others: 1 a small copy, 2 a page, 4 a mask
     place: int = 0  # in the file, of the directory
     double: bool = False  # of floats of 64 bits
+
+    @property
+    def pyramid(self) -> bool:
+        """Whether there are smaller copies."""
+        return self.copies > 0
 
 
 class Pages(NamedTuple):
@@ -243,7 +252,7 @@ def read_pages(file: BinaryIO) -> Pages:
         for place, directory in reader.chain(_STORED):
             index, number = number, number + 1
             size = _number(directory, _WIDTH), _number(directory, _HEIGHT)
-            below = _SUB_IFDS in directory
+            below = len(directory[_SUB_IFDS].numbers) if _SUB_IFDS in directory else 0
             bytes_each = 4 * max(1, _number(directory, _BITS) // 8)
             volume += bytes_each * size[0] * size[1] * (4 if below else 3) // 3
             subfile = _number(directory, _SUBFILE)
@@ -252,7 +261,7 @@ def read_pages(file: BinaryIO) -> Pages:
             half = all(abs(2 * n - b) <= 2 for n, b in zip(size, before, strict=True))
             before = size
             if found and subfile & 1 and half:
-                found[-1] = replace(found[-1], pyramid=True)
+                found[-1] = replace(found[-1], copies=found[-1].copies + 1)
                 continue
             tile = _number(directory, _TILE_WIDTH), _number(directory, _TILE_HEIGHT)
             found.append(
@@ -261,8 +270,8 @@ def read_pages(file: BinaryIO) -> Pages:
                     _COMPRESSIONS.get(_number(directory, _COMPRESSION), "deflate"),
                     tile if all(16 <= side <= 4096 and side % 16 == 0 for side in tile) else None,
                     # Below a page of strips there is a thumbnail, not a pyramid.
-                    pyramid=below and all(tile),
-                    nested=below and all(tile),
+                    copies=below if all(tile) else 0,
+                    nested=below > 0 and all(tile),
                     subfile=subfile,
                     place=place,
                     double=(_number(directory, _SAMPLES), _number(directory, _BITS)) == (3, 64),
@@ -418,8 +427,18 @@ def _packed(tree: Tree, at: int, big: bool, following: int = 0) -> bytes:
     return directory + struct.pack("<" + word, following) + beyond
 
 
-def finish(file: BinaryIO, block: bytes | None, width: int, height: int, *, sized: bool) -> None:
+def finish(
+    file: BinaryIO,
+    block: bytes | None,
+    width: int,
+    height: int,
+    *,
+    sized: bool,
+    copies: int = 0,
+) -> None:
     """Give the first page of a TIFF file of libvips an EXIF block, and take a false size from it.
+
+    And of its smaller copies, all those that are more than its source has.
 
     Parameters
     ----------
@@ -427,6 +446,7 @@ def finish(file: BinaryIO, block: bytes | None, width: int, height: int, *, size
     block : as `exif_block` gives it, of either byte order
     width, height : of the photo as it is now
     sized : the resolution is known; libvips writes one in any case
+    copies : that the source has
     """
     tree: Tree = {}
     try:
@@ -436,7 +456,11 @@ def finish(file: BinaryIO, block: bytes | None, width: int, height: int, *, size
     except _FAILURES:
         pass  # nothing that could be kept
     target = _Reader(file, own=True)
+    _cut(target, copies)
     directory, following = target.directory(target.first)
+    if _SUB_IFDS in directory:
+        kind, data = directory[_SUB_IFDS]
+        directory[_SUB_IFDS] = Entry(kind, data[: copies * _SIZES[kind]])
     below = tree.get(_EXIF)
     if isinstance(below, dict):
         below[_COLOR_SPACE] = Entry.of(3, [1])  # sRGB
@@ -454,6 +478,27 @@ def finish(file: BinaryIO, block: bytes | None, width: int, height: int, *, size
     file.write(_packed(whole, place, target.big, following))
     file.seek(target.place)
     file.write(struct.pack("<Q" if target.big else "<I", place))
+
+
+def _cut(reader: _Reader, copies: int) -> None:
+    """Leave the first page and as many smaller copies; libvips writes one after the other."""
+    first, _ = reader.directory(reader.first)
+    below = first[_SUB_IFDS].numbers if _SUB_IFDS in first else []
+    places = [reader.first, *below] if below else [place for place, _ in reader.chain()]
+    if len(places) <= 1 + copies:
+        return
+    end = 0
+    for place in places[: 1 + copies]:
+        directory, _ = reader.directory(place)
+        end = max(end, reader.end)
+        for offsets, counts in _PIXELS:
+            if offsets in directory:
+                each = zip(directory[offsets].numbers, directory[counts].numbers, strict=True)
+                end = max(end, *(start + size for start, size in each))
+    if not below:
+        reader.file.seek(reader.link)
+        reader.file.write(bytes(8 if reader.big else 4))
+    reader.file.truncate(end)
 
 
 def _end(file: BinaryIO) -> int:

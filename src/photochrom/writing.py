@@ -597,9 +597,11 @@ def _put(
         target = pyvips.Target.new_to_descriptor(descriptor)
         getattr(image, saver.operation)(target, **options)
         block = _exif_of(photo)
-        if saver is _TIFF and (block or photo.resolution is None):
+        copies = photo.layout.copies if photo.layout is not None else 0
+        if saver is _TIFF and (block or photo.resolution is None or copies):
             with os.fdopen(os.dup(descriptor), "r+b") as file:
-                finish(file, block, photo.width, photo.height, sized=photo.resolution is not None)
+                sized = photo.resolution is not None
+                finish(file, block, photo.width, photo.height, sized=sized, copies=copies)
         if (block := _exif_kept(photo, saver)) is not None:
             with os.fdopen(os.dup(descriptor), "r+b") as file:
                 exif.place(file, block)
@@ -683,7 +685,8 @@ def _as_stored(layout: Layout | None) -> dict[str, Any]:
     if tile is not None:
         options |= {"tile": True, "tile_width": tile[0], "tile_height": tile[1]}
     if layout.pyramid:
-        options |= {"pyramid": True, "subifd": layout.nested}
+        # All that there can be; `finish` leaves as many as there were.
+        options |= {"pyramid": True, "subifd": layout.nested, "depth": "onepixel"}
     return options
 
 
