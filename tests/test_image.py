@@ -1466,6 +1466,41 @@ def test_padding_between_the_parts_of_a_packet_costs_no_time() -> None:
     assert len(say_synthetic(packet, "")) < 2000
 
 
+def test_the_elements_of_a_large_packet_are_not_looked_at_one_by_one() -> None:
+    # Photoshop can list every document that ever lent a layer: tens of megabytes.
+    ancestors = "".join(f"<rdf:li>xmp.did:{n}</rdf:li>" for n in range(50_000))
+    inside = (
+        '<rdf:Description rdf:about="" xmlns:p="http://ns.adobe.com/photoshop/1.0/">'
+        f"<p:DocumentAncestors><rdf:Bag>{ancestors}</rdf:Bag></p:DocumentAncestors>"
+        "</rdf:Description>"
+    )
+    calls = 0
+
+    def count(*event: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        made, _, told = result_packet(xmp_packet(inside), b"", "model")
+    finally:
+        sys.setprofile(None)
+    assert calls < 5000 and told is None and ancestors.encode() in made
+    assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE]
+
+
+def test_a_large_packet_that_cannot_be_added_to_is_left_out_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("photochrom.metadata._MOST_TREE", 10_000)
+    large = xmp_packet(SAID.replace("box", "x" * 10_000))
+    made, lost, told = result_packet(large, iptc((2, 90, "Prague")), "m0")
+    assert (lost, told) == (("city",), None) and b"x" * 10_000 in made
+    made, lost, told = result_packet(large.decode().encode("utf-16"), b"", "m0")
+    assert told == "its XMP is too large to be written anew, and left out"
+    assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE] and len(made) < 2000
+
+
 def test_a_file_without_xmp_gets_a_packet(tmp_path: Path) -> None:
     write_photo(tmp_path / "out.png", smooth(), photo_of(smooth()))
     packet = xmp_of(tmp_path / "out.png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -53,8 +53,11 @@ _PREFIXES = {  # what some readers look for as text
     _TIFF: "tiff",
     "http://www.w3.org/XML/1998/namespace": "xml",
 }
+_RDF_ROOT, _ABOUT, _TURNED = f"{_RDF} RDF", f"{_RDF} about", f"{_TIFF} Orientation"  # as expat says
+_AROUND = "\ufeff \t\r\n"  # a packet
 _NOTE = "http://ns.adobe.com/xmp/note/"
 _MOST_VALUE = 1 << 20  # bytes, of a text that goes from IPTC into XMP
+_MOST_TREE = 1 << 23  # bytes, of a packet of which every element is looked at in Python
 JPEG_XMP_LIMIT = 65502  # bytes; XMP Specification Part 3, 1.1.3
 _EMPTY_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
@@ -125,26 +128,27 @@ def with_iptc(xmp: bytes | None, iptc: bytes) -> tuple[bytes | None, list[str]]:
     lost += others
     if not made:
         return xmp, lost
+    if xmp is not None and len(xmp) > _MOST_TREE:
+        return xmp, [*names.values(), *lost]
     try:
         packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
-        root = _parsed(packet)
+        said = _Outline(packet).said
     except (UnicodeDecodeError, ValueError):
         return xmp, [*names.values(), *lost]
-    said = {tag for top in _descriptions(root) for tag in (*top.attrib, *(e.tag for e in top))}
     texts = []
     for key, (kind, values) in made.items():
         prefix, _, local = key.partition(":")
-        if f"{{{_NAMESPACES[prefix]}}}{local}" not in said:
+        if f"{_NAMESPACES[prefix]} {local}" not in said:
             texts.append(f"<{key}>{_xml(kind, values)}</{key}>")
     if not texts:
         return xmp, lost
     spaces = "".join(f' xmlns:{prefix}="{name}"' for prefix, name in _NAMESPACES.items())
     marked = _described(packet, spaces, "".join(texts))
     try:
-        whole = _parsed(marked or "")
+        whole = _Outline(marked or "")
     except ValueError:
         return xmp, [*names.values(), *lost]
-    if not _of_its_subject(whole):
+    if not whole.of_its_subject:
         return xmp, [*names.values(), *lost]
     return (marked or "").encode(), lost
 
@@ -269,6 +273,9 @@ def result_packet(
 def _attempts(xmp: bytes | None) -> Iterator[tuple[bytes | None, str | None]]:
     if xmp is not None and xmp.strip(b"\0 \t\r\n"):
         yield xmp, None
+        if len(xmp) > _MOST_TREE:
+            yield None, "its XMP is too large to be written anew, and left out"
+            return
         text, whole = _decoded(xmp)
         rebuilt = _rebuilt(text)
         if rebuilt is not None:
@@ -300,8 +307,11 @@ def _marked(xmp: bytes | None, values: Mapping[str, str]) -> str | None:
         packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
     except UnicodeDecodeError:
         return None
-    packet = re.sub(r"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", r"\g<1>1", packet)
+    if "tiff:Orientation" in packet:
+        packet = re.sub(r"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", r"\g<1>1", packet)
     for key in values:  # said before, of the source: not true of the result
+        if f"Iptc4xmpExt:{key}" not in packet:
+            continue
         packet = re.sub(rf"\sIptc4xmpExt:{key}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", packet)
         packet = re.sub(rf"<Iptc4xmpExt:{key}\s*>[^<]*</Iptc4xmpExt:{key}\s*>", "", packet)
     attributes = "".join(f" Iptc4xmpExt:{k}={quoteattr(v)}" for k, v in values.items())
@@ -389,7 +399,7 @@ def _described(packet: str, attributes: str, content: str = "") -> str | None:
 
 def _parsed(packet: str) -> ElementTree.Element:
     """Raises ValueError if it is not well-formed, or not safe."""
-    packet = packet.strip("\ufeff \t\r\n")
+    packet = packet.strip(_AROUND)
     if "<!DOCTYPE" in packet or "<!ENTITY" in packet:
         _without_types(packet)
     try:
@@ -400,26 +410,114 @@ def _parsed(packet: str) -> ElementTree.Element:
 
 def _without_types(packet: str) -> None:
     """Raise ValueError for a declaration of types: never in XMP, and a way to eat memory."""
-
-    def refuse(*declared: object) -> None:
-        raise ValueError
-
     parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
+    parser.StartDoctypeDeclHandler = _refuse
     try:
         parser.Parse(packet, True)
     except expat.ExpatError as error:
         raise ValueError from error
 
 
+def _refuse(*declared: object) -> None:
+    raise ValueError
+
+
+class _Outline:
+    """What a packet says at its top; it may be large, and is not held as a tree.
+
+    Names are those of the namespace, a space, and the local one. Raises ValueError if the packet is
+    not well-formed, or not safe.
+
+    Parameters
+    ----------
+    packet : as text
+    keys : names of attributes to look for
+    added : where in the packet the last description begins, if what matters is only that, and the
+        first one; what is between them is only checked, at a tenth of the time
+    """
+
+    def __init__(self, packet: str, keys: Iterable[str] = (), added: int = 0) -> None:
+        self.said: set[str] = set()  # properties
+        self.values: dict[str, list[tuple[str | None, bool]]] = {key: [] for key in keys}
+        """Of the attributes of these names, and None for an element; whether it is at the top."""
+        self.upright = True  # no orientation but 1, under whatever prefix
+        self._subjects: list[str] = []  # of the descriptions
+        self._open = [""]  # elements
+        self._text: list[str] = []  # of an orientation
+        self._brief, self._skips = added > 0, False
+        self._tail: list[tuple[str, list[str] | None]] = []  # elements that begin and, None, end
+        self._parser = expat.ParserCreate(namespace_separator=" ")
+        self._parser.ordered_attributes = True
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = _refuse
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        try:
+            self._parser.Parse(packet[:added].lstrip(_AROUND), False)
+            if self._skips:
+                self._parser.StartElementHandler = lambda *element: self._tail.append(element)
+                self._parser.EndElementHandler = lambda name: self._tail.append((name, None))
+            self._parser.Parse(packet[added:].strip(_AROUND), True)
+        except (expat.ExpatError, UnicodeEncodeError) as error:
+            raise ValueError from error
+        self._take_tail()
+
+    @property
+    def of_its_subject(self) -> bool:
+        """Whether the last description, which was added, is of a subject that others are of."""
+        *others, added = self._subjects or [""]
+        return added in others or not others
+
+    def _start(self, name: str, attributes: list[str]) -> None:
+        parents = self._open
+        top = parents[-1] == _RDF_ROOT
+        if top:
+            self._subjects.append("")
+        elif len(parents) > 1 and parents[-2] == _RDF_ROOT:
+            self.said.add(name)
+        parents.append(name)
+        if name in self.values:
+            self.values[name].append((None, top))
+        elif name == _TURNED:
+            self._text = []
+            self._parser.CharacterDataHandler = self._text.append
+        for key, value in zip(attributes[::2], attributes[1::2], strict=True):
+            if key in self.values:
+                self.values[key].append((value, top))
+            elif key == _TURNED and value != "1":
+                self.upright = False
+            if top:
+                self.said.add(key)
+                if key == _ABOUT:
+                    self._subjects[-1] = value
+
+        if top and self._brief:
+            self._skips = True
+            self._parser.StartElementHandler = self._parser.EndElementHandler = None
+
+    def _take_tail(self) -> None:
+        """The added description, if what ends after it is the list of descriptions."""
+        for (_, attributes), *after in zip(
+            self._tail, self._tail[1:], self._tail[2:], strict=False
+        ):
+            if (
+                attributes
+                and [end for _, end in after] == [None, None]
+                and after[1][0] == _RDF_ROOT
+            ):
+                self._open = [_RDF_ROOT]
+                self._start("", attributes)
+
+    def _end(self, name: str) -> None:
+        self._open.pop()
+        if name == _TURNED:
+            self._parser.CharacterDataHandler = None
+            if "".join(self._text).strip() != "1":
+                self.upright = False
+
+
 def _descriptions(root: ElementTree.Element) -> list[ElementTree.Element]:
     return [part for element in root.iter() if element.tag == f"{{{_RDF}}}RDF" for part in element]
-
-
-def _of_its_subject(root: ElementTree.Element) -> bool:
-    """Whether the last description, which was added, is of a subject that others are of."""
-    *others, added = [part.get(f"{{{_RDF}}}about") or "" for part in _descriptions(root)] or [""]
-    return added in others or not others
 
 
 def _says_once(packet: str, values: Mapping[str, str]) -> bool:
@@ -427,25 +525,17 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
 
     And no orientation but the upright one, under whatever prefix.
     """
-    try:
-        root = _parsed(packet)
-    except ValueError:
-        return False
-    elements, top = list(root.iter()), _descriptions(root)
-    for key, value in values.items():
-        tag = f"{{{_IPTC_EXTENSION}}}{key}"
-        if any(element.tag == tag for element in elements):
+    wanted = {f"{_IPTC_EXTENSION} {key}": [(value, True)] for key, value in values.items()}
+    # XML has but one way to write a name: where the text has it once, it is not elsewhere as well.
+    once = all(packet.count(key) == 1 for key in values) and "Orientation" not in packet
+    for added in (packet.rfind("<rdf:Description"), 0) if once else (0,):
+        try:
+            outline = _Outline(packet, wanted, added)
+        except ValueError:
             return False
-        if [element.get(tag) for element in elements if tag in element.attrib] != [value]:
-            return False
-        if not any(element.get(tag) == value for element in top):
-            return False
-    turned = f"{{{_TIFF}}}Orientation"
-    if any(element.get(turned, "1") != "1" for element in elements):
-        return False
-    if any(e.tag == turned and (e.text or "").strip() != "1" for e in elements):
-        return False
-    return _of_its_subject(root)
+        if outline.values == wanted and outline.upright and outline.of_its_subject:
+            return True
+    return False
 
 
 def extension_of(xmp: bytes) -> bytes | None:
