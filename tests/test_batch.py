@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -428,6 +430,53 @@ def test_equal_names_and_dates_of_two_archives_are_two_photos(
     assert tree(out) == made
     assert once(tmp_path / "other", force=True) == {"a.tif": ("done", "forced")}
     assert tree(out) != made
+
+
+def test_a_result_gets_its_name_when_it_and_its_line_are_on_the_disk(
+    once: Any, scans: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(scans / "a.png", 1)
+    sync, link = os.fsync, os.link
+    synced: list[str] = []
+
+    def slow(descriptor: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if "draft" in name:
+            event.wait(60)  # until the line is on the disk
+        sync(descriptor)
+        synced.append("draft" if "draft" in name else name)
+        if name == MANIFEST:
+            event.set()
+
+    def named(*names: str) -> None:
+        assert synced == [MANIFEST, "draft"]
+        assert len((out / MANIFEST).read_bytes().splitlines()) == 1
+        link(*names)
+
+    event = threading.Event()
+    monkeypatch.setattr(os, "fsync", slow)
+    monkeypatch.setattr(os, "link", named)
+    assert once() == {"a.png": ("done", "new")}
+    assert (out / "a.png").exists()
+
+
+def test_a_result_that_the_disk_does_not_take_has_no_name_and_its_line_does_not_count(
+    once: Any, scans: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(scans / "a.png", 1)
+    sync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if "draft" in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    kind, error = once()["a.png"]
+    assert kind == "failed" and "cannot be written: No space left on device" in error
+    assert tree(out) == {} and read_manifests(out) == {}
+    monkeypatch.setattr(os, "fsync", sync)
+    assert once() == {"a.png": ("done", "new")}
 
 
 def test_a_result_that_is_gone_or_empty_is_made_again(once: Any, scans: Path, out: Path) -> None:

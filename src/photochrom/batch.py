@@ -9,9 +9,10 @@
 The manifest is `photochrom.jsonl` in the output folder: JSON lines, only ever appended to; of the
 lines of one result the last one without an error counts. What is decided by it:
 
-- *Order.* A result is written under a draft's name and brought to the disk; then its line is; then
-  it gets its name. So whatever is killed when, a result that has a name is whole and has a line. A
-  line whose result is missing is done again, a torn line is passed over.
+- *Order.* A result is written under a draft's name; then it and its line are brought to the disk,
+  both at once; when both are there, it gets its name. So whatever is killed when, a result that has
+  a name is whole and has a line. A line whose result is missing is done again, a torn line is
+  passed over.
 - *The same source.* The same path, size and time of last change, as rsync has it. Where one of them
   differs, the SHA-256 of the content decides: an archive that was moved or copied is not done anew.
 - *The same settings.* Temperature, saturation, hints, the share of the photo's own color, quality,

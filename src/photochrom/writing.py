@@ -269,8 +269,9 @@ def write_photo(
         The name that the file has until it is complete; in the same folder, and free. By default a
         random one, .photochrom-....
     ready : callable
-        Called with the name of the draft when that is complete and on the disk, just before it
-        takes its place. If it raises, the draft is removed and nothing else has happened.
+        Called with the name of the draft when that is complete, while it is brought to the disk.
+        If it raises, the draft is removed and nothing else has happened; if not, and the draft is
+        on the disk, this takes its place.
 
     Raises
     ------
@@ -342,8 +343,6 @@ def write_pages(
                 finally:
                     with contextlib.suppress(OSError):
                         os.unlink(part)
-            file.flush()
-            os.fsync(file.fileno())
 
     _write(name, photo, force, draft, ready, save)
 
@@ -383,8 +382,9 @@ def _write(
     temporary = draft or draft_name(folder, suffix)
     try:
         save(temporary)
-        if ready is not None:
-            ready(temporary)
+        with _to_disk(temporary):
+            if ready is not None:
+                ready(temporary)
         publish(temporary, name, force)
     except FileExistsError:
         raise PhotoError(_exists(name)) from None
@@ -407,6 +407,31 @@ def _write(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def _to_disk(path: str) -> Iterator[None]:
+    """Bring a file to the disk while the block runs; raises OSError if that fails."""
+    failures: list[BaseException] = []
+
+    def sync() -> None:
+        try:
+            descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=sync, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failures:
+        raise failures.pop()
 
 
 def draft_name(folder: str, suffix: str) -> str:
@@ -578,8 +603,6 @@ def _save_heic(
             xmp=_packet(photo, _HEIC, model)[0],
             profile=srgb_profile() if photo.profiled else None,
         )
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sample_rows(
@@ -611,7 +634,6 @@ def _put(
                     _without_size(file)
                 if texts := photo.metadata.get("png-texts"):
                     add_texts(file, texts)
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
