@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -526,6 +527,46 @@ def test_threads_do_not_bear_the_blame_of_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as threads:
         results = list(threads.map(read, [good, bad] * 150))
     assert results == [True, False] * 150
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_errors_of_other_threads_hide_no_damaged_tile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    good, bad, path = tmp_path / "good.tif", tmp_path / "bad.tif", tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).integers(0, 255, (256, 256), dtype=np.uint8)
+    tifffile.imwrite(good, pixels, tile=(64, 64), compression="zlib")
+    data = bytearray(good.read_bytes())
+    with tifffile.TiffFile(good) as file:
+        at, size = file.pages[0].dataoffsets[5], file.pages[0].databytecounts[5]
+    data[at + 10 : at + size - 4] = bytes(size - 14)
+    bad.write_bytes(data)
+    if streamed:
+        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+    # An error in another thread, just when the tiles were decoded: the first time only.
+    name = "Region" if streamed else "to_numpy"
+    decode = pyvips.Region.fetch if streamed else reading_module.to_numpy
+    decoded: list[str] = []
+
+    def disturbed(*arguments: Any) -> Any:
+        found = decode(*arguments)
+        decoded.append(name)
+        if len(decoded) == 1:
+            with ThreadPoolExecutor(1) as other, pytest.raises(pyvips.Error):
+                other.submit(pyvips.Image.new_from_file, str(tmp_path / "missing.png")).result()
+        return found
+
+    if streamed:
+        monkeypatch.setattr(pyvips.Region, "fetch", disturbed)
+    else:
+        monkeypatch.setattr(reading_module, "to_numpy", disturbed)
+    shutil.copy(bad, path)
+    with pytest.raises(PhotoError, match=r"a\.tif: cannot be read: Decoding error"):
+        _ = read_photo(path).pixels
+    decoded.clear()
+    shutil.copy(good, path)
+    np.testing.assert_array_equal(read_photo(path).pixels[..., 0], pixels)
+    assert len(decoded) == 2
 
 
 def test_what_is_said_of_strips_that_end_early_is_not_taken_for_a_damaged_tile() -> None:

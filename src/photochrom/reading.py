@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 import stat
@@ -10,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import IO, Any, BinaryIO, Protocol, TypeVar
@@ -506,9 +506,12 @@ def _decode(
             tiled=tiled,
         )
     else:
-        with _alone(tiled):
-            pixels = to_numpy(image if orientation == 1 else image.copy_memory().autorot())
-        content = Held(*convert(pixels))
+
+        def decoded(first: bool) -> NDArray[Any]:
+            one = image if first else load()
+            return to_numpy(one if orientation == 1 else one.copy_memory().autorot())
+
+        content = Held(*convert(_watched(decoded, tiled)))
     return Photo(
         content,
         name,
@@ -649,26 +652,43 @@ def _converted(
 # says of `strips.StripSource`, when strips that another thread saves end early.
 _TILE = re.compile(rb"^tiff2vips: (?!Read error at scanline)", re.MULTILINE)
 _LOG = threading.RLock()
+_MARK = "photochrom reads here"
+_MOST_LOG = 8000  # bytes; somewhat more is all that libvips keeps
+_TRIES = 20
+_marks = itertools.count()
 
 
-@contextmanager
-def _alone(tiled: bool) -> Iterator[None]:
+def _watched(read: Callable[[bool], T], tiled: bool) -> T:
     """Decode; raise pyvips.Error if a tile of a TIFF file that is decoded meanwhile is damaged.
 
     The cache of tiles in libvips leaves such a tile black and goes on, whatever ``fail_on`` says;
     only its log of errors tells. So threads decode one at a time, whatever the files: one would
-    bear the blame of another, or, as an error takes the log along, hide it. On two cores that costs
-    four threads that color TIFFs of half a megapixel a fortieth of their time.
+    bear the blame of another. On two cores that costs four threads that color TIFFs of half a
+    megapixel a fortieth of their time. And an error of any other thread, one that writes say, takes
+    the log along: so a line of ours is its first, and where that is gone the file is decoded again.
+
+    Parameters
+    ----------
+    read : is told whether this is its first time
+    tiled : whether there are tiles
     """
+    lib = pyvips.vips_lib
     with _LOG:
         if not tiled:
-            yield
-            return
-        pyvips.vips_lib.vips_error_clear()
-        yield
-        log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
-        if _TILE.search(log):
-            raise pyvips.Error("damaged tile")  # takes the log along, and clears it
+            return read(True)
+        for n in range(_TRIES):
+            lib.vips_error_clear()
+            # There is no such file, and to say so is the only way to write to the log.
+            lib.vips_foreign_find_load(f"/{_MARK} {next(_marks)}".encode())
+            mark = pyvips.ffi.string(lib.vips_error_buffer())
+            found = read(n == 0)
+            log = pyvips.ffi.string(lib.vips_error_buffer())
+            if _TILE.search(log):
+                raise pyvips.Error("damaged tile")  # takes the log along, and clears it
+            if log.startswith(mark) and len(log) < _MOST_LOG:
+                lib.vips_error_clear()
+                return found
+    raise pyvips.Error("disturbed", "too many other photos failed at the same time")
 
 
 @dataclass(frozen=True, eq=False)
@@ -721,13 +741,15 @@ class Streamed:
             region: Any = None
 
             def fetch(top: int) -> Strip:
-                nonlocal region
-                if region is None:  # made and used in one thread, as libvips wants it
-                    with _alone(False):
-                        region = pyvips.Region.new(self.load())
                 n = min(rows, height - top)
-                with _alone(self.tiled):
-                    data = region.fetch(0, top, width, n)
+
+                def read(first: bool) -> Any:
+                    nonlocal region
+                    if region is None or not first:  # in one thread, as libvips wants it
+                        region = pyvips.Region.new(self.load())
+                    return region.fetch(0, top, width, n)
+
+                data = _watched(read, self.tiled)
                 if top + n == height:
                     self.origin.check()
                 samples = np.frombuffer(data, self.dtype).reshape(n, width, -1)
@@ -827,6 +849,7 @@ def reason(error: pyvips.Error) -> str:
     """The first telling line of a libvips error, without the name of the C module in front."""
     for line in error.detail.splitlines():
         text = re.sub(r"^\w+: ", "", line.strip())
-        if text and not text.startswith("bad seek"):  # said on the way to the real reason
+        # Said on the way to the real reason, and by `_watched`.
+        if text and not text.startswith("bad seek") and _MARK not in text:
             return text.rstrip(".")
     return "its data is damaged"
