@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import platform
 import re
 import signal
 import socket
@@ -34,7 +35,7 @@ from photochrom.cli import main
 from photochrom.image import read_photo
 from photochrom.web.api import max_body, studio_app
 from photochrom.web.server import address, listen, make_server
-from photochrom.web.store import KNOWN, Cache, Unknown, prediction_name
+from photochrom.web.store import KNOWN, Cache, Store, Unknown, prediction_name
 from photochrom.web.studio import Box, Limits, Look, Studio
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -499,6 +500,28 @@ def test_the_cache_keeps_its_bounds() -> None:
 
     cache.get(("a", "y"), dropped_meanwhile)
     assert len(cache) == 0 and cache.nbytes == 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_memory_that_is_free_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    # Too small to be given back by themselves, and the last one holds those before it.
+    held = [b"x" * 60_000 for _ in range(2000)]
+    last = held.pop()
+    before = resident()
+    held.clear()
+    cache = Cache(1000, age=4.0)
+    with Store(1, 1000, age=4.0, cache=cache):
+        for _ in range(600):
+            if resident() < before - 60_000_000:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("it is kept")
+    assert len(last) == 60_000
 
 
 def test_a_value_that_many_want_is_computed_once() -> None:
