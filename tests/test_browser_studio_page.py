@@ -1479,6 +1479,18 @@ def test_colors_are_those_of_the_package(studio, visit) -> None:
         [list(rgb) for rgb in named],
     )
     assert names == list(named.values())
+    # Two swatches of one name are told apart.
+    labels = page.evaluate(
+        """async () => {
+          const { Spot } = await import("/static/spot.js");
+          const spot = new Spot(document.getElementById("spot"));
+          const color = [134, 116, 81];
+          const colors = [[2, 21], [2, 33]].map((ab) => ({ color, ab, probability: 0.4 }));
+          spot.show({ L: 50, bins: [[0, 20, 0.8]], current: color, colors }, null);
+          return [...spot.swatches.children].map((button) => button.getAttribute("aria-label"));
+        }"""
+    )
+    assert labels == ["khaki, strength 21, hue 85°, 40 %", "khaki, strength 33, hue 87°, 40 %"]
     lab, back, fitted = page.evaluate(
         """async ([rgb, wild]) => {
           const { fitted, labOf } = await import("/static/lab.js");
