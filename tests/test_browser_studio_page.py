@@ -48,7 +48,8 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda m: "Security Policy" in m.text and wrong.append(m.text))
-        ours = (url, "data:", f"blob:{url}")
+        root = url.partition("?")[0]
+        ours = (root, "data:", f"blob:{root}")
         page.on("request", lambda r: r.url.startswith(ours) or wrong.append(r.url))
         page.goto(url)
         return page
@@ -102,6 +103,15 @@ def drop(page: Page, *files: Path) -> None:
         }""",
         given,
     )
+
+
+def drop_from_disk(page: Page, *paths: Path) -> None:
+    """What the browser does when a person drops files or folders on the page."""
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        drag = {"type": kind, "x": 500, "y": 300, "data": data}
+        devtools.send("Input.dispatchDragEvent", drag)
 
 
 def colored(page: Page) -> None:
@@ -595,9 +605,9 @@ def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
     settled(page)
     shot(page, "phone-3-hint")
     accessible(page, "phone, a hint")
-    for tab, inside in (("Adjust", "#vividness"), ("Colorings", ".strip"), ("Photos", "#tray")):
+    for tab, sheet in (("Adjust", "#vividness"), ("Colorings", ".strip"), ("Photos", "#tray")):
         page.get_by_role("button", name=tab, exact=True).tap()
-        expect(page.locator(inside)).to_be_visible()
+        expect(page.locator(sheet)).to_be_visible()
         expect(page.locator(".swatches")).to_be_hidden()
         settled(page)
         shot(page, f"phone-4-{tab.lower()}")
@@ -664,6 +674,12 @@ def test_a_phone_by_touch(studio, visit, shot, tmp_path: Path) -> None:
     page.get_by_role("button", name="Original colors").tap()
     settled(page)
     assert chroma(pixels(page, 0.25, 0.5, 40)) > 10
+    page.set_viewport_size({"width": 320, "height": 568})
+    settled(page)
+    shot(page, "phone-6-narrow")
+    for button in page.locator("#tools button:visible").all():
+        assert inside(button, page.locator("#tools"))
+    page.set_viewport_size({"width": 390, "height": 780})
     page.get_by_role("button", name="Photos", exact=True).tap()
     page.locator("#tray li button").first.tap()
     expect(page.locator("#title")).to_contain_text("Mariachi.jpg")
@@ -719,6 +735,42 @@ def test_a_photo_that_the_service_has_forgotten_is_sent_again(serve_studio, visi
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, shot) -> None:
+    def serve(port: str) -> Any:
+        server = serve_studio(
+            "--host", "0.0.0.0", "--allow-network", "--port", port, "--threads", "1"
+        )
+        server.url = f"http://127.0.0.1:{server.port}/?{server.url.partition('?')[2]}"
+        return server
+
+    server = serve("0")
+    page = visit(server.url, **DESKTOP)
+    drop(page, EXAMPLES / "castle_clinton.jpg")
+    colored(page)
+    settled(page)
+    server.end(signal.SIGKILL)
+    server = serve(str(server.port))
+    page.locator("#saturation").fill("60")
+    expect(page.get_by_text("photochrom was started anew. Open the address")).to_be_visible()
+    expect(page.get_by_text("photochrom does not answer")).to_be_hidden()
+    shot(page, "away-anew")
+    accessible(page, "another key")
+    # The address in another tab lets this one go on too.
+    second = page.context.new_page()
+    second.goto(server.url)
+    colored(second)
+    second.close()
+    expect(page.locator("#away")).to_be_hidden()
+    colored(page)
+    assert kept(page)["saturation"] == 0.6
+    # A page cannot tell what is not let in; the answer can.
+    page.context.clear_cookies()
+    page.reload()
+    expect(page.get_by_role("heading")).to_have_text("This address lacks its key")
+    shot(page, "no-key")
+    accessible(page, "no key")
+
+
 def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> None:
     server = serve_studio("--port", "0", "--threads", "1", "--max-mb", "1", "--max-megapixels", "1")
     page = visit(server.url, **DESKTOP)
@@ -754,6 +806,33 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
         card.get_by_role("button", name="Remove").click()
         expect(page.locator("#desk")).to_be_hidden()
 
+    # Of a folder the photos are opened.
+    for name in ("fold/in/b10.PNG", "fold/in/b9.png", "fold/.c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(small_photo())
+    (tmp_path / "fold" / "notes.txt").write_text("no photo at all")
+    (tmp_path / "void").mkdir()
+    page.evaluate(
+        "document.addEventListener('drop', (event) => {"
+        " [window.dropped] = event.dataTransfer.files; }, { once: true })"
+    )
+    drop_from_disk(page, tmp_path / "void")
+    expect(notice).to_contain_text("There is no photo in “void”.")
+    # Where one comes as if it were a file, it cannot be read.
+    page.evaluate(
+        """() => {
+          const carried = new DataTransfer();
+          carried.items.add(dropped);
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried }));
+        }"""
+    )
+    expect(notice).to_contain_text("void cannot be read. Look whether it is a photo")
+    drop_from_disk(page, tmp_path / "fold")
+    expect(page.locator("#tray li")).to_have_count(2)
+    expect(page.locator("#title")).to_contain_text("b9.png")
+    colored(page)
+    expect(notice).to_be_hidden()
+
     # Busy is no error: it is waited for.
     def refuse(route: Route) -> None:
         route.fulfill(status=429, json={"error": "busy"}, headers={"Retry-After": "0.1"})
@@ -785,6 +864,7 @@ def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
     colored(page)
     expect(page.locator(".hint")).to_have_count(2)
     expect(page.locator("#notice")).to_contain_text("1 hint was left out")
+    expect(page.locator("#notice")).to_contain_text("settings or hints that cannot be")
     state = kept(page)
     assert (state["temperature"], state["candidate"], state["seed"]) == (10, None, 0)
 
@@ -997,6 +1077,81 @@ def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) 
     until(first, f"{STATE}.then((now) => JSON.stringify(now) === `{compact}`)")
 
 
+STORED = """import("/static/shelf.js").then(() => new Promise((resolve) => {
+  indexedDB.open("photochrom-studio").onsuccess = ({ target: { result: db } }) => {
+    const [files, photos] = ["files", "photos"].map((name) =>
+      db.transaction(name).objectStore(name).count());
+    photos.onsuccess = () => {
+      db.close();
+      resolve(`${files.result} ${photos.result}`);
+    };
+  };
+}))"""  # how many files and how many records
+
+RECORDS = """(change) => new Promise((resolve) => {
+  indexedDB.open("photochrom-studio").onsuccess = ({ target: { result: db } }) => {
+    const transaction = db.transaction(["files", "photos"], "readwrite");
+    const [files, photos] = ["files", "photos"].map((name) => transaction.objectStore(name));
+    files.put(new Blob(["x"]), "nobody's");
+    photos.getAll().onsuccess = ({ target }) => {
+      for (const record of target.result) {
+        if (record.name === change) photos.put({ ...record, used: Date.now() - 3e8 }, record.key);
+      }
+    };
+    transaction.oncomplete = () => resolve(db.close());
+  };
+})"""  # a file without a record, and a photo of that name that was not looked at for days
+
+
+def test_a_reload_amid_a_drop_loses_nothing(studio, visit, tmp_path: Path) -> None:
+    names = ("one.png", "two.png", "three.png", "four.png")
+    for name in names:
+        (tmp_path / name).write_bytes(small_photo())
+    page = visit(studio.url, **DESKTOP)
+    # The last of them takes for ever to be read, and none gets as far as the service.
+    page.evaluate(
+        """() => {
+          const slice = Blob.prototype.slice;
+          Blob.prototype.slice = function (...part) {
+            if (this.name !== "four.png") return slice.apply(this, part);
+            return { arrayBuffer: () => new Promise(() => {}) };
+          };
+        }"""
+    )
+    page.route("**/api/photos", lambda route: None)
+    drop(page, *(tmp_path / name for name in names))
+    expect(page.locator("#tray li")).to_have_count(3)
+    until(page, f"{STORED}.then((found) => found === '3 3')")
+    page.evaluate(RECORDS, "two.png")
+    until(page, f"{STORED}.then((found) => found === '4 3')")
+    page.unroute("**/api/photos")
+    page.reload()
+    expect(page.locator("#tray li")).to_have_count(3)
+    colored(page)
+    until(page, f"{STORED}.then((found) => found === '3 3')")
+    # Those that came lately get their colors without being looked at.
+    expect(page.locator("#tray [data-state=ready]")).to_have_count(2)
+    until(
+        page,
+        "import('/static/shelf.js').then((s) => s.photos()).then((all) => all"
+        ".map(({ name, colored }) => `${name} ${colored}`).join() === "
+        "'one.png true,two.png false,three.png true')",
+    )
+    expect(page.locator("#tray [data-state=waiting]")).to_have_count(1)
+
+    # Without a photo in this tab there may still be something to clear.
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Clear all").click()
+    page.get_by_role("dialog").get_by_role("button", name="Clear all").click()
+    until(page, "indexedDB.databases().then((all) => all.length === 0)")
+    page.evaluate("import('/static/shelf.js').then((s) => s.photos())")
+    page.evaluate(RECORDS, "")
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("button", name="Clear all").click()
+    page.get_by_role("dialog").get_by_role("button", name="Clear all").click()
+    until(page, "indexedDB.databases().then((all) => all.length === 0)")
+
+
 def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
     studio, visit, tmp_path: Path
 ) -> None:
@@ -1027,6 +1182,11 @@ def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
     page.evaluate("window.room = 0")
     page.locator("#saturation").fill("20")
     expect(page.locator("#notice")).to_contain_text("no room left")
+    # No file without what is known of it: nobody would ever remove it.
+    (tmp_path / "two.png").write_bytes(small_photo())
+    drop(page, tmp_path / "two.png")
+    expect(page.locator("#notice")).to_contain_text("two.png is too large for this browser")
+    assert page.evaluate(STORED) == "1 1"
 
 
 def test_a_photo_that_is_removed_while_it_comes_is_not_left_behind(
@@ -1117,12 +1277,13 @@ def test_pasting_and_several_at_once(studio, visit) -> None:
         """(text) => {
           const carried = new DataTransfer();
           const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-          carried.items.add(new File([bytes], "image.jpg"));
+          carried.items.add(new File([bytes], "im\\u202eage.jpg"));
           document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried }));
         }""",
         data,
     )
     colored(page)
+    expect(page.locator("#title")).to_have_text("image.jpg · 512 × 512")
     drop(page, EXAMPLES / "castle_clinton.jpg", EXAMPLES / "horses.jpg")
     expect(page.locator("#tray li")).to_have_count(3)
     expect(page.locator("#title")).to_contain_text("castle_clinton.jpg")
@@ -1159,6 +1320,8 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
             if stage == "spot":
                 for button in page.locator("#tools button:visible").all():
                     assert inside(button, page.locator("#tools")), name
+                for words in ("Compare", "Weak spots"):
+                    expect(page.get_by_role("button", name=words)).to_have_count(1)
                 assert width < 400 or inside(page.locator(".strip"), page.locator("#panel"))
             accessible(page, name)
         if stage == "empty":
@@ -1183,6 +1346,8 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
 
     # No weak spot lies under words, also on a phone.
     page.set_viewport_size({"width": 390, "height": 780})
+    settled(page)
+    before = page.locator("#stage").bounding_box()
     page.get_by_role("button", name="Weak spots").click()
     expect(page.locator(".suggestion")).to_have_count(5)
     settled(page)
@@ -1190,6 +1355,37 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
     legend, stage = (page.locator(f"#{id}").bounding_box() for id in ("legend", "stage"))
     assert legend is not None and stage is not None
     assert legend["y"] >= stage["y"] + stage["height"]
+    assert stage == before  # the photo does not jump
+
+    # Where the system decides on colors, those that tell something stay.
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.locator("#panel").evaluate("(panel) => panel.scrollTo(0, 0)")
+    chips = [page.locator(".swatches i").first, page.locator(".hint i")]
+    plain = [middle(chip) for chip in chips]
+    page.emulate_media(forced_colors="active")
+    settled(page)
+    shot(page, "forced-colors")
+    accessible(page, "forced colors")
+    assert np.abs(np.subtract([middle(chip) for chip in chips], plain)).max() < 3
+    bar = drawn(page.locator(".swatches b").first)
+    assert np.ptp(bar[len(bar) // 2], axis=0).max() > 100  # a part of it is filled
+    for slider in page.locator("input[type=range]").all():
+        assert np.ptp(drawn(slider)[:, 30], axis=0).max() > 100  # its track
+    pressed, other = (drawn(page.locator(f"#{id}"))[5, 20] for id in ("unsure", "compare"))
+    assert np.abs(pressed - other).max() > 60
+
+
+def drawn(element: Locator) -> np.ndarray:
+    """What the screen shows of an element: (height, width, 3)."""
+    with Image.open(io.BytesIO(element.screenshot())) as image:
+        return np.asarray(image.convert("RGB"), dtype=float)
+
+
+def middle(element: Locator) -> list[float]:
+    """The color in the middle of what the screen shows of an element."""
+    seen = drawn(element)
+    color: list[float] = seen[len(seen) // 2, seen.shape[1] // 2].tolist()
+    return color
 
 
 def inside(inner: Locator, outer: Locator) -> bool:
@@ -1270,6 +1466,31 @@ def test_colors_are_those_of_the_package(studio, visit) -> None:
     rng = np.random.default_rng(1)
     rgb = rng.integers(0, 256, (200, 3))
     wild = rng.uniform([2, -100, -100], [98, 100, 100], (200, 3))
+    named = {
+        (134, 116, 81): "khaki",
+        (128, 128, 0): "khaki",
+        (70, 66, 30): "dark olive",
+        (245, 238, 205): "cream",
+        (255, 220, 0): "light yellow",
+        (120, 80, 45): "brown",
+    }
+    names = page.evaluate(
+        "(all) => import('/static/lab.js').then(({ nameOf }) => all.map(nameOf))",
+        [list(rgb) for rgb in named],
+    )
+    assert names == list(named.values())
+    # Two swatches of one name are told apart.
+    labels = page.evaluate(
+        """async () => {
+          const { Spot } = await import("/static/spot.js");
+          const spot = new Spot(document.getElementById("spot"));
+          const color = [134, 116, 81];
+          const colors = [[2, 21], [2, 33]].map((ab) => ({ color, ab, probability: 0.4 }));
+          spot.show({ L: 50, bins: [[0, 20, 0.8]], current: color, colors }, null);
+          return [...spot.swatches.children].map((button) => button.getAttribute("aria-label"));
+        }"""
+    )
+    assert labels == ["khaki, strength 21, hue 85°, 40 %", "khaki, strength 33, hue 87°, 40 %"]
     lab, back, fitted = page.evaluate(
         """async ([rgb, wild]) => {
           const { fitted, labOf } = await import("/static/lab.js");
@@ -1286,3 +1507,29 @@ def test_colors_are_those_of_the_package(studio, visit) -> None:
     strong = np.linalg.norm(found[:, 1:], axis=1) > 10
     turned = np.angle((found[:, 1] + 1j * found[:, 2]) * (wild[:, 1] - 1j * wild[:, 2]))
     assert np.abs(turned[strong]).max() < 0.15
+
+
+def test_what_cannot_be_had_is_not_asked_for_at_each_redraw(studio, visit) -> None:
+    page = visit(studio.url)
+    failures = page.evaluate(
+        """async () => {
+          const { Layer } = await import("/static/layer.js");
+          let failures = 0;
+          const layer = new Layer(() => {}, () => { failures++; });
+          const source = {
+            photo: "a", key: "a", live: false, most: 1600, whole: () => "/api/photos/gone/original",
+          };
+          const counts = [];
+          for (const anew of [true, false, false, true]) {
+            if (anew) layer.set(source);
+            layer.want(640);
+            while (failures < counts.filter((_, at) => at % 3 === 0).length + (anew ? 1 : 0)) {
+              await new Promise((resolve) => setTimeout(resolve, 20));
+            }
+            await new Promise((resolve) => setTimeout(resolve, 100));
+            counts.push(failures);
+          }
+          return counts;
+        }"""
+    )
+    assert failures == [1, 1, 1, 2]

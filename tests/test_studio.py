@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import io
 import json
+import logging
 import os
+import platform
+import re
 import signal
 import socket
 import stat
@@ -32,7 +35,7 @@ from photochrom.cli import main
 from photochrom.image import read_photo
 from photochrom.web.api import max_body, studio_app
 from photochrom.web.server import address, listen, make_server
-from photochrom.web.store import KNOWN, Cache, Unknown, prediction_name
+from photochrom.web.store import KNOWN, Cache, Store, Unknown, prediction_name
 from photochrom.web.studio import Box, Limits, Look, Studio
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -499,6 +502,28 @@ def test_the_cache_keeps_its_bounds() -> None:
     assert len(cache) == 0 and cache.nbytes == 0
 
 
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
+def test_memory_that_is_free_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    # Too small to be given back by themselves, and the last one holds those before it.
+    held = [b"x" * 60_000 for _ in range(2000)]
+    last = held.pop()
+    before = resident()
+    held.clear()
+    cache = Cache(1000, age=4.0)
+    with Store(1, 1000, age=4.0, cache=cache):
+        for _ in range(600):
+            if resident() < before - 60_000_000:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("it is kept")
+    assert len(last) == 60_000
+
+
 def test_a_value_that_many_want_is_computed_once() -> None:
     cache = Cache(1000, 10)
     cache.admit("a")
@@ -661,6 +686,56 @@ def test_a_key_is_asked_for_in_three_ways(studio: Studio) -> None:
         assert client.post("/api/photos", content=data).status_code == 403
         assert client.get("/api/info?key=secret").status_code == 200
         assert client.get("/api/info").status_code == 200  # by the cookie
+        assert client.get("/api/info?key=older").status_code == 200  # as a reload would ask
+        client.cookies.clear()
+        # Whatever other programs on this host have set beside it.
+        ours = f"photochrom-key-{client.base_url.port}"
+        for cookies, status in (
+            (f'x={{"a":1}}; {ours}=secret', 200),
+            (f"a b=1; foo; ; =; {ours}=secret;y", 200),
+            (f"{ours}=other; {ours}=secret", 200),
+            (f"x{ours}=secret; {ours}=secre; {ours}", 403),
+        ):
+            reply = client.get("/api/info", headers={"Cookie": cookies})
+            assert reply.status_code == status, cookies
+
+
+def test_who_comes_without_the_key_is_told_where_to_find_it(studio: Studio) -> None:
+    with serving(studio, key="secret") as client:
+        for path in ("/", "/?key=older", "/api/docs"):
+            page = client.get(path, headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+            assert page.status_code == 403 and "terminal" in page.text
+            assert page.headers["content-type"].startswith("text/html")
+            assert page.headers["content-security-policy"].startswith("default-src 'none'")
+            assert page.headers["cache-control"] == "no-store" and "secret" not in page.text
+        assert client.get("/api/info").json()["error"]  # a program
+
+
+def test_strangers_do_not_fill_the_terminal(client: httpx.Client) -> None:
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("uvicorn").addHandler(handler)
+    host = client.base_url.netloc.decode()
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    try:
+        for request, status in (
+            (b"\x16\x03\x01\x02\x00", 400),
+            (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nA: " + bytes(100_000).replace(b"\0", b"a"), 400),
+            (f"GET /api/info HTTP/1.1\r\nHost: {host}\r\n{upgrade}\r\n".encode(), 200),
+        ):
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as raw:
+                raw.settimeout(10)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    raw.sendall(request + b"\r\n\r\n")
+                head, _, body = raw.recv(65536).partition(b"\r\n\r\n")
+            assert head.startswith(f"HTTP/1.1 {status} ".encode()), head
+            assert b"content-security-policy: default-src 'none'" in head.lower()
+            assert status == 200 or json.loads(body)["error"]
+    finally:
+        logging.getLogger("uvicorn").removeHandler(handler)
+    assert told == []
 
 
 def test_bodies_are_counted_as_they_come(colorizer: Colorizer) -> None:
@@ -847,7 +922,10 @@ def test_a_download_that_nobody_reads_is_given_up(colorizer: Colorizer) -> None:
 
 
 def test_what_can_be_read_can_be_asked_about(client: httpx.Client) -> None:
-    for path in ("/", "/static/studio.js", "/api/docs", "/api/openapi.json"):
+    made, _ = send(client, encoded(gray_photo()))
+    photo = made.partition("/predictions")[0]
+    mine = ("/api/info", photo, f"{made}/preview", f"{made}/palette?x=1&y=1", f"{made}/download")
+    for path in ("/", "/static/studio.js", "/api/docs", "/api/openapi.json", *mine):
         get, head = client.get(path), client.head(path)
         assert get.status_code == head.status_code == 200 and head.content == b""
         assert head.headers["content-length"] == str(len(get.content))
@@ -882,7 +960,8 @@ def test_the_description_has_the_key_and_the_common_errors_once(client: httpx.Cl
     assert scheme["type"] == "http" and scheme["scheme"] == "bearer"
     for methods in document["paths"].values():
         for operation in methods.values():
-            for status in ("403", "408", "413", "429", "500", "503"):
+            assert "head" not in methods  # it is GET without a body
+            for status in ("400", "403", "408", "413", "421", "429", "500", "503"):
                 where = operation["responses"][status]["$ref"].rpartition("/")[2]
                 assert where in document["components"]["responses"]
 
@@ -896,6 +975,14 @@ def test_the_docs_name_all_there_is_and_ask_for_nothing(client: httpx.Client) ->
             assert f"<code>{method.upper()} {path}</code>" in page.text
     assert "<script" not in page.text and "https://" not in page.text and " src=" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_the_names_in_the_guide_are_those_that_its_commands_print() -> None:
+    guide = (EXAMPLES.parent / "docs" / "studio-api.md").read_text(encoding="utf-8")
+    hints = json.loads(re.search(r"-d '(.*?)'", guide)[1])["hints"]  # type: ignore[index]
+    name = prediction_name([(hint["x"], hint["y"], tuple(hint["color"])) for hint in hints])
+    printed = re.findall(r'"prediction":"(\w+)"', guide)
+    assert printed == [prediction_name([]), name]
 
 
 # --- no trace -------------------------------------------------------------------------------------

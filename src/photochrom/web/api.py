@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
@@ -268,9 +269,11 @@ _WHY = {
     422: "it cannot be understood or used",
 }
 _COMMON = {
+    400: "this is no HTTP, or its head is too long",
     403: "the key is missing, or another site's page asks",
     408: "the body stopped coming, or came too slowly; send it again",
     413: "too many bytes or pixels",
+    421: "the server does not go by the name that was asked for",
     429: "too much waits already; try again after Retry-After seconds",
     500: "a mistake in the server",
     503: "it took too long, or the server cannot do it now",
@@ -679,6 +682,10 @@ def studio_app(studio: Studio) -> FastAPI:
 
     description = _completed(app.openapi())
     page = docs_page(description)
+
+    for route in app.routes:  # described once: HEAD is GET without a body
+        if isinstance(route, APIRoute) and route.methods == {"GET"}:
+            route.methods.add("HEAD")
 
     @app.api_route("/api/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
     def openapi() -> JSONResponse:

@@ -12,15 +12,17 @@ import asyncio
 import contextlib
 import functools
 import ipaddress
+import json
+import logging
 import os
 import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from secrets import compare_digest
+from typing import Any
 from urllib.parse import parse_qs
 
 import h11
@@ -29,7 +31,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -198,10 +200,12 @@ class Guard:
             return _error(413, f"more than {limit} bytes are not taken")
         if self.key is not None:
             scheme, _, bearer = headers.get("authorization", "").partition(" ")
-            shown = given or (
-                bearer.strip() if scheme.lower() == "bearer" else _cookie(headers, self.cookie)
-            )
-            if not compare_digest(shown.encode(), self.key.encode()):
+            shown = [given, *_cookies(headers, self.cookie)]
+            if scheme.lower() == "bearer":
+                shown.append(bearer.strip())
+            if not any(compare_digest(one.encode(), self.key.encode()) for one in shown):
+                if method in ("GET", "HEAD") and "text/html" in headers.get("accept", ""):
+                    return HTMLResponse(_NO_KEY, 403)  # somebody looks at it
                 return _error(403, "the address lacks its key; use the one that you were given")
         return None
 
@@ -277,12 +281,29 @@ async def _drain(receive: Receive) -> None:
                 pass
 
 
-def _cookie(headers: Headers, name: str) -> str:
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookies[name].value if name in cookies else ""
+_NO_KEY = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>photochrom: the key is missing</title></head><body><main>
+<h1>This address lacks its key</h1>
+<p>Open the whole address, <code>?key=</code> included, that the terminal of photochrom prints. It
+prints another one at each start, for the key is new then; your work is kept.</p>
+</main></body></html>
+"""
+
+
+def _cookies(headers: Headers, name: str) -> Iterator[str]:
+    """The values of the cookies of that name, whatever others there are beside them.
+
+    Any program on this host may set cookies that we are sent too, and many are not as the standard
+    has them: a parser that gives up at the first of those would lock us out.
+    """
+    for line in headers.getlist("cookie"):
+        for pair in line.split(";"):
+            found, _, value = pair.partition("=")
+            if found.strip() == name:
+                yield value.strip()
 
 
 def _is_address(name: str) -> bool:
@@ -308,6 +329,10 @@ class _Connection(H11Protocol):
 
     _late: asyncio.TimerHandle | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.logger = _mistakes  # strangers shall not fill the terminal
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         host = self.client and self.client[0]
@@ -330,6 +355,13 @@ class _Connection(H11Protocol):
         self._stop()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless an answer is on its way already."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(_ODD)
+        self.transport.close()
+
     def _watch(self) -> None:
         answered = self.cycle is None or self.cycle.response_complete
         # The next head, or the rest of a body that nobody reads any more.
@@ -348,12 +380,27 @@ async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
     await _error(503, _TOO_MANY, {"Retry-After": "5"})(scope, receive, send)
 
 
+def _plain(status: str, text: str, **more: str) -> bytes:
+    """An answer where no application is asked, and the connection ends."""
+    body = json.dumps({"error": text}).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **_HEADERS,
+        **more,
+    }
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
 _TOO_MANY = "too many connections; try again in a moment"
-_CROWDED = (
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\n"
-    f"Content-Length: {len(_TOO_MANY) + 12}\r\nConnection: close\r\n\r\n"
-    f'{{"error":"{_TOO_MANY}"}}'
-).encode()
+_CROWDED = _plain("503 Service Unavailable", _TOO_MANY, **{"Retry-After": "5"})
+_ODD = _plain("400 Bad Request", "this is no HTTP, or its head is too long")
+
+_mistakes = logging.getLogger("uvicorn.error.photochrom")
+"""Of connections: mistakes of ours, and not those of whoever connects."""
+_mistakes.addFilter(lambda record: record.levelno >= logging.ERROR)  # uvicorn resets levels
 
 
 # --- listening ------------------------------------------------------------------------------------

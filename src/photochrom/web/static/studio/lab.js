@@ -76,6 +76,13 @@ const HUES = [
   [318, "violet"], [345, "magenta"], [361, "pink red"],
 ];
 
+/** How strong a color is and which hue it has, in numbers, where names do not tell two apart. */
+export function measured(a, b) {
+  const strength = Math.round(Math.hypot(a, b));
+  if (strength === 0) return "strength 0";
+  return `strength ${strength}, hue ${Math.round((Math.atan2(b, a) * 180 / Math.PI + 360) % 360)}°`;
+}
+
 /** What one would call a color: "dark brown". */
 export function nameOf(rgb) {
   const [L, a, b] = labOf(rgb);
@@ -85,6 +92,8 @@ export function nameOf(rgb) {
   const angle = (Math.atan2(b, a) * 180 / Math.PI + 360) % 360;
   const hue = HUES.find(([end]) => angle < end)[1];
   if (["orange", "amber"].includes(hue) && chroma < 45) return L > 70 ? "beige" : `${shade}brown`;
+  // What is yellow in the light is seldom called so in the shade.
+  if (hue === "yellow" && (chroma < 45 || L < 60)) return L > 78 ? "cream" : L < 45 ? `${shade}olive` : "khaki";
   if (hue === "red" && chroma < 30 && L > 65) return "skin pink";
   return `${chroma < 16 ? "grayish " : ""}${shade}${hue}`;
 }

@@ -10,13 +10,14 @@ const SIZES = [640, 1024, 1600, 2048]; // of the whole
 const LIVE = 1024; // while something is dragged
 const MOST_TILES = 96; // kept, about 1 MB each
 const AT_ONCE = 3;
+const QUIET = 2000; // milliseconds
 
 export class Layer {
   #latest = new Latest();
   #tiles = new Map(); // name → ImageBitmap, the longest unused first
   #loading = new Map(); // name → AbortController
   #wanted = [];
-  #quiet = 0; // a time until which no tile is loaded, after one has failed
+  #quiet = 0; // a time until which nothing is loaded, after it has failed
 
   /** redraw() is called when there is more to see; failed(error) when something cannot be had. */
   constructor(redraw, failed) {
@@ -45,6 +46,7 @@ export class Layer {
   set(source) {
     if (this.source?.photo !== source.photo) this.clear();
     this.source = source;
+    this.#quiet = 0;
   }
 
   /** A picture that is there already, until the first one of the source comes. */
@@ -59,9 +61,11 @@ export class Layer {
     const fit = SIZES.find((size) => size >= pixels) ?? SIZES.at(-1);
     const size = Math.min(source.live ? LIVE : fit, fit, source.most);
     if (this.asked === source.key && this.size >= size) return;
+    if (performance.now() < this.#quiet) return;
     [this.asked, this.size] = [source.key, size];
     this.#latest.ask(() => this.#load(source, size)).catch((error) => {
       this.asked = null;
+      this.#quiet = performance.now() + QUIET;
       this.failed(error);
     });
   }
@@ -176,7 +180,7 @@ export class Layer {
       }
     } catch (error) {
       if (error.name === "AbortError" || load.signal.aborted) return;
-      this.#quiet = performance.now() + 2000;
+      this.#quiet = performance.now() + QUIET;
       this.failed(error);
     } finally {
       if (this.#loading.get(name) === load) this.#loading.delete(name);

@@ -1,6 +1,7 @@
 // What the page tells: errors where everybody sees them, news where a screen reader hears them.
 
 const $ = (id) => document.getElementById(id);
+const MOST = 3; // errors that are told at once
 
 /** For screen readers: what happened, in a few words. */
 export function announce(words) {
@@ -9,13 +10,20 @@ export function announce(words) {
   requestAnimationFrame(() => { $("live").textContent = words; });
 }
 
+let told = []; // in the notice that is open, a line each
+
+/** Tells an error; those that were told and not put away stay beside it. */
 export function warn(words) {
   const box = $("notice");
-  box.querySelector("p").textContent = words;
+  told = [...told.filter((line) => line !== words), words].slice(-MOST);
+  box.querySelector("p").textContent = told.join("\n");
   box.hidden = false;
 }
 
-export function calm() { $("notice").hidden = true; }
+export function calm() {
+  told = [];
+  $("notice").hidden = true;
+}
 
 $("notice").querySelector("button").addEventListener("click", () => {
   calm();

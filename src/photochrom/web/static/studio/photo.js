@@ -12,8 +12,8 @@ const story = ({ states, at }) => JSON.stringify([states, at]);
 export class Photo extends EventTarget {
   /** state is "waiting", "sending", "coloring", "ready" or "failed". */
   constructor(name, {
-    key = newId(), work = START, history, info = null, thumb = "", colored = false,
-    added = performance.timeOrigin + performance.now(), used = Date.now(), edition = null,
+    key = newId(), work = START, history, info = null, thumb = "", colored = false, hopeless = false,
+    added = performance.timeOrigin + performance.now(), used = Date.now(), edition = null, file,
   } = {}) {
     super();
     this.name = name;
@@ -28,13 +28,15 @@ export class Photo extends EventTarget {
     this.lost = 0; // times in a row that the service did not answer
     this.revived = []; // when it was sent again by itself
     this.gone = new AbortController();
+    this.kept = file; // while it is not on the shelf, where `save` puts it
+    this.refused = false; // whether there was no room for it there
     this.saved = [];
     this.edition = edition; // of its record, the last that this tab knows
     this.shared = edition && story(this.record(STEPS)); // the history in that
     this.state = "waiting";
     this.sent = 0;
     this.error = "";
-    this.hopeless = false;
+    this.hopeless = hopeless; // the file itself was refused
     this.predictions = new Map();
     this.opening = null;
   }
@@ -60,7 +62,7 @@ export class Photo extends EventTarget {
 
   fail({ message, status }) {
     this.error = message;
-    // The file itself is refused; a connection that was too slow may be better next time.
+    // A connection that was too slow may be better next time.
     this.hopeless = status >= 400 && status < 429 && status !== 408 && status !== 404 && status !== 410;
     this.#enter("failed");
   }
@@ -97,6 +99,7 @@ export class Photo extends EventTarget {
 
   #arrived() {
     this.lost = 0;
+    this.hopeless = false;
     const { width, height } = this.info;
     const fits = ({ x, y }) => x < width && y < height;
     this.#change((hints) => hints.filter(fits));
@@ -152,12 +155,6 @@ export class Photo extends EventTarget {
   /** The file as it came. One too large for the browser's keeping lives as long as the page. */
   async file() { return this.kept ?? shelf.fileOf(this.key); }
 
-  async keep(file) {
-    this.kept = file;
-    if (await shelf.keepFile(this.key, file)) this.kept = undefined;
-    return this.kept === undefined;
-  }
-
   async forget() {
     this.gone.abort();
     await shelf.drop([this.key]);
@@ -178,17 +175,22 @@ export class Photo extends EventTarget {
   }
 
   async #save() {
-    const { info, thumb, used, history: { states, at } } = this;
-    const now = [info, thumb, used, states, at];
+    const { info, thumb, used, hopeless, history: { states, at } } = this;
+    const now = [info, thumb, used, hopeless, states, at];
     if (this.gone.signal.aborted || now.every((value, index) => value === this.saved[index])) return true;
-    // Rather a photo without the way there than none.
-    for (const steps of [STEPS, 1]) {
+    // Rather a photo without the way there than none, and rather the way without the file.
+    const ways = [[STEPS, null], [1, null]];
+    if (this.kept && !this.refused) ways.unshift([STEPS, this.kept]);
+    for (const [steps, file] of ways) {
+      if (this.gone.signal.aborted) return true;
       const record = { ...this.record(steps), edition: newId() };
-      const { kept, newer } = await shelf.keepPhoto(this.key, record, this.edition);
+      const { kept, newer } = await shelf.keepPhoto(this.key, record, this.edition, file);
       if (newer) {
         this.take(newer);
         return this.#save();
       }
+      if (file && kept) this.kept = undefined;
+      else if (file) this.refused = true;
       if (kept) {
         const told = story(record);
         const changed = this.shared !== null && this.shared !== told;
@@ -226,10 +228,10 @@ export class Photo extends EventTarget {
 
   /** What is kept of it: of the steps the last before the present one, and all that can be redone. */
   record(steps) {
-    const { name, key, info, thumb, colored, added, used, history: { states, at } } = this;
+    const { name, key, info, thumb, colored, hopeless, added, used, history: { states, at } } = this;
     const from = Math.max(0, at + 1 - steps);
     const kept = states.slice(from, steps === 1 ? at + 1 : undefined);
-    return { name, key, info, thumb, colored, added, used, states: kept, at: at - from };
+    return { name, key, info, thumb, colored, hopeless, added, used, states: kept, at: at - from };
   }
 
   static from(saved) {

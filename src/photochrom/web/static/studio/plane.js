@@ -2,7 +2,7 @@
 // likelier, a dot where it is all but out of the question, and a line about those that hold nearly all of it. All are seen in their own color, on
 // light and on dark ground. A click, or the arrow keys and Enter, take a color from it.
 
-import { css, fitted, nameOf } from "./lab.js";
+import { css, fitted, measured, nameOf } from "./lab.js";
 
 const REACH = 115; // of a and b, to either side
 const CELL = 10;
@@ -73,10 +73,7 @@ export class Plane extends EventTarget {
       }
       const [a, b, p] = this.bins[this.cursor];
       // Neighbors often have the same name.
-      const strength = Math.round(Math.hypot(a, b));
-      const hue = Math.round((Math.atan2(b, a) * 180 / Math.PI + 360) % 360);
-      const where = strength === 0 ? "strength 0" : `strength ${strength}, hue ${hue}°`;
-      const words = `${nameOf(fitted(this.L, a, b))}, ${where}, ${(100 * p).toFixed(1)} %`;
+      const words = `${nameOf(fitted(this.L, a, b))}, ${measured(a, b)}, ${(100 * p).toFixed(1)} %`;
       this.dispatchEvent(new CustomEvent("words", { detail: { words } }));
       this.#draw();
     } else if (event.key === "Enter" || event.key === " ") {

@@ -53,6 +53,9 @@ function unreachable() {
   return new Refusal(0, REMEDIES[0]);
 }
 
+/** A refusal, or that the service is a new one, which this page has no key for. */
+const unless = async (why) => (why.status === 403 && await answers() === 403 ? unreachable() : why);
+
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 /** The reply, after waiting where the service is busy. */
@@ -68,6 +71,7 @@ async function send(path, options) {
     if (reply.ok) return reply;
     const why = refusal(reply.status, await reply.text(), reply.headers.get("Retry-After"));
     why.path = path;
+    if (why.status === 403) throw await unless(why);
     if (!BUSY.includes(why.status) || tries === MOST_TRIES) throw why;
     await pause(why.wait);
   }
@@ -82,8 +86,8 @@ export const info = () => read("/api/info");
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 
-/** Whether the service answers; nobody is told. */
-export const answers = () => fetch("/api/info").then((reply) => reply.ok, () => false);
+/** The status with which the service answers, 0 if it does not; nobody is told. */
+export const answers = () => fetch("/api/info").then((reply) => reply.status, () => 0);
 
 /** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */
 export async function upload(file, progress, signal) {
@@ -121,7 +125,7 @@ function uploadOnce(file, progress, signal) {
       if (request.status === 201) resolve(JSON.parse(request.responseText));
       else {
         const wait = request.getResponseHeader("Retry-After");
-        reject(refusal(request.status, request.responseText, wait));
+        resolve(unless(refusal(request.status, request.responseText, wait)).then((why) => { throw why; }));
       }
     };
     return request.send(file);

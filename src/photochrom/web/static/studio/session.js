@@ -22,7 +22,7 @@ export function write(name, file, work) {
 const plain = (name) => name.replace(/[^\p{L}\p{N} ._-]/gu, "_").replace(/^\.+/, "") || "photo";
 
 /** A name as far as it can be shown: without what breaks a line or turns its direction, and not endless. */
-const shown = (name) => (typeof name === "string"
+export const shown = (name) => (typeof name === "string"
   ? [...name.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, "").trim()].slice(0, LONGEST).join("") : "");
 
 /** Whether a file is a ZIP, which no photo is. */
@@ -33,7 +33,8 @@ export async function isSession(file) {
 
 /** {name, file, work, changed: whether settings were out of their range} of a session; throws an Error in words. */
 export async function read(file) {
-  const damaged = () => new Error(`${file.name} is damaged or was not saved by this page.`);
+  const called = shown(file.name);
+  const damaged = () => new Error(`${called} is damaged or was not saved by this page.`);
   const entries = await unpack(file);
   if (entries === null) throw damaged();
   const words = entries.get(WORDS);
@@ -42,16 +43,16 @@ export async function read(file) {
   try {
     content = JSON.parse(await words.content.text());
   } catch {
-    throw new Error(`${file.name} is no session of photochrom; unpack it and open the photos in it.`);
+    throw new Error(`${called} is no session of photochrom; unpack it and open the photos in it.`);
   }
   if (content?.photochrom === "session" && content.version > VERSION) {
-    throw new Error(`${file.name} was saved by a newer photochrom; update this one to open it.`);
+    throw new Error(`${called} was saved by a newer photochrom; update this one to open it.`);
   }
   const [settings, changed] = mended({ ...content?.settings, hints: content?.hints });
   const work = checked(settings);
   const photo = [...entries].find(([name]) => name.startsWith("photo/"));
   if (content?.photochrom !== "session" || work === null || !photo) {
-    throw new Error(`${file.name} is no session of photochrom; unpack it and open the photos in it.`);
+    throw new Error(`${called} is no session of photochrom; unpack it and open the photos in it.`);
   }
   if (!await photo[1].intact()) throw damaged();
   // Names of hints are this page's own: in a file two may have the same.

@@ -52,18 +52,17 @@ export function inTurn(act) {
 
 const whether = (promise) => promise.then(() => true, () => false);
 
-/** Whether the file is kept: there may be no room, or a private window without any. */
-export const keepFile = (key, file) => whether(transact("readwrite", (files) => files.put(file, key)));
 export const fileOf = (key) => transact("readonly", (files) => files.get(key)).catch(() => undefined);
 /** What is kept of a photo, if it is. */
 export const photoOf = (key) =>
   transact("readonly", (files, photos) => photos.get(key)).catch(() => undefined);
 
 /**
- * Keeps what is known of a photo, unless another tab has written since the edition that was `seen`.
- * Resolves to {kept, newer: the record that the other tab wrote, or null}.
+ * Keeps what is known of a photo, unless another tab has written since the edition that was `seen`;
+ * with its file, if one is given, both or neither: there may be no room, or a private window without
+ * any. Resolves to {kept, newer: the record that the other tab wrote, or null}.
  */
-export async function keepPhoto(key, record, seen) {
+export async function keepPhoto(key, record, seen, file = null) {
   let newer = null;
   const kept = await whether(transact("readwrite", (files, photos) => {
     const there = photos.get(key);
@@ -73,6 +72,7 @@ export async function keepPhoto(key, record, seen) {
       else {
         try {
           photos.put(record, key);
+          if (file) files.put(file, key);
         } catch {
           there.transaction.abort();
         }
@@ -98,9 +98,21 @@ export async function drop(keys) {
   others.postMessage({ dropped: keys });
 }
 
-/** What is known of the photos that are kept, the oldest first. */
+/**
+ * What is known of the photos that are kept, the oldest first. Files that nothing is known of go:
+ * in one step, so that none is taken for one that another tab is just adding.
+ */
 export async function photos() {
-  const found = await transact("readonly", (files, photos) => photos.getAll()).catch(() => []);
+  const found = await transact("readwrite", (files, photos) => {
+    const all = photos.getAll();
+    const known = photos.getAllKeys();
+    const stored = files.getAllKeys();
+    stored.onsuccess = () => {
+      const keys = new Set(known.result);
+      for (const key of stored.result) if (!keys.has(key)) files.delete(key);
+    };
+    return all;
+  }).catch(() => []);
   const old = found.filter(({ used }) => !(Date.now() - used < AGE)).map(({ key }) => key);
   if (old.length) await drop(old);
   return found.filter(({ key }) => !old.includes(key)).sort((one, other) => one.added - other.added);
@@ -141,7 +153,10 @@ export async function clear() {
   } catch {
     // Refused to this page: then nothing was ever kept.
   }
-  await drop((await transact("readonly", (files, photos) => photos.getAllKeys()).catch(() => [])));
+  await transact("readwrite", (files, photos) => {
+    files.clear();
+    return photos.clear();
+  }).catch(() => undefined);
   others.postMessage({ cleared: true });
   const db = await database().catch(() => null);
   db?.close();

@@ -1,6 +1,6 @@
 // The panel of one spot: what it may have been, and what somebody says it was.
 
-import { css, hex, hintColor, labOf, nameOf, ofHex } from "./lab.js";
+import { css, hex, hintColor, labOf, measured, nameOf, ofHex } from "./lab.js";
 import { Plane } from "./plane.js";
 
 const GRAY = [128, 128, 128];
@@ -61,22 +61,26 @@ export class Spot extends EventTarget {
     this.title.textContent = hint === null ? "Likely here" : "Your hint";
     const now = hint === null ? labOf(palette.current) : labOf(hint.color);
     const focused = [...this.swatches.children].indexOf(document.activeElement);
-    this.swatches.replaceChildren(...palette.colors.map((likely) => this.#swatch(likely)));
+    const names = palette.colors.map(({ color }) => nameOf(color));
+    const alone = (name) => names.indexOf(name) === names.lastIndexOf(name);
+    this.swatches.replaceChildren(...palette.colors.map((likely, index) => this.#swatch(
+      likely, alone(names[index]) ? names[index] : `${names[index]}, ${measured(...likely.ab)}`,
+    )));
     if (focused >= 0) this.swatches.children[focused]?.focus();
     this.plane.show(palette.bins, palette.L, now.slice(1));
     this.picker.value = hex(hint === null ? palette.current : hint.color);
     this.gray.setAttribute("aria-pressed", String(hint?.gray === true));
   }
 
-  #swatch({ color, ab, probability }) {
+  #swatch({ color, ab, probability }, name) {
     const button = document.createElement("button");
     button.type = "button";
     const percent = probability < 0.01 ? "<1 %" : `${Math.round(100 * probability)} %`;
     const hinted = this.hint && labOf(this.hint.color);
     const same = hinted && Math.hypot(hinted[1] - ab[0], hinted[2] - ab[1]) < 2;
     button.setAttribute("aria-pressed", String(Boolean(same) && !this.hint.gray));
-    button.setAttribute("aria-label", `${nameOf(color)}, ${percent}`);
-    button.title = nameOf(color);
+    button.setAttribute("aria-label", `${name}, ${percent}`);
+    button.title = name;
     const chip = document.createElement("i");
     // In deep shadow all would look black: their hue is shown at a lightness that tells them apart.
     const { L } = this.palette;

@@ -5,6 +5,7 @@
 // the distribution that it keeps, so it can follow a hand.
 
 import { Colorings } from "./colorings.js";
+import { photosIn } from "./folders.js";
 import { Latest } from "./latest.js";
 import { Markers } from "./markers.js";
 import { announce, calm, confirmed, warn } from "./notice.js";
@@ -27,6 +28,7 @@ const spot = new Spot($("spot"));
 const tray = new Tray($("tray"));
 
 let limits = {};
+let extensions = []; // of the files that can be opened
 let photos = [];
 let current = null;
 let named = null; // the name that the service has for the current photo
@@ -66,17 +68,28 @@ async function attempt(act) {
   }
 }
 
-window.addEventListener("service-away", async () => {
-  if (!$("away").hidden) return;
-  $("away").hidden = false;
-  while (!await service.answers()) await new Promise((resolve) => setTimeout(resolve, 1500));
+let away = null; // a promise, while the service does not answer
+
+window.addEventListener("service-away", () => {
+  away ??= untilBack().finally(() => { away = null; });
+});
+
+async function untilBack() {
+  for (let status; (status = await service.answers()) !== 200;) {
+    const anew = status === 403; // a cookie that another tab gets lets this one in too
+    $("away").querySelector("[data-why=silent]").hidden = anew;
+    $("away").querySelector("[data-why=anew]").hidden = !anew;
+    $("away").hidden = false;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  }
   $("away").hidden = true;
   // What makes the service go away twice is not sent a third time: its own card offers that.
   for (const photo of photos) if (photo.lost < 2) photo.doubt();
   if (current && current.lost < 2) turnTo(current);
   else if (current) arrange();
   else welcome();
-});
+  fetchColors(photos);
+}
 
 // --- the desk -------------------------------------------------------------------------------------
 
@@ -242,7 +255,6 @@ function showAll() {
   $("redo").disabled = !current?.history.canRedo;
   for (const id of ["download", "formats-button"]) $(id).disabled = !ready;
   for (const id of ["save-session", "remove"]) $(id).disabled = !current;
-  $("clear").disabled = photos.length === 0;
   $("panel").inert = !ready;
   $("title").replaceChildren(...(current ? titled(current) : []));
   document.title = current ? `${current.name} – photochrom studio` : "photochrom studio";
@@ -543,45 +555,75 @@ viewer.addEventListener("divided", () => keep());
 
 let line = Promise.resolve(); // photos are sent one after the other
 
-async function openFiles(files) {
-  const opened = [];
-  const refused = [];
+/** Opens files; `refused` is what is told of others that came with them. */
+async function openFiles(files, refused = []) {
+  let first = null;
   calm();
   for (const file of files) {
+    const called = session.shown(file.name) || "photo";
     try {
       const { name, work, file: photo, changed: settled } = await session.isSession(file)
-        ? await session.read(file) : { name: file.name || "photo", file };
+        ? await session.read(file) : { name: called, file };
       if (photo.size === 0) throw new Error(`${name}: the file is empty. Choose another.`);
-      if (settled) refused.push(`${file.name} has settings or hints that cannot be; the nearest that can are taken.`);
+      if (settled) refused.push(`${called} has settings or hints that cannot be; the nearest that can are taken.`);
       if (limits.bytes && photo.size > limits.bytes) {
         const mega = (bytes) => `${Number((bytes / 1e6).toPrecision(3))} MB`;
         throw new Error(`${name} has ${mega(photo.size)}; at most ${mega(limits.bytes)} are taken. Make it smaller, `
           + "or color it with photochrom colorize.");
       }
-      const added = new Photo(name, { work });
+      const added = new Photo(name, { work, file: photo });
       added.fresh = true;
       if (limits.hints) added.limit(limits.hints);
-      if (!await added.keep(photo)) {
+      follow(added);
+      photos = [...photos, added];
+      const saved = added.save();
+      first ??= added;
+      if (first === added) turnTo(added);
+      else tray.show(photos, current);
+      sendInLine(added);
+      await saved;
+      if (added.refused) {
         refused.push(`${name} is too large for this browser to keep over a reload; all else works.`);
       }
-      follow(added);
-      opened.push(added);
     } catch (error) {
-      refused.push(error.message);
-    }
-  }
-  photos = [...photos, ...opened];
-  if (opened.length) {
-    turnTo(opened[0]);
-    for (const photo of opened) {
-      line = line.then(async () => {
-        if (!photos.includes(photo)) return;
-        if (!photo.thumb) await local(photo);
-        await photo.open().catch(() => {}); // its own card tells
-      });
+      refused.push(error instanceof DOMException // the browser's own words, in its own terms
+        ? `${called} cannot be read. Look whether it is a photo, is still there and may be read.` : error.message);
     }
   }
   if (refused.length) warn(refused.join(" "));
+}
+
+/** Opens files, and the photos in folders. */
+async function openDropped(files, folders) {
+  if (!folders.length) return openFiles(files);
+  const names = folders.map(({ name }) => `“${session.shown(name)}”`).join(", ");
+  const most = limits.photos ?? 100;
+  const refused = [];
+  const inside = await photosIn(folders, extensions, most).catch(() => null);
+  if (inside === null) refused.push(`${names} cannot be read; open it, and drop the photos in it.`);
+  else if (inside.more) refused.push(`There is more in ${names} than is opened at once: ${most} photos.`);
+  else if (!inside.files.length) refused.push(`There is no photo in ${names}.`);
+  return openFiles([...files, ...inside?.files ?? []], refused);
+}
+
+/** Has a photo sent when those before it are there. */
+function sendInLine(photo) {
+  line = line.then(async () => {
+    await away;
+    if (!photos.includes(photo)) return;
+    if (!photo.thumb) await local(photo);
+    await photo.open().catch(() => {}); // its own card tells
+  });
+}
+
+/**
+ * Has those sent that came lately and were never seen in color, as many as the service keeps. Others
+ * wait until they are looked at, and so do those that it refused or that it went away with.
+ */
+function fetchColors(some) {
+  const lately = ({ used }) => Date.now() - used < 24 * 3600e3;
+  const missing = some.filter((photo) => !photo.colored && !photo.hopeless && photo.lost < 2 && lately(photo));
+  for (const photo of missing.slice(-(limits.photos ?? 100))) sendInLine(photo);
 }
 
 function follow(photo) {
@@ -693,7 +735,15 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   entered = 0;
   $("drop").hidden = true;
-  openFiles([...event.dataTransfer.files]);
+  const files = [];
+  const folders = [];
+  // All at once: the items are gone when this event is.
+  for (const item of event.dataTransfer.items) {
+    const entry = item.webkitGetAsEntry?.();
+    if (entry?.isDirectory) folders.push(entry);
+    else if (item.kind === "file") files.push(item.getAsFile());
+  }
+  openDropped(files, folders);
 });
 document.addEventListener("paste", (event) => {
   const files = [...event.clipboardData.files];
@@ -893,8 +943,10 @@ async function begin() {
   await attempt(async () => {
     const told = await service.info();
     limits = told.limits;
+    extensions = [...told.formats, ".heic", ".heif", session.EXTENSION];
     listFormats(told.formats);
   });
+  fetchColors(photos);
 }
 
 begin();

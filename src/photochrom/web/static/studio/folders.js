@@ -1,0 +1,31 @@
+// The photos in folders that were dropped.
+
+const MOST_LOOKED_AT = 10_000; // files and folders: a link may lead in a circle
+
+const asked = (ask) => new Promise((resolve, reject) => { ask(resolve, reject); });
+
+/**
+ * The files in folders, as FileSystemDirectoryEntry, and in those inside, whose name ends in one of
+ * the `extensions`: {files: the first `most` by their paths, more: whether there may be others}.
+ */
+export async function photosIn(folders, extensions, most) {
+  const found = [];
+  const waiting = [...folders];
+  let left = MOST_LOOKED_AT;
+  while (waiting.length && left > 0) {
+    const reader = waiting.shift().createReader();
+    // It gives them by the hundred.
+    for (let some; left > 0 && (some = await asked((...then) => reader.readEntries(...then))).length;) {
+      left -= some.length;
+      for (const entry of some) {
+        const name = entry.name.toLowerCase();
+        if (name.startsWith(".")) continue; // what is hidden is no photo of a person
+        if (entry.isDirectory) waiting.push(entry);
+        else if (extensions.some((extension) => name.endsWith(extension))) found.push(entry);
+      }
+    }
+  }
+  found.sort((one, other) => one.fullPath.localeCompare(other.fullPath, undefined, { numeric: true }));
+  const files = await Promise.all(found.slice(0, most).map((entry) => asked((...then) => entry.file(...then))));
+  return { files, more: left <= 0 || found.length > most };
+}
