@@ -25,7 +25,7 @@ from photochrom.jpeg import extended_xmp, jpeg_quality, main_xmp
 from photochrom.metadata import extension_of, join_extension
 from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
 from photochrom.png import png_texts, raw_iptc
-from photochrom.profiles import to_srgb
+from photochrom.profiles import srgb_dtype, to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
@@ -51,9 +51,10 @@ __all__ = [
 STREAM_PIXELS = 16_000_000
 """Files with more than these are never in memory as floats: the network, and then each rendering,
 goes through them a strip after the other."""
-KEPT_BYTES = 128 << 20
+KEPT_BYTES = 144 << 20
 """Up to these the samples of such a file are kept as they were decoded the first time: to decode a
-JPEG twice would be a third of the whole work. Larger files are decoded anew each time."""
+JPEG twice would be a third of the whole work. Larger files are decoded anew each time. It holds a
+JPEG of 24 megapixels that is not in sRGB."""
 
 _HEIC = "heic"  # no operation of libvips, but photochrom.heif
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
@@ -487,6 +488,7 @@ def _decode(
         bits=image.get("bits-per-sample") if narrow else 0,
     )
     tiled = "tile-width" in fields
+    depth = np.dtype(DTYPES[image.format])
     content: Pixels
     if image.width * image.height > STREAM_PIXELS:
         height, width = image.height, image.width
@@ -501,7 +503,8 @@ def _decode(
                 *((width, height) if orientation in (5, 6, 7, 8) else (height, width)),
                 1 if space == "GRAY" else 3,
             ),
-            dtype=np.dtype(DTYPES[image.format]),
+            depth=depth,
+            dtype=srgb_dtype(depth, space, profile),
             has_alpha=image.bands > _COLORS[space],
             tiled=tiled,
         )
@@ -516,6 +519,7 @@ def _decode(
         content,
         name,
         "file",
+        depth=depth,
         profiled=profile is not None,
         metadata=metadata,
         resolution=resolution,
@@ -558,6 +562,7 @@ def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None)
         Held(color, alpha),
         name,
         "file",
+        depth=samples.dtype,
         profiled=profile is not None,
         metadata=metadata,
         resolution=resolution,
@@ -703,7 +708,8 @@ class Streamed:
     convert: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any] | None]]
     name: str
     shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
+    depth: np.dtype[Any]  # of the samples as they are decoded, and
+    dtype: np.dtype[Any]  # in sRGB
     has_alpha: bool
     tiled: bool
 
@@ -729,7 +735,8 @@ class Streamed:
     @property
     def _nbytes(self) -> int:
         height, width, channels = self.shape
-        return height * width * (channels + self.has_alpha) * self.dtype.itemsize
+        size = channels * self.dtype.itemsize + self.has_alpha * self.depth.itemsize
+        return height * width * size
 
     def _decoded(
         self,
@@ -752,7 +759,7 @@ class Streamed:
                 data = _watched(read, self.tiled)
                 if top + n == height:
                     self.origin.check()
-                samples = np.frombuffer(data, self.dtype).reshape(n, width, -1)
+                samples = np.frombuffer(data, self.depth).reshape(n, width, -1)
                 return kept(top, *self.convert(samples))
 
             ahead = decoder.submit(fetch, 0)
@@ -785,7 +792,7 @@ class _Keep:
 
     def __init__(self, photo: Streamed) -> None:
         self.pixels: NDArray[Any] = np.empty(photo.shape, photo.dtype)
-        self.alpha = np.empty(photo.shape[:2], photo.dtype) if photo.has_alpha else None
+        self.alpha = np.empty(photo.shape[:2], photo.depth) if photo.has_alpha else None
 
     def take(self, top: int, color: NDArray[Any], alpha: NDArray[Any] | None) -> Strip:
         rows = slice(top, top + len(color))

@@ -254,7 +254,7 @@ def write_photo(
     ----------
     path : str or os.PathLike
         Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp or .avif.
-    rgb : ndarray (H, W, 3), dtype of ``photo.pixels``, or iterator of strips
+    rgb : ndarray (H, W, 3), dtype of ``photo.samples`` or ``photo.pixels``, or iterator of strips
         sRGB-encoded; floats in 0..1. Strips are pairs, colors (n, W, 3) and alpha (n, W) or None,
         from top to bottom: the whole is never in memory then, but for WebP and AVIF.
     photo : Photo
@@ -608,7 +608,8 @@ def _save_heic(
 def _sample_rows(
     rgb: NDArray[Any], alpha: NDArray[Any] | None, dtype: np.dtype[Any], has_alpha: bool
 ) -> NDArray[Any]:
-    return requantize(with_alpha(rgb, alpha if has_alpha else None), dtype)
+    opacity = requantize(alpha, dtype) if has_alpha and alpha is not None else None
+    return with_alpha(requantize(rgb, dtype), opacity)
 
 
 def _put(
