@@ -1774,6 +1774,94 @@ def test_iptc_in_a_text_of_png_is_read(tmp_path: Path, kind: bytes, bare: bool) 
         assert "Raw profile type iptc" not in image.info
 
 
+# What ExifTool 12.57 and ImageMagick 6.9.11 wrote for these two records.
+EXIFTOOL_IPTC = bytes.fromhex(
+    "5261772070726f66696c65207479706520697074630000789ce3f20c0871562828ca4fcbcc49e55200031323"
+    "2e630b1323134b93140313208403c354c3640323d34420d3ccd4c0dcc8ccd0ccdcdcd4cc14246a6e01143537"
+    "3336333437303731b3344b3303aae6323002eb0491265c004c7317c9"
+)
+IMAGEMAGICK_IPTC = (
+    b"Raw profile type iptc\0\niptc\n      30\n"
+    b"1c025a00065072616775651c0278000763617074696f6e1c020000020004\n"
+)
+
+
+@pytest.mark.parametrize("chunk", [(b"zTXt", EXIFTOOL_IPTC), (b"tEXt", IMAGEMAGICK_IPTC)])
+def test_iptc_as_programs_put_it_into_png_is_read(
+    tmp_path: Path, chunk: tuple[bytes, bytes]
+) -> None:
+    photo = read_photo(png_with(tmp_path / "a.png", chunk))
+    assert photo.notes == ()
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.jpg") as image:
+        kept = PIL.IptcImagePlugin.getiptcinfo(image)
+    assert kept == {(2, 120): b"caption", (2, 90): b"Prague", (2, 0): b"\0\4"}
+
+
+def raw_profile(keyword: str, data: bytes, name: str = "") -> tuple[bytes, bytes]:
+    """A text as ImageMagick writes it."""
+    digits = data.hex()
+    lines = "".join(digits[at : at + 72] + "\n" for at in range(0, len(digits), 72))
+    text = f"\n{name or keyword}\n{len(data):8}\n{lines}".encode()
+    return b"zTXt", f"Raw profile type {keyword}".encode() + b"\0\0" + zlib.compress(text)
+
+
+ARTIST = PIL.Image.Exif()
+ARTIST[PIL.ExifTags.Base.Artist] = "A. Painter"
+ARTIST[PIL.ExifTags.Base.XResolution] = ARTIST[PIL.ExifTags.Base.YResolution] = 300
+ARTIST[PIL.ExifTags.Base.ResolutionUnit] = 2
+ARTIST_BLOCK = b"Exif\0\0" + ARTIST.tobytes().removeprefix(b"Exif\0\0")
+
+
+@pytest.mark.parametrize("keyword", ["exif", "APP1"])
+def test_exif_in_a_text_of_png_is_read(tmp_path: Path, keyword: str) -> None:
+    photo = read_photo(png_with(tmp_path / "a.png", raw_profile(keyword, ARTIST_BLOCK)))
+    assert photo.resolution == pytest.approx((300 / 25.4, 300 / 25.4))
+    for suffix in (".png", ".jpg"):
+        write_photo(tmp_path / f"b{suffix}", colored(photo), photo)
+        with PIL.Image.open(tmp_path / f"b{suffix}") as image:
+            assert image.getexif()[PIL.ExifTags.Base.Artist] == "A. Painter"
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("keyword", ["xmp", "APP1"])
+def test_xmp_in_a_text_of_png_is_read(tmp_path: Path, keyword: str) -> None:
+    packet = result_packet(None, iptc((2, 120, "caption")), "")[0]
+    head = b"http://ns.adobe.com/xap/1.0/\0" if keyword == "APP1" else b""
+    photo = read_photo(png_with(tmp_path / "a.png", raw_profile(keyword, head + packet)))
+    write_photo(tmp_path / "b.png", colored(photo), photo)
+    said = taken(pyvips.Image.new_from_file(str(tmp_path / "b.png")).get("xmp-data"))
+    assert said["description"] == ["caption"]
+
+
+def test_what_png_has_in_its_own_place_counts(tmp_path: Path) -> None:
+    other = PIL.Image.Exif()
+    other[PIL.ExifTags.Base.Artist] = "Nobody"
+    own = ARTIST_BLOCK.removeprefix(b"Exif\0\0")
+    text = raw_profile("exif", b"Exif\0\0" + other.tobytes().removeprefix(b"Exif\0\0"))
+    photo = read_photo(png_with(tmp_path / "a.png", text, (b"eXIf", own)))
+    assert b"A. Painter" in photo.metadata["exif-data"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\nexif\n",
+        b"\nexif\n     many\n4578",
+        b"\nexif\n       4\nxyz!",
+        b"\nexif\n       4\n41424344",
+        b"\n" * 100_000,
+        b"\nexif\n" + b"9" * 100_000,
+    ],
+)
+def test_a_damaged_profile_in_a_text_is_said(tmp_path: Path, content: bytes) -> None:
+    data = b"Raw profile type exif\0\0" + zlib.compress(content)
+    photo = read_photo(png_with(tmp_path / "a.png", (b"zTXt", data)))
+    assert photo.notes == ('its text "Raw profile type exif" is damaged and left out',)
+    assert "exif-data" not in photo.metadata
+
+
 def test_iptc_in_the_photoshop_block_of_tiff_is_read(tmp_path: Path) -> None:
     block = photoshop_block(iptc((2, 120, "caption"))).removeprefix(b"Photoshop 3.0\0")
     gray = smooth(8, 8, 1)[..., 0]

@@ -24,7 +24,7 @@ from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import extended_xmp, jpeg_quality, main_xmp
 from photochrom.metadata import extension_of, join_extension
 from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
-from photochrom.png import png_texts, raw_iptc
+from photochrom.png import png_texts, raw_profiles
 from photochrom.profiles import srgb_dtype, to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
@@ -64,6 +64,7 @@ _STRAY = (
     "from a copy if it had more"
 )
 _LOST_XMP = "its XMP refers to a second part that is missing or damaged; the first is kept"
+_LOST_TEXT = 'its text "{}" is damaged and left out'
 _LONG_TEXTS = "holds more than 1 MB of texts; the rest is left out"
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
@@ -447,8 +448,12 @@ def _decode(
         with origin.open() as file:
             texts, whole = png_texts(file)
         metadata |= {"png-texts": kept} if (kept := [text for text in texts if text.kept]) else {}
-        metadata |= {"iptc-data": records} if (records := raw_iptc(texts)) else {}
+        raw = raw_profiles(texts)
+        for key, data in (("exif-data", raw.exif), ("xmp-data", raw.xmp), ("iptc-data", raw.iptc)):
+            if data:
+                metadata.setdefault(key, data)
         notes = () if whole else (_LONG_TEXTS,)
+        notes += tuple(_LOST_TEXT.format(keyword) for keyword in raw.lost)
     if loader == "jpegload_source" and "xmp-data" in metadata:
         with origin.open() as file:
             metadata["xmp-data"] = main_xmp(file) or metadata["xmp-data"]
@@ -468,7 +473,7 @@ def _decode(
             block = exif_block(file, layout.place)
         if block is not None:
             metadata["exif-data"] = block
-    resolution = _resolution(image, fields, origin, loader)
+    resolution = _resolution(image, fields, metadata.get("exif-data"), origin, loader)
     orientation = image.get("orientation") if "orientation" in fields else 1
     if orientation in (5, 6, 7, 8) and resolution is not None:
         resolution = resolution[::-1]
@@ -837,14 +842,16 @@ def _find_loader(head: bytes, name: str) -> str:
     return loader
 
 
-def _resolution(image: Any, fields: set[str], origin: _Origin, loader: str) -> Resolution | None:
+def _resolution(
+    image: Any, fields: set[str], block: bytes | None, origin: _Origin, loader: str
+) -> Resolution | None:
     if loader == "tiffload_source":
         # A ratio is no size, and one is what libvips fills in where the file says nothing.
         unit = image.get("resolution-unit") if "resolution-unit" in fields else ""
         known = unit != "none" if unit else (image.xres, image.yres) != (1.0, 1.0)
         return sane(float(image.xres), float(image.yres)) if known else None
     # Not as libvips has it: it prefers that of EXIF, and takes none from the EXIF of WebP and AVIF.
-    exif = exif_resolution(image.get("exif-data")) if "exif-data" in fields else None
+    exif = None if block is None else exif_resolution(block)
     own = None
     if read := {"jpegload_source": jfif_resolution, "pngload_source": png_resolution}.get(loader):
         with origin.open() as file:
