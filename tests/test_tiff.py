@@ -24,7 +24,7 @@ from photochrom import Colorizer, PhotoError, color
 from photochrom.cli import main
 from photochrom.image import decode_photo, losses, read_photo, write_pages, write_photo
 from photochrom.strips import StripSource, strip_rows
-from photochrom.tiff import exif_block, read_pages
+from photochrom.tiff import exif_block, largest_part, read_pages
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
 
@@ -675,3 +675,64 @@ def test_tiles_of_separate_planes_are_refused_by_their_kind(tmp_path: Path) -> N
     tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", tile=(32, 32))
     with pytest.raises(PhotoError, match=r"a\.tif: TIFF with tiles and a plane for each color"):
         read_photo(path)
+
+
+# --- what libtiff would not read, or not read well ------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["deflate", "lzw", "planes"])
+def test_one_large_strip_is_no_obstacle(tmp_path: Path, kind: str) -> None:
+    """Over 50 MB as it is stored, which is what libtiff takes in all, unless it is told."""
+    noise = np.random.default_rng(0).integers(0, 65536, (4000, 7000), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    if kind == "planes":
+        planes = np.stack([noise, noise[::-1], noise[:, ::-1]])
+        rows = {"rowsperstrip": len(noise), "planarconfig": "separate"}
+        tifffile.imwrite(path, planes, photometric="rgb", **rows)
+        expected = planes[:, ::500].transpose(1, 2, 0)
+    else:
+        image = pyvips.Image.new_from_memory(noise.data, 7000, 4000, 1, "ushort")
+        image = image.copy(interpretation="grey16")
+        image.tiffsave(str(path), compression=kind, level=1, tile_height=len(noise))
+        expected = noise[::500, :, None]
+    with tifffile.TiffFile(path) as file:
+        assert max(file.pages[0].databytecounts) > 50 << 20
+    photo = read_photo(path)
+    assert photo.streamed
+    np.testing.assert_array_equal(photo.pixels[::500], expected)
+
+
+def test_a_strip_that_is_larger_than_the_file_opens_no_door(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", gray(64, 64), compression="zlib", rowsperstrip=64)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tag = file.pages[0].tags["StripByteCounts"]
+    for size in (1 << 24, 3 << 30):
+        data[tag.offset + 2 : tag.offset + 4] = struct.pack("<H", 4)
+        data[tag.offset + 8 : tag.offset + 12] = struct.pack("<I", size)
+        assert largest_part(io.BytesIO(data), read_pages(io.BytesIO(data)).layouts[0].place) == size
+        try:
+            assert decode_photo(bytes(data)).pixels.shape == (64, 64, 1)
+        except PhotoError as error:
+            assert "cannot be read" in str(error)
+
+
+def test_what_libvips_does_not_read_is_told_with_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, gray(64, 64), compression="zlib")
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags["Compression"].offset
+    data[at + 8 : at + 10] = struct.pack("<H", 50_000)  # ZSTD
+    with pytest.raises(PhotoError, match=r"its compression is not supported here; .* Deflate"):
+        decode_photo(bytes(data))
+
+    tifffile.imwrite(path, gray(64, 64), compression="zlib", tile=(32, 32))
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages[0].tags
+        places = [tags[name].offset for name in ("TileWidth", "TileLength")]
+    for at in places:
+        data[at + 2 : at + 12] = struct.pack("<HII", 4, 1, 1 << 16)
+    with pytest.raises(PhotoError, match=r"its tiles are larger .*; save it with tiles of 256"):
+        decode_photo(bytes(data))

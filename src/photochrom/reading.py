@@ -23,13 +23,13 @@ from photochrom.errors import PhotoError
 from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import extended_xmp, jpeg_quality, main_xmp
 from photochrom.metadata import extension_of, join_extension
-from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
+from photochrom.photo import MAX_WHOLE, Held, Photo, Pixels, check_size, check_whole
 from photochrom.png import png_texts, raw_profiles
 from photochrom.profiles import srgb_dtype, to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
-from photochrom.tiff import Pages, exif_block, exif_resolution, read_pages
+from photochrom.tiff import Pages, exif_block, exif_resolution, largest_part, read_pages
 
 T = TypeVar("T")
 Strip = tuple[NDArray[Any], NDArray[Any] | None]
@@ -73,9 +73,22 @@ _CAMERA_RAW = re.compile(
 )
 
 _MOST_VALUES = 1 << 30  # bytes, of all values of a TIFF directory
+# Libtiff, as libvips calls it, takes 50 MB in all. Layers of Photoshop are one value of a
+# directory, and some programs store a photo as one strip, which is read as a whole before it is
+# unpacked: what is larger than this has to be in the file, and is let pass.
+_LARGE = 1 << 23
 
 # What libvips says when it cannot turn a large photo, for which it takes a temporary file.
 _TEMPORARY = re.compile(r"write failed|unable to (write|open|create|make)[^\n]*vips-\d")
+# What it says of files that are whole, but beyond it.
+_BEYOND = {
+    "tile size out of range": "its tiles are larger than can be read here; save it with tiles of "
+    "256 pixels, or in strips",
+    "compression support is not configured": "its compression is not supported here; save it with "
+    "LZW or Deflate",
+    "cumulated byte limit": "a strip of it is larger than can be held in memory here; save it with "
+    "smaller strips, or with tiles",
+}
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
     "jpegload_source": ".jpg",
@@ -213,9 +226,9 @@ def _named(name: str, read: Callable[[], T]) -> T:
                 f"{name}: TIFF with tiles and a plane for each color is not supported; save it "
                 "with the colors interleaved"
             ) from error.with_traceback(None)
-        raise PhotoError(
-            f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
-        ) from error.with_traceback(None)
+        problem = next((told for said, told in _BEYOND.items() if said in error.detail), None)
+        problem = problem or f"cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
+        raise PhotoError(f"{name}: {problem}") from error.with_traceback(None)
     except UnicodeDecodeError as error:  # of another pyvips than `samples` knows
         pyvips.vips_lib.vips_error_clear()
         raise PhotoError(
@@ -421,8 +434,12 @@ def _decode(
             f"{name}: floats of 64 bits are not supported; convert it to 32-bit float or 16 bits"
         )
     index = 0 if layout is None else layout.index
-    # Layers of Photoshop are one value of a directory, of more than libtiff would take.
-    load = partial(_open, origin, loader, index, roomy=found is not None and found.values > 1 << 23)
+    roomy = found is not None and found.values > _LARGE
+    if layout is not None and not roomy:
+        with origin.open() as file:
+            largest = largest_part(file, layout.place)
+        roomy = _LARGE < largest <= min(origin.size(), MAX_WHOLE)
+    load = partial(_open, origin, loader, index, roomy=roomy)
     image = load()
     if found is not None:
         _check_pages(image, found, name)

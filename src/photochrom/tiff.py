@@ -34,6 +34,7 @@ __all__ = [
     "exif_resolution",
     "exif_tags",
     "finish",
+    "largest_part",
     "read_pages",
 ]
 
@@ -285,6 +286,16 @@ def read_pages(file: BinaryIO) -> Pages:
             return Pages(tuple(found), number, True, reader.most, volume, link)
         return Pages(tuple(found), number, False, reader.most, volume)
     return Pages(tuple(found), number, True, reader.most, volume)
+
+
+def largest_part(file: BinaryIO, place: int) -> int:
+    """Bytes of the largest strip or tile, as it is stored, of the page whose directory is there."""
+    wanted = frozenset(counts for _, counts in _PIXELS)
+    try:
+        directory, _ = _Reader(file).directory(place, wanted)
+    except _FAILURES:
+        return 0
+    return max((size for entry in directory.values() for size in entry.numbers), default=0)
 
 
 def _number(directory: Directory, tag: int) -> int:
