@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,7 @@ class Photo:
     bits: int = 0  # of an AVIF file: 10 or 12, if it is that deep
     volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
     turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
+    stored: Callable[[], BinaryIO] | None = field(default=None, repr=False)  # opens its file anew
     notes: tuple[str, ...] = ()  # what was passed over in the reading, to be told to the user
     quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell
 

@@ -553,6 +553,7 @@ def _decode(
         layout=layout,
         bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
+        stored=origin.open if layout is not None and layout.masks else None,
         notes=(_STRAY,) if found is not None and found.stray is not None else notes,
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
