@@ -160,6 +160,29 @@ def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_phot
     assert found(None) == found(str(tmp_path / "out")) == ["autochrome.color.png"]
 
 
+def test_results_of_an_earlier_run_among_the_photos_are_left_out(
+    tmp_path: Path, capfd: Any
+) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    draw(scans / "1931" / "a.png", 1)
+    draw(scans / "b.png", 2)
+    assert main(["colorize", str(scans), "-o", str(scans / "color"), "--workers", "1"]) == 0
+    # Results beside the photos have their manifest there as well, and photos are photos.
+    assert main(["colorize", str(scans / "1931"), "--workers", "1"]) == 0
+    draw(scans / "color" / "other.png", 3)  # no result
+    capfd.readouterr()
+    assert main(["colorize", str(scans), "-o", str(out), "--workers", "1"]) == 0
+    said = capfd.readouterr().err
+    made = sorted(str(path.relative_to(out)) for path in out.rglob("*.png"))
+    assert made == ["1931/a.png", "b.png", "color/other.png"]
+    for folder in ("color", "1931"):
+        assert said.count(f"{scans / folder}: results of an earlier run are left out") == 1
+
+    # The folder itself as an input: they are asked for.
+    assert main(["colorize", str(scans / "color"), "-o", str(out / "2"), "--workers", "1"]) == 0
+    assert len(list((out / "2").rglob("*.png"))) == 3
+
+
 def test_links_to_files_are_followed_and_links_to_folders_are_told(tmp_path: Path) -> None:
     draw(tmp_path / "elsewhere/a.png", 1)
     scans = tmp_path / "scans"

@@ -84,6 +84,18 @@ def test_colors_of_any_number_of_pixels(n: int, dtype: Any, seed: int) -> None:
 
 
 @compiled
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("top", [1, 0.01, 1e6])
+@pytest.mark.parametrize("n", [1, 257, 100_003])
+def test_colors_of_other_primaries_are_the_same(dtype: Any, top: float, n: int) -> None:
+    rng = np.random.default_rng(3)
+    linear = (top * rng.uniform(-0.1, 1.1, (n, 3))).astype(np.float32)
+    matrix = np.array([[2.0, -0.7, -0.3], [-0.3, 1.3, 0.0], [0.1, -0.2, 1.2]])
+    ours, plain = both(lambda: color.fit_linear(linear, matrix, dtype))
+    assert steps_apart(ours, plain) <= MOST[dtype]
+
+
+@compiled
 def test_views_of_any_strides_are_taken() -> None:
     L, ab = any_colors(60 * 70)
     L, ab = L.reshape(60, 70), ab.reshape(60, 70, 2)
@@ -241,6 +253,7 @@ def good_calls() -> dict[str, tuple[Any, ...]]:
         "area_shrink": (zeros(9, 8), out(3, 2)),
         "fit": (*fit, out(2, 3, 3, 4)),
         "fit_gamut": (zeros(6), zeros(6, 2), matrix, out(6, 3, dtype=np.uint8)),
+        "fit_linear": (zeros(6, 3), matrix, 0.2, 0.07, out(6, 3, dtype=np.uint16)),
         "gray_to_L": (zeros(6, dtype=np.uint8), zeros(256), out(6)),
         "grow": (zeros(4, 5), out(4, 11)),
         "moments": (zeros(6, 8), place, zeros(3, 2), zeros(3, 2), out(3, 3, 3, 3, 4)),
@@ -288,6 +301,7 @@ def spoiled(array: np.ndarray) -> Iterator[np.ndarray]:
 FREE = {
     "area_shrink": {0, 1},
     "fit_gamut": {0, 1, 3},
+    "fit_linear": {0, 4},
     "gray_to_L": {0, 2},
     "grow": {0, 1},
     "rgb_to_L": {0, 4},

@@ -24,7 +24,7 @@ from photochrom import Colorizer, PhotoError, color
 from photochrom.cli import main
 from photochrom.image import decode_photo, losses, read_photo, write_pages, write_photo
 from photochrom.strips import StripSource, strip_rows
-from photochrom.tiff import exif_block, read_pages
+from photochrom.tiff import exif_block, largest_part, read_pages
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
 
@@ -675,3 +675,139 @@ def test_tiles_of_separate_planes_are_refused_by_their_kind(tmp_path: Path) -> N
     tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", tile=(32, 32))
     with pytest.raises(PhotoError, match=r"a\.tif: TIFF with tiles and a plane for each color"):
         read_photo(path)
+
+
+# --- what libtiff would not read, or not read well ------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["deflate", "lzw", "planes"])
+def test_one_large_strip_is_no_obstacle(tmp_path: Path, kind: str) -> None:
+    """Over 50 MB as it is stored, which is what libtiff takes in all, unless it is told."""
+    noise = np.random.default_rng(0).integers(0, 65536, (4000, 7000), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    if kind == "planes":
+        planes = np.stack([noise, noise[::-1], noise[:, ::-1]])
+        rows = {"rowsperstrip": len(noise), "planarconfig": "separate"}
+        tifffile.imwrite(path, planes, photometric="rgb", **rows)
+        expected = planes[:, ::500].transpose(1, 2, 0)
+    else:
+        image = pyvips.Image.new_from_memory(noise.data, 7000, 4000, 1, "ushort")
+        image = image.copy(interpretation="grey16")
+        image.tiffsave(str(path), compression=kind, level=1, tile_height=len(noise))
+        expected = noise[::500, :, None]
+    with tifffile.TiffFile(path) as file:
+        assert max(file.pages[0].databytecounts) > 50 << 20
+    photo = read_photo(path)
+    assert photo.streamed
+    np.testing.assert_array_equal(photo.pixels[::500], expected)
+
+
+def test_a_strip_that_is_larger_than_the_file_opens_no_door(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", gray(64, 64), compression="zlib", rowsperstrip=64)
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tag = file.pages[0].tags["StripByteCounts"]
+    for size in (1 << 24, 3 << 30):
+        data[tag.offset + 2 : tag.offset + 4] = struct.pack("<H", 4)
+        data[tag.offset + 8 : tag.offset + 12] = struct.pack("<I", size)
+        assert largest_part(io.BytesIO(data), read_pages(io.BytesIO(data)).layouts[0].place) == size
+        try:
+            assert decode_photo(bytes(data)).pixels.shape == (64, 64, 1)
+        except PhotoError as error:
+            assert "cannot be read" in str(error)
+
+
+def test_what_libvips_does_not_read_is_told_with_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, gray(64, 64), compression="zlib")
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags["Compression"].offset
+    data[at + 8 : at + 10] = struct.pack("<H", 50_000)  # ZSTD
+    with pytest.raises(PhotoError, match=r"its compression is not supported here; .* Deflate"):
+        decode_photo(bytes(data))
+
+    tifffile.imwrite(path, gray(64, 64), compression="zlib", tile=(32, 32))
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        tags = file.pages[0].tags
+        places = [tags[name].offset for name in ("TileWidth", "TileLength")]
+    for at in places:
+        data[at + 2 : at + 12] = struct.pack("<HII", 4, 1, 1 << 16)
+    with pytest.raises(PhotoError, match=r"its tiles are larger .*; save it with tiles of 256"):
+        decode_photo(bytes(data))
+
+
+# --- masks ----------------------------------------------------------------------------------------
+
+
+def with_mask(path: Path, order: str = "<", compression: str | None = None) -> list[np.ndarray]:
+    """Two photos, the first with a mask (TIFF 6.0: NewSubfileType bit 2, photometric 4)."""
+    mask = gray(60, 80) > 99
+    with tifffile.TiffWriter(path, byteorder=order) as file:
+        options: dict[str, Any] = {"metadata": None, "photometric": "minisblack"}
+        file.write(gray(60, 80), **options, rowsperstrip=20)
+        file.write(mask, **options, subfiletype=4, rowsperstrip=16, compression=compression)
+        file.write(gray(30, 40, np.uint16), **options)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as whole:
+        at = whole.pages[1].tags["PhotometricInterpretation"].offset
+    data[at + 8 : at + 10] = struct.pack(order + "H", 4)
+    path.write_bytes(data)
+    return [gray(60, 80), mask, gray(30, 40, np.uint16)]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_transparency_mask_stays_as_it_was(
+    colorizer: Colorizer, tmp_path: Path, order: str, compression: str | None
+) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.tif"
+    first, mask, second = with_mask(source, order, compression)
+    assert read_photo(source).pages == 2
+    assert losses(read_photo(source), target) == []
+    colorizer.color_file(source, target)
+    with tifffile.TiffFile(source) as before, tifffile.TiffFile(target) as after:
+        assert [page.shape for page in after.pages] == [(60, 80, 3), (60, 80), (30, 40, 3)]
+        for number, page in ((0, first), (2, second)):
+            L = color.rgb_to_L(after.pages[number].asarray())
+            assert np.abs(L - color.gray_to_L(page)).max() <= 0.30
+        was, now = before.pages[1], after.pages[1]
+        assert (now.photometric, now.bitspersample, int(now.subfiletype)) == (4, 1, 4)
+        assert {tag.name for tag in now.tags.values()} == {tag.name for tag in was.tags.values()}
+        np.testing.assert_array_equal(now.asarray(), mask)
+
+
+def test_a_mask_of_a_single_photo_stays_or_is_told_of(colorizer: Colorizer, tmp_path: Path) -> None:
+    with_mask(tmp_path / "all.tif")
+    data = bytearray((tmp_path / "all.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "all.tif") as file:
+        page = file.pages[1]
+        end = page.offset + 2 + 12 * len(page.tags)
+    data[end : end + 4] = bytes(4)  # the last one
+    source = tmp_path / "a.tif"
+    source.write_bytes(data)
+    photo = read_photo(source)
+    assert photo.pages == 1
+    colorizer.predict(source).save(tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert [int(page.photometric) for page in file.pages] == [2, 4]
+    assert "mask" in " ".join(losses(photo, tmp_path / "b.png"))
+    colorizer.predict(source).save(tmp_path / "b.png")
+
+
+def test_a_damaged_mask_is_refused_and_leaves_no_file(colorizer: Colorizer, tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    with_mask(source)
+    whole = source.read_bytes()
+    with tifffile.TiffFile(source) as file:
+        tags = file.pages[1].tags
+        places = [tags["StripOffsets"].valueoffset, tags["StripByteCounts"].valueoffset]
+        sizes = [2 if int(tags[n].dtype) == 3 else 4 for n in ("StripOffsets", "StripByteCounts")]
+    for at, size in zip(places, sizes, strict=True):
+        data = bytearray(whole)
+        data[at : at + size] = b"\xff" * size
+        source.write_bytes(data)
+        with pytest.raises(PhotoError, match="mask is damaged"):
+            colorizer.color_file(source, tmp_path / "b.tif")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]

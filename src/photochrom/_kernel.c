@@ -96,6 +96,24 @@ INLINE float cubed(float f)
 
 /* --- L and ab to encoded sRGB: color.fit_gamut ----------------------------------------------- */
 
+/* A color brought into the cube at its luminance y, and encoded: color.compress_chroma. */
+INLINE void inside(float r, float g, float b, float y, int coarse, float *RESTRICT red,
+                   float *RESTRICT green, float *RESTRICT blue)
+{
+    float gray = least(most(y, 0.0f), 1.0f);
+    r -= gray;
+    g -= gray;
+    b -= gray;
+    float up = most(most(most(r, g), b), 1e-12f);
+    float down = most(-least(least(r, g), b), 1e-12f);
+    /* The lesser of the ways to white, (1 - gray) / up, and to black; a division is dear. */
+    int white = (1.0f - gray) * down < gray * up;
+    float scale = least((white ? 1.0f - gray : gray) / (white ? up : down), 1.0f);
+    *red = code(gray + scale * r, coarse);
+    *green = code(gray + scale * g, coarse);
+    *blue = code(gray + scale * b, coarse);
+}
+
 /* Of n <= BLOCK pixels. m is the matrix from X/Xn, Y/Yn, Z/Zn to linear rgb, whose rows sum to 1. */
 INLINE void colors(const float *RESTRICT L, const float *RESTRICT a, const float *RESTRICT b,
                    const float *RESTRICT m, Size n, int coarse,
@@ -107,18 +125,8 @@ INLINE void colors(const float *RESTRICT L, const float *RESTRICT a, const float
         float y = cubed(fy);
         float dx = cubed(fy + a[i] * (1.0f / 500.0f)) - y;
         float dz = cubed(fy - b[i] * (1.0f / 200.0f)) - y;
-        float gray = least(most(y, 0.0f), 1.0f);
-        float r = y + m0 * dx + m2 * dz - gray;
-        float g = y + m3 * dx + m5 * dz - gray;
-        float s = y + m6 * dx + m8 * dz - gray;
-        float up = most(most(most(r, g), s), 1e-12f);
-        float down = most(-least(least(r, g), s), 1e-12f);
-        /* The lesser of the ways to white, (1 - gray) / up, and to black; a division is dear. */
-        int white = (1.0f - gray) * down < gray * up;
-        float scale = least((white ? 1.0f - gray : gray) / (white ? up : down), 1.0f);
-        red[i] = code(gray + scale * r, coarse);
-        green[i] = code(gray + scale * g, coarse);
-        blue[i] = code(gray + scale * s, coarse);
+        inside(y + m0 * dx + m2 * dz, y + m3 * dx + m5 * dz, y + m6 * dx + m8 * dz, y, coarse,
+               red + i, green + i, blue + i);
     }
 }
 
@@ -183,6 +191,33 @@ CLONES static void fit_gamut(const float *L, const float *ab, const float *m, Si
             b[i] = pair[2 * i + 1];
         }
         painted(L + at, a, b, m, count, out + 3 * at * itemsize, itemsize);
+    }
+}
+
+/* Linear light of other primaries to encoded sRGB: color.fit_linear. A row of m has its sum, and
+what red and blue have to do with it; the weights are those of red and blue in Y. */
+CLONES static void fit_linear(const float *linear, const float *m, float red_weight,
+                              float blue_weight, Size n, char *out, Size itemsize)
+{
+    const float m0 = m[0], m1 = m[1], m2 = m[2], m3 = m[3], m4 = m[4], m5 = m[5], m6 = m[6],
+                m7 = m[7], m8 = m[8];
+    float red[BLOCK], green[BLOCK], blue[BLOCK];
+    for (Size at = 0; at < n; at += BLOCK) {
+        Size count = n - at < BLOCK ? n - at : BLOCK;
+        const float *pixel = linear + 3 * at;
+        for (Size i = 0; i < count; i++) {
+            float middle = pixel[3 * i + 1];
+            float dr = pixel[3 * i] - middle, db = pixel[3 * i + 2] - middle;
+            float r = m0 * middle + m1 * dr + m2 * db;
+            float g = m3 * middle + m4 * dr + m5 * db;
+            float s = m6 * middle + m7 * dr + m8 * db;
+            float y = g + red_weight * (r - g) + blue_weight * (s - g);
+            inside(r, g, s, y, itemsize == 1, red + i, green + i, blue + i);
+        }
+        void *place = out + 3 * at * itemsize;
+        if (itemsize == 1) woven8(red, green, blue, count, place);
+        else if (itemsize == 2) woven16(red, green, blue, count, place);
+        else woven32(red, green, blue, count, place);
     }
 }
 
@@ -682,6 +717,25 @@ static PyObject *py_fit_gamut(PyObject *self, PyObject *args)
     return finish(&arrays, good);
 }
 
+static PyObject *py_fit_linear(PyObject *self, PyObject *args)
+{
+    PyObject *o[3];
+    float red, blue;
+    Arrays arrays = {.count = 0};
+    Py_buffer *linear, *m, *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOffO", o, o + 1, &red, &blue, o + 2)) return NULL;
+    int good = (linear = take(&arrays, o[0], "f", -1, 0)) && (m = take(&arrays, o[1], "f", 2, 0))
+        && (out = take(&arrays, o[2], "BHf", -1, 1)) && items(m) == 9
+        && items(linear) == items(out) && items(out) % 3 == 0;
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        fit_linear(linear->buf, m->buf, red, blue, items(out) / 3, out->buf, out->itemsize);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
 /* Whether a table has a place for all that a code can be. */
 static int is_whole(const Py_buffer *table, const Py_buffer *codes)
 {
@@ -938,6 +992,7 @@ static PyMethodDef methods[] = {
     {"fit", py_fit, METH_VARARGS,
      "fit(wanted, moments, gray, smooth, level, margin, to_gray, steps, corrections, out)"},
     {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},
+    {"fit_linear", py_fit_linear, METH_VARARGS, "fit_linear(linear, matrix, red, blue, out)"},
     {"gray_to_L", py_gray_to_L, METH_VARARGS, "gray_to_L(codes, table, out)"},
     {"grow", py_grow, METH_VARARGS, "grow(image, out)"},
     {"moments", py_moments, METH_VARARGS, "moments(guide, place, of_rows, of_columns, out)"},

@@ -103,10 +103,11 @@ def find_photos(
     ----------
     folder : where to look; what lies in `skip`, hidden files and results are left out. A result is
         what the manifest in the folder says, and, where results lie beside the photos, what has the
-        name of one whose photo is there: NAME.color.EXT of NAME.EXT.
+        name of one whose photo is there: NAME.color.EXT of NAME.EXT. Below the folder, what another
+        manifest says: the output of an earlier run among the photos.
     skip : the output folder; None if results lie beside the photos
     problem : told of each folder that cannot be read
-    note : told of each folder that is left out because it is a link
+    note : told of each folder that is left out because it is a link, or has results left out
     """
     output = _identity(skip) if skip is not None else None
 
@@ -114,8 +115,15 @@ def find_photos(
         problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
     known: Container[str] | None = None  # read when it is needed
+    earlier: dict[str, Container[str]] = {}  # what the manifests of folders below say
+    told: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
+        if here != folder and _manifests(here):
+            earlier[here] = read_manifests(here)
+        above = [
+            base for base in earlier if os.path.join(here, "").startswith(os.path.join(base, ""))
+        ]
         for name in list(folders):
             path = os.path.join(here, name)
             if output is not None and _identity(path) == output:
@@ -128,11 +136,21 @@ def find_photos(
             if suffix.lower() not in INPUT_EXTENSIONS or name.startswith("."):
                 continue
             path = os.path.join(here, name)
+            if base := next((b for b in above if _result(path, b) in earlier[b]), None):
+                if base not in told:
+                    note(f"{base}: results of an earlier run are left out; name it as an input")
+                told.add(base)
+                continue
             if stem.endswith(".color"):
                 known = read_manifests(folder) if known is None else known
-                if name in beside or Path(os.path.relpath(path, folder)).as_posix() in known:
+                if name in beside or _result(path, folder) in known:
                     continue
             yield path
+
+
+def _result(path: str, folder: str) -> str:
+    """As a manifest in a folder calls a file."""
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _identity(path: str) -> tuple[int, int] | None:

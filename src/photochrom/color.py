@@ -25,6 +25,7 @@ __all__ = [
     "XYZ_FROM_RGB",
     "compress_chroma",
     "fit_gamut",
+    "fit_linear",
     "from_unit",
     "gray_to_L",
     "lab_to_rgb",
@@ -322,6 +323,36 @@ def fit_gamut(L: ArrayLike, ab: ArrayLike, dtype: Any = np.float32) -> NDArray[A
     linear = compress_chroma(rgb, np.clip(y, 0, 1))
     out = np.empty((*lightness.shape, 3), dtype=dtype)
     for c, channel in enumerate(linear):
+        out[..., c] = _encode(channel, out.dtype)
+    return out
+
+
+def fit_linear(linear: Float32, matrix: NDArray[np.float64], dtype: Any) -> NDArray[Any]:
+    """Encoded sRGB of linear light in other primaries, with Y kept as by `fit_gamut`.
+
+    Parameters
+    ----------
+    linear : float32 (..., 3), of the other primaries
+    matrix : float64 (3, 3), from them to linear sRGB; where its rows sum to 1, neutral stays so
+    dtype : of the result; uint8 (0..255), uint16 (0..65535) or float32 (0..1)
+
+    Returns
+    -------
+    rgb : dtype (..., 3)
+    """
+    # Green and the differences from it: exact where there are none.
+    steps = np.stack([matrix.sum(axis=1), matrix[:, 0], matrix[:, 2]], axis=1).astype(np.float32)
+    out = np.empty(linear.shape, dtype=dtype)
+    if native.kernel is not None:
+        red, _, blue = _XYZ_N[1]
+        native.kernel.fit_linear(np.ascontiguousarray(linear), steps, red, blue, out)
+        return out
+    green = linear[..., 1]
+    dr, db = linear[..., 0] - green, linear[..., 2] - green
+    rgb = np.stack([m[0] * green + m[1] * dr + m[2] * db for m in steps], axis=-1)
+    luminance = np.clip(_weighted(rgb, 1), 0, 1)
+    fitted = compress_chroma((rgb[..., 0], rgb[..., 1], rgb[..., 2]), luminance)
+    for c, channel in enumerate(fitted):
         out[..., c] = _encode(channel, out.dtype)
     return out
 

@@ -198,6 +198,7 @@ def _from_pil(image: PIL.Image.Image) -> Photo:
         Held(to_srgb(color, space, profile), alpha),
         name,
         "pil",
+        depth=samples.dtype,
         profiled=bool(profile),
         metadata=metadata,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,8 @@ class Photo:
     content: Pixels
     name: str  # for messages: the path, "array" or "PIL image"
     kind: Literal["file", "array", "pil"]
-    dtype: np.dtype[Any] | None = None  # what restore gives back; None: that of the pixels
+    dtype: np.dtype[Any] | None = None  # what restore gives back; None: that of the samples
+    depth: np.dtype[Any] | None = None  # of the samples that came in; None: that of the pixels
     profiled: bool = False  # the source carried an ICC profile: tag the result as sRGB
     metadata: Mapping[str, Any] = field(default_factory=dict)  # libvips fields, or a PIL info dict
     resolution: tuple[float, float] | None = None  # pixels per mm, across and down; None: unknown
@@ -114,6 +115,7 @@ class Photo:
     bits: int = 0  # of an AVIF file: 10 or 12, if it is that deep
     volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
     turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
+    stored: Callable[[], BinaryIO] | None = field(default=None, repr=False)  # opens its file anew
     notes: tuple[str, ...] = ()  # what was passed over in the reading, to be told to the user
     quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell
 
@@ -129,8 +131,11 @@ class Photo:
 
     @property
     def samples(self) -> np.dtype[Any]:
-        """Type of the samples of `pixels`, also where these are not in memory."""
-        return self.content.dtype
+        """Type of the samples that came in, and of those of the result.
+
+        Those of `pixels` are finer where a profile was applied to 8 bits.
+        """
+        return self.depth or self.content.dtype
 
     @property
     def streamed(self) -> bool:
@@ -141,13 +146,15 @@ class Photo:
     def pixels(self) -> NDArray[Any]:
         """(H, W, 1) gray or (H, W, 3) sRGB-encoded; uint8, uint16, or float32 in 0..1.
 
+        Those of 8 bits that a profile was applied to are uint16, not rounded to 8 bits again.
+
         If the photo is `streamed`, all of it is read into memory at the first use and stays there.
         """
         return self.content.pixels
 
     @property
     def alpha(self) -> NDArray[Any] | None:
-        """(H, W), same dtype; straight, not premultiplied. Reads the file as `pixels` does."""
+        """(H, W), of the type `samples`; straight, not premultiplied. Read as `pixels` are."""
         return self.content.alpha
 
     def turned_to(self, page: int) -> Photo:
@@ -163,7 +170,7 @@ class Photo:
 
         Parameters
         ----------
-        rgb : ndarray, (H, W, 3), dtype of ``pixels``
+        rgb : ndarray, (H, W, 3), dtype of ``samples`` or ``pixels``
             sRGB-encoded; floats in 0..1.
 
         Returns
@@ -181,6 +188,7 @@ class Photo:
             The shape or dtype of ``rgb`` does not belong to this photo.
         """
         check_colors(rgb, self)
+        rgb = requantize(rgb, self.samples)
         if self.kind != "pil":
             return with_alpha(rgb, self.alpha).astype(self.dtype or rgb.dtype, copy=False)
         import PIL.Image
@@ -227,7 +235,7 @@ def check_whole(name: str, kind: str, pixels: int, size: int) -> None:
 def check_colors(rgb: NDArray[Any], photo: Photo) -> None:
     """Raise PhotoError unless ``rgb`` has the shape and dtype that belong to a photo."""
     expected = (photo.height, photo.width, 3)
-    if rgb.shape != expected or rgb.dtype != photo.samples:
+    if rgb.shape != expected or rgb.dtype not in (photo.samples, photo.content.dtype):
         raise PhotoError(
             f"{photo.name}: colors of shape {rgb.shape} and dtype {rgb.dtype} do not fit it; "
             f"give {expected} and {photo.samples}"

@@ -1,8 +1,9 @@
 """The texts of PNG files, which libvips would not write as they were.
 
 Source: PNG (W3C, third edition), 11.3.3 Textual information. Programs from before there was a
-better place, and ImageMagick and ExifTool to this day, keep IPTC in a text: "Raw profile type
-iptc", with the number of its bytes and then these in hexadecimal.
+better place keep EXIF and XMP in a text, and ImageMagick and ExifTool to this day IPTC: "Raw
+profile type iptc", with a line that names it, the number of its bytes and then these in
+hexadecimal.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["Text", "add_texts", "png_texts", "raw_iptc"]
+__all__ = ["Text", "add_texts", "png_texts", "raw_profiles"]
 
 _KINDS = (b"tEXt", b"zTXt", b"iTXt")
 _MOST_CHUNKS = 100_000  # of a file, and
 _MOST_BYTES = 1 << 20  # of its texts: more is no text about a photo
 _MOST_PROFILE = 1 << 24  # of a text unpacked
 _RAW = "Raw profile type "
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # as they begin in JPEG
+# The kinds of them, and what they hold; APP1 is a segment of JPEG, either of the two.
+_PLACES = {"exif": "exif", "xmp": "xmp", "app1": "", "iptc": "iptc", "8bim": "iptc"}
 # XMP has its own way; the others are about the file: a thumbnail, and its dates on a disk.
 _ABOUT_ITSELF = (_RAW, "XML:com.adobe.xmp", "Thumb::", "date:")
 
@@ -76,17 +80,43 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         at += size + 12
 
 
-def raw_iptc(texts: Iterable[Text]) -> bytes:
-    """The IPTC that is kept in a text, mostly as a block of Photoshop; b"" if there is none."""
+class Raw(NamedTuple):
+    """What the texts "Raw profile type ..." hold; b"" for what they do not."""
+
+    exif: bytes = b""  # from "Exif" on
+    xmp: bytes = b""
+    iptc: bytes = b""  # mostly in a block of Photoshop
+    lost: tuple[str, ...] = ()  # keywords of those that cannot be read
+
+
+def raw_profiles(texts: Iterable[Text]) -> Raw:
+    """EXIF, XMP and IPTC that are kept in texts; of several of a kind the first."""
+    found: dict[str, bytes] = {}
+    lost: list[str] = []
     for text in texts:
-        if text.keyword not in (f"{_RAW}iptc", f"{_RAW}8bim"):
+        kind = text.keyword.removeprefix(_RAW).lower() if text.keyword.startswith(_RAW) else ""
+        if kind not in _PLACES:
             continue
-        found = re.match(rb"\s*\w+\s+(\d{1,8})\s+([0-9a-fA-F\s]+)", _content(text))
-        if found is not None:
-            digits = b"".join(found[2].split())
-            data = bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
-            return data[: int(found[1])]
-    return b""
+        data = _unraveled(_content(text))
+        if kind == "app1":
+            kind = "exif" if data.startswith(_EXIF) else "xmp" if data.startswith(_XMP) else ""
+        if kind == "exif" and data.startswith((b"II", b"MM")):
+            data = _EXIF + data
+        if not kind or not data or (kind == "exif" and not data.startswith(_EXIF)):
+            lost.append(text.keyword)
+            continue
+        found.setdefault(_PLACES[kind], data.removeprefix(_XMP))
+    return Raw(**found, lost=tuple(dict.fromkeys(lost)))
+
+
+def _unraveled(content: bytes) -> bytes:
+    """The bytes of such a text: a line that names it, their number, hexadecimal digits."""
+    _, _, rest = content.lstrip().partition(b"\n")
+    number, *digits = rest.split(None, 1) or [b""]
+    if not re.fullmatch(rb"[0-9]{1,8}", number) or not digits:
+        return b""
+    whole = b"".join(re.findall(rb"\A[0-9a-fA-F\s]*", digits[0])[0].split())
+    return bytes.fromhex(whole[: len(whole) // 2 * 2].decode())[: int(number)]
 
 
 def _content(text: Text) -> bytes:

@@ -23,13 +23,13 @@ from photochrom.errors import PhotoError
 from photochrom.heif import decode_heif, heif_size, need_heif
 from photochrom.jpeg import extended_xmp, jpeg_quality, main_xmp
 from photochrom.metadata import extension_of, join_extension
-from photochrom.photo import Held, Photo, Pixels, check_size, check_whole
-from photochrom.png import png_texts, raw_iptc
-from photochrom.profiles import to_srgb
+from photochrom.photo import MAX_WHOLE, Held, Photo, Pixels, check_size, check_whole
+from photochrom.png import png_texts, raw_profiles
+from photochrom.profiles import srgb_dtype, to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
-from photochrom.tiff import Pages, exif_block, exif_resolution, read_pages
+from photochrom.tiff import Pages, exif_block, exif_resolution, largest_part, read_pages
 
 T = TypeVar("T")
 Strip = tuple[NDArray[Any], NDArray[Any] | None]
@@ -51,9 +51,10 @@ __all__ = [
 STREAM_PIXELS = 16_000_000
 """Files with more than these are never in memory as floats: the network, and then each rendering,
 goes through them a strip after the other."""
-KEPT_BYTES = 128 << 20
+KEPT_BYTES = 144 << 20
 """Up to these the samples of such a file are kept as they were decoded the first time: to decode a
-JPEG twice would be a third of the whole work. Larger files are decoded anew each time."""
+JPEG twice would be a third of the whole work. Larger files are decoded anew each time. It holds a
+JPEG of 24 megapixels that is not in sRGB."""
 
 _HEIC = "heic"  # no operation of libvips, but photochrom.heif
 _REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
@@ -63,6 +64,7 @@ _STRAY = (
     "from a copy if it had more"
 )
 _LOST_XMP = "its XMP refers to a second part that is missing or damaged; the first is kept"
+_LOST_TEXT = 'its text "{}" is damaged and left out'
 _LONG_TEXTS = "holds more than 1 MB of texts; the rest is left out"
 _FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
 # Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
@@ -71,9 +73,22 @@ _CAMERA_RAW = re.compile(
 )
 
 _MOST_VALUES = 1 << 30  # bytes, of all values of a TIFF directory
+# Libtiff, as libvips calls it, takes 50 MB in all. Layers of Photoshop are one value of a
+# directory, and some programs store a photo as one strip, which is read as a whole before it is
+# unpacked: what is larger than this has to be in the file, and is let pass.
+_LARGE = 1 << 23
 
 # What libvips says when it cannot turn a large photo, for which it takes a temporary file.
 _TEMPORARY = re.compile(r"write failed|unable to (write|open|create|make)[^\n]*vips-\d")
+# What it says of files that are whole, but beyond it.
+_BEYOND = {
+    "tile size out of range": "its tiles are larger than can be read here; save it with tiles of "
+    "256 pixels, or in strips",
+    "compression support is not configured": "its compression is not supported here; save it with "
+    "LZW or Deflate",
+    "cumulated byte limit": "a strip of it is larger than can be held in memory here; save it with "
+    "smaller strips, or with tiles",
+}
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _LOADERS = {  # libvips operation -> extension of its format
     "jpegload_source": ".jpg",
@@ -211,9 +226,9 @@ def _named(name: str, read: Callable[[], T]) -> T:
                 f"{name}: TIFF with tiles and a plane for each color is not supported; save it "
                 "with the colors interleaved"
             ) from error.with_traceback(None)
-        raise PhotoError(
-            f"{name}: cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
-        ) from error.with_traceback(None)
+        problem = next((told for said, told in _BEYOND.items() if said in error.detail), None)
+        problem = problem or f"cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
+        raise PhotoError(f"{name}: {problem}") from error.with_traceback(None)
     except UnicodeDecodeError as error:  # of another pyvips than `samples` knows
         pyvips.vips_lib.vips_error_clear()
         raise PhotoError(
@@ -419,8 +434,12 @@ def _decode(
             f"{name}: floats of 64 bits are not supported; convert it to 32-bit float or 16 bits"
         )
     index = 0 if layout is None else layout.index
-    # Layers of Photoshop are one value of a directory, of more than libtiff would take.
-    load = partial(_open, origin, loader, index, roomy=found is not None and found.values > 1 << 23)
+    roomy = found is not None and found.values > _LARGE
+    if layout is not None and not roomy:
+        with origin.open() as file:
+            largest = largest_part(file, layout.place)
+        roomy = _LARGE < largest <= min(origin.size(), MAX_WHOLE)
+    load = partial(_open, origin, loader, index, roomy=roomy)
     image = load()
     if found is not None:
         _check_pages(image, found, name)
@@ -446,8 +465,12 @@ def _decode(
         with origin.open() as file:
             texts, whole = png_texts(file)
         metadata |= {"png-texts": kept} if (kept := [text for text in texts if text.kept]) else {}
-        metadata |= {"iptc-data": records} if (records := raw_iptc(texts)) else {}
+        raw = raw_profiles(texts)
+        for key, data in (("exif-data", raw.exif), ("xmp-data", raw.xmp), ("iptc-data", raw.iptc)):
+            if data:
+                metadata.setdefault(key, data)
         notes = () if whole else (_LONG_TEXTS,)
+        notes += tuple(_LOST_TEXT.format(keyword) for keyword in raw.lost)
     if loader == "jpegload_source" and "xmp-data" in metadata:
         with origin.open() as file:
             metadata["xmp-data"] = main_xmp(file) or metadata["xmp-data"]
@@ -467,7 +490,7 @@ def _decode(
             block = exif_block(file, layout.place)
         if block is not None:
             metadata["exif-data"] = block
-    resolution = _resolution(image, fields, origin, loader)
+    resolution = _resolution(image, fields, metadata.get("exif-data"), origin, loader)
     orientation = image.get("orientation") if "orientation" in fields else 1
     if orientation in (5, 6, 7, 8) and resolution is not None:
         resolution = resolution[::-1]
@@ -487,6 +510,7 @@ def _decode(
         bits=image.get("bits-per-sample") if narrow else 0,
     )
     tiled = "tile-width" in fields
+    depth = np.dtype(DTYPES[image.format])
     content: Pixels
     if image.width * image.height > STREAM_PIXELS:
         height, width = image.height, image.width
@@ -501,7 +525,8 @@ def _decode(
                 *((width, height) if orientation in (5, 6, 7, 8) else (height, width)),
                 1 if space == "GRAY" else 3,
             ),
-            dtype=np.dtype(DTYPES[image.format]),
+            depth=depth,
+            dtype=srgb_dtype(depth, space, profile),
             has_alpha=image.bands > _COLORS[space],
             tiled=tiled,
         )
@@ -516,6 +541,7 @@ def _decode(
         content,
         name,
         "file",
+        depth=depth,
         profiled=profile is not None,
         metadata=metadata,
         resolution=resolution,
@@ -527,6 +553,7 @@ def _decode(
         layout=layout,
         bits=image.get("bits-per-sample") if narrow else 0,
         volume=found.volume if found else 0,
+        stored=origin.open if layout is not None and layout.masks else None,
         notes=(_STRAY,) if found is not None and found.stray is not None else notes,
         turn=partial(_turned, origin, loader, name, place, found) if found and pages > 1 else None,
         quality=quality,
@@ -558,6 +585,7 @@ def _decode_heic(origin: _Origin, name: str, place: tuple[str, int, int] | None)
         Held(color, alpha),
         name,
         "file",
+        depth=samples.dtype,
         profiled=profile is not None,
         metadata=metadata,
         resolution=resolution,
@@ -703,7 +731,8 @@ class Streamed:
     convert: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any] | None]]
     name: str
     shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
+    depth: np.dtype[Any]  # of the samples as they are decoded, and
+    dtype: np.dtype[Any]  # in sRGB
     has_alpha: bool
     tiled: bool
 
@@ -729,7 +758,8 @@ class Streamed:
     @property
     def _nbytes(self) -> int:
         height, width, channels = self.shape
-        return height * width * (channels + self.has_alpha) * self.dtype.itemsize
+        size = channels * self.dtype.itemsize + self.has_alpha * self.depth.itemsize
+        return height * width * size
 
     def _decoded(
         self,
@@ -752,7 +782,7 @@ class Streamed:
                 data = _watched(read, self.tiled)
                 if top + n == height:
                     self.origin.check()
-                samples = np.frombuffer(data, self.dtype).reshape(n, width, -1)
+                samples = np.frombuffer(data, self.depth).reshape(n, width, -1)
                 return kept(top, *self.convert(samples))
 
             ahead = decoder.submit(fetch, 0)
@@ -785,7 +815,7 @@ class _Keep:
 
     def __init__(self, photo: Streamed) -> None:
         self.pixels: NDArray[Any] = np.empty(photo.shape, photo.dtype)
-        self.alpha = np.empty(photo.shape[:2], photo.dtype) if photo.has_alpha else None
+        self.alpha = np.empty(photo.shape[:2], photo.depth) if photo.has_alpha else None
 
     def take(self, top: int, color: NDArray[Any], alpha: NDArray[Any] | None) -> Strip:
         rows = slice(top, top + len(color))
@@ -830,14 +860,16 @@ def _find_loader(head: bytes, name: str) -> str:
     return loader
 
 
-def _resolution(image: Any, fields: set[str], origin: _Origin, loader: str) -> Resolution | None:
+def _resolution(
+    image: Any, fields: set[str], block: bytes | None, origin: _Origin, loader: str
+) -> Resolution | None:
     if loader == "tiffload_source":
         # A ratio is no size, and one is what libvips fills in where the file says nothing.
         unit = image.get("resolution-unit") if "resolution-unit" in fields else ""
         known = unit != "none" if unit else (image.xres, image.yres) != (1.0, 1.0)
         return sane(float(image.xres), float(image.yres)) if known else None
     # Not as libvips has it: it prefers that of EXIF, and takes none from the EXIF of WebP and AVIF.
-    exif = exif_resolution(image.get("exif-data")) if "exif-data" in fields else None
+    exif = None if block is None else exif_resolution(block)
     own = None
     if read := {"jpegload_source": jfif_resolution, "pngload_source": png_resolution}.get(loader):
         with origin.open() as file:

@@ -34,13 +34,15 @@ __all__ = [
     "exif_resolution",
     "exif_tags",
     "finish",
+    "largest_part",
     "read_pages",
 ]
 
 # Tags.
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _TILES = (
-    254, 256, 257, 258, 259, 273, 324,
+_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _TILES = (
+    254, 256, 257, 258, 259, 262, 273, 324,
 )  # fmt: skip
+_MASK = 4  # as photometric interpretation: where the page before is transparent
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS = 322, 323, 330
 _PAGE = 297  # its number, and how many there are
 _SAMPLES = 339  # 1 unsigned, 2 signed, 3 float
@@ -75,6 +77,7 @@ _STORED = frozenset(
         _HEIGHT,
         _BITS,
         _COMPRESSION,
+        _PHOTOMETRIC,
         _TILE_WIDTH,
         _TILE_HEIGHT,
         _SUB_IFDS,
@@ -219,6 +222,7 @@ class Layout:
     subfile: int = 0  # what the page is to the others: 1 a small copy, 2 a page, 4 a mask
     place: int = 0  # in the file, of the directory
     double: bool = False  # of floats of 64 bits
+    masks: tuple[int, ...] = ()  # places of the directories of those that follow the page
 
     @property
     def pyramid(self) -> bool:
@@ -229,7 +233,7 @@ class Layout:
 class Pages(NamedTuple):
     """The pages of a TIFF file."""
 
-    layouts: tuple[Layout, ...]  # without the smaller copies that belong to a pyramid
+    layouts: tuple[Layout, ...]  # without masks, and smaller copies that belong to a pyramid
     directories: int  # with them: what libvips counts as pages
     whole: bool  # the chain of directories could be followed to its end
     values: int  # bytes that the values of one directory claim, at most
@@ -258,6 +262,10 @@ def read_pages(file: BinaryIO) -> Pages:
             subfile = _number(directory, _SUBFILE)
             numbered = directory[_PAGE].numbers[1:] if _PAGE in directory else []
             several = bool(subfile & 2) or max(numbered, default=0) > 1
+            mask = _number(directory, _PHOTOMETRIC) == _MASK and _number(directory, _BITS) <= 8
+            if found and mask:
+                found[-1] = replace(found[-1], masks=(*found[-1].masks, place))
+                continue
             half = all(abs(2 * n - b) <= 2 for n, b in zip(size, before, strict=True))
             before = size
             if found and subfile & 1 and half:
@@ -285,6 +293,16 @@ def read_pages(file: BinaryIO) -> Pages:
             return Pages(tuple(found), number, True, reader.most, volume, link)
         return Pages(tuple(found), number, False, reader.most, volume)
     return Pages(tuple(found), number, True, reader.most, volume)
+
+
+def largest_part(file: BinaryIO, place: int) -> int:
+    """Bytes of the largest strip or tile, as it is stored, of the page whose directory is there."""
+    wanted = frozenset(counts for _, counts in _PIXELS)
+    try:
+        directory, _ = _Reader(file).directory(place, wanted)
+    except _FAILURES:
+        return 0
+    return max((size for entry in directory.values() for size in entry.numbers), default=0)
 
 
 def _number(directory: Directory, tag: int) -> int:
@@ -534,13 +552,51 @@ class Joiner:
             tree = self._moved(reader, directory)
             if number == 0 and subfile:
                 tree[_SUBFILE] = Entry.of(4, [subfile])
-            place = _end(self.file)
-            packed = _packed(tree, place, self.big)
-            self.file.write(packed)
-            self.file.seek(self._link)
-            self.file.write(struct.pack("<Q" if self.big else "<I", place))
-            size = (8 + 20 * len(tree)) if self.big else (2 + 12 * len(tree))
-            self._link = place + size
+            self._append(tree)
+
+    def add_stored(self, source: BinaryIO, at: int) -> bool:
+        """Append a page of any TIFF file as it is stored there; whether it is all there.
+
+        Parameters
+        ----------
+        source : a TIFF file
+        at : the place of the directory, of samples of at most 8 bits
+        """
+        try:
+            reader = _Reader(source)
+            directory, _ = reader.directory(at)
+            left = whole = source.seek(0, 2)
+            tree: Tree = {
+                tag: entry
+                for tag, entry in directory.items()
+                if tag not in _POINTERS and tag not in _OFFSETS
+            }
+            for offsets, counts in _PIXELS:
+                if offsets not in directory:
+                    continue
+                places = []
+                for start, size in zip(
+                    directory[offsets].numbers, directory[counts].numbers, strict=True
+                ):
+                    left -= size
+                    if left < 0 or start + size > whole:
+                        return False
+                    places.append(_end(self.file))
+                    source.seek(start)
+                    self.file.write(source.read(size))
+                tree[offsets] = Entry.of(16 if self.big else 4, places)
+        except (*_FAILURES, KeyError, ValueError):
+            return False
+        self._append(tree)
+        return bool(tree.keys() & {_STRIPS, _TILES})
+
+    def _append(self, tree: Tree) -> None:
+        """A directory, as the last one of the chain."""
+        place = _end(self.file)
+        self.file.write(_packed(tree, place, self.big))
+        self.file.seek(self._link)
+        self.file.write(struct.pack("<Q" if self.big else "<I", place))
+        self._link = place + ((8 + 20 * len(tree)) if self.big else (2 + 12 * len(tree)))
 
     def _moved(self, reader: _Reader, directory: Directory) -> Tree:
         """A directory of a part of the file, as one of the file."""

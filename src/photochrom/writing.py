@@ -148,6 +148,8 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     if photo.samples not in saver.dtypes and not (saver is _AVIF and photo.bits):
         was, will = bits.get(photo.samples, "floats"), bits[np.dtype(saver.dtypes[-1])]
         said.append(f"its {was} a channel become {will}, all that is written to {kind}")
+    if saver is not _TIFF and photo.stored is not None:
+        said.append(f"{kind} has no place for its transparency mask; TIFF keeps it")
     if saver is not _PNG and (texts := photo.metadata.get("png-texts")):
         words = dict.fromkeys(text.keyword for text in texts)
         said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
@@ -254,7 +256,7 @@ def write_photo(
     ----------
     path : str or os.PathLike
         Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp or .avif.
-    rgb : ndarray (H, W, 3), dtype of ``photo.pixels``, or iterator of strips
+    rgb : ndarray (H, W, 3), dtype of ``photo.samples`` or ``photo.pixels``, or iterator of strips
         sRGB-encoded; floats in 0..1. Strips are pairs, colors (n, W, 3) and alpha (n, W) or None,
         from top to bottom: the whole is never in memory then, but for WebP and AVIF.
     photo : Photo
@@ -283,6 +285,10 @@ def write_photo(
     if isinstance(rgb, np.ndarray):
         check_colors(rgb, photo)
     saver = _saver_for(path, photo)
+    if saver is _TIFF and photo.stored is not None:  # there are more pages to it
+        pages = [(rgb, photo)]
+        write_pages(path, pages, force=force, model=model, draft=draft, ready=ready)
+        return
     _write(
         file_name(path),
         photo,
@@ -343,8 +349,22 @@ def write_pages(
                 finally:
                     with contextlib.suppress(OSError):
                         os.unlink(part)
+                _add_masks(joiner, one)
 
     _write(name, photo, force, draft, ready, save)
+
+
+def _add_masks(joiner: Joiner, photo: Photo) -> None:
+    """Masks that follow a page say nothing of color, and stay as they were."""
+    if photo.stored is None or photo.layout is None:
+        return
+    with photo.stored() as source:
+        for place in photo.layout.masks:
+            if not joiner.add_stored(source, place):
+                raise PhotoError(
+                    f"{photo.name}: its transparency mask is damaged; restore it from a copy, or "
+                    "remove that page"
+                )
 
 
 def _saver_for(path: str | os.PathLike[str], photo: Photo) -> _Saver:
@@ -608,7 +628,8 @@ def _save_heic(
 def _sample_rows(
     rgb: NDArray[Any], alpha: NDArray[Any] | None, dtype: np.dtype[Any], has_alpha: bool
 ) -> NDArray[Any]:
-    return requantize(with_alpha(rgb, alpha if has_alpha else None), dtype)
+    opacity = requantize(alpha, dtype) if has_alpha and alpha is not None else None
+    return with_alpha(requantize(rgb, dtype), opacity)
 
 
 def _put(

@@ -559,7 +559,7 @@ class Studio:
             "height": height,
             "format": FORMATS[photo.extension],
             "extension": photo.extension,
-            "bits": 8 * photo.pixels.dtype.itemsize,
+            "bits": 8 * photo.samples.itemsize,
             "color": colored,
             "preview": {"width": base.photo.width, "height": base.photo.height},
             "prediction": PLAIN,
