@@ -1152,6 +1152,26 @@ def test_a_reload_amid_a_drop_loses_nothing(studio, visit, tmp_path: Path) -> No
     until(page, "indexedDB.databases().then((all) => all.length === 0)")
 
 
+def test_a_drop_before_the_page_is_ready_is_not_lost(studio, visit) -> None:
+    page = visit(studio.url, **DESKTOP)
+    # The shelf is still being read then: what comes from it is put beside what was dropped.
+    page.add_init_script(
+        f"""addEventListener("DOMContentLoaded", () => {{
+          const carried = new DataTransfer();
+          const text = "{base64.b64encode(small_photo()).decode()}";
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          carried.items.add(new File([bytes], "early.png"));
+          document.body.dispatchEvent(new DragEvent("drop", {{
+            dataTransfer: carried, bubbles: true, cancelable: true,
+          }}));
+        }});"""
+    )
+    for count in (1, 2):
+        page.reload()
+        colored(page)
+        expect(page.locator("#tray li")).to_have_count(count)
+
+
 def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
     studio, visit, tmp_path: Path
 ) -> None:

@@ -554,11 +554,13 @@ viewer.addEventListener("divided", () => keep());
 // --- files in and out -----------------------------------------------------------------------------
 
 let line = Promise.resolve(); // photos are sent one after the other
+let restored = Promise.resolve(); // what was kept is back in the tray
 
 /** Opens files; `refused` is what is told of others that came with them. */
 async function openFiles(files, refused = []) {
   let first = null;
   calm();
+  await restored;
   for (const file of files) {
     const called = session.shown(file.name) || "photo";
     try {
@@ -928,7 +930,8 @@ async function begin() {
     $("where").textContent = "It goes to the computer that runs photochrom, and no further.";
   }
   const saved = shelf.desk();
-  photos = (await shelf.photos()).map((one) => Photo.from(one));
+  restored = shelf.photos().then((kept) => { photos = kept.map((one) => Photo.from(one)); });
+  await restored;
   for (const photo of photos) follow(photo);
   comparing = saved.comparing !== false;
   divide();
