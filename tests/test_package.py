@@ -55,3 +55,22 @@ def test_the_package_names_no_private_path() -> None:
     for path in root.rglob("*.py"):
         text = path.read_text()
         assert "/work/" not in text and "/root/" not in text, path
+
+
+def test_what_is_installed_has_every_bundled_model_and_its_card(tmp_path: Path) -> None:
+    from photochrom.models import MODELS
+
+    root = Path(__file__).parents[1]
+    code = (
+        "import os, sys; from setuptools.dist import Distribution\n"
+        "os.chdir(sys.argv[1]); d = Distribution({'script_name': 'setup.py'})\n"
+        "d.parse_config_files()\n"
+        "command = d.get_command_obj('build_py'); command.build_lib = sys.argv[2]\n"
+        "command.ensure_finalized(); command.run()"
+    )
+    command = [sys.executable, "-c", code, str(root), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    built = {p.name for p in (tmp_path / "photochrom" / "weights").iterdir()}
+    for row in MODELS:
+        assert {row.file, f"{row.name}.md"} <= built

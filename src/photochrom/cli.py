@@ -645,7 +645,7 @@ def _export(options: argparse.Namespace) -> int:
     from photochrom.train.export import export_run
 
     result = export_run(
-        options.run_folder,
+        _start_of(options.run_folder),
         options.output,
         name=options.name,
         rebalance=options.rebalance,
@@ -653,9 +653,11 @@ def _export(options: argparse.Namespace) -> int:
         license=options.license,
         training_data=options.training_data,
         photos=options.photos or (),
+        bits=options.bits,
         force=options.force,
     )
-    print(f"{options.output}: {result}")
+    size = Path(options.output).stat().st_size / 2**20
+    print(f"{options.output}: {size:.2f} MiB; {result}")
     return 0
 
 
@@ -984,8 +986,9 @@ def _parser() -> argparse.ArgumentParser:
         command(
             "export",
             _export,
-            "write a trained run as a model file",
+            "write a trained run as a model file, or a model file smaller",
             "  photochrom export runs/first -o mine.onnx\n"
+            "  photochrom export mine.onnx -o small.onnx --bits 4 --photos photos/\n"
             "  photochrom colorize old.jpg --model mine.onnx",
         )
     )
@@ -1247,15 +1250,21 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def _export_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("run_folder", metavar="RUN", help="folder of the run")
+    p.add_argument("run_folder", metavar="RUN",
+                   help="folder of the run, an exported .onnx file or a bundled model")  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
+    p.add_argument("--bits", type=int, choices=(16, 8, 4), default=16,
+                   help="of the weights; 4 makes 13 MiB 4 MiB (default: 16)")  # fmt: skip
     p.add_argument("--name", help="of the model (default: the file's)")
-    p.add_argument("--rebalance", type=float, default=1.0, metavar="X",
-                   help="how much of the rebalancing to keep, 0 to 1 (default: 1)")  # fmt: skip
+    p.add_argument("--rebalance", type=float, metavar="X",
+                   help="how much of the rebalancing to keep, 0 to 1; 1 is as trained "
+                        "(default: 1; of a file, what it has)")  # fmt: skip
     p.add_argument("--size", type=int, metavar="N", help="default working size")
-    p.add_argument("--license", default="not stated", help="stated in the file")
-    p.add_argument("--training-data", default="not stated", help="stated in the file")
-    p.add_argument("--photos", nargs="+", help="to compare on (default: the run's own)")
+    p.add_argument("--license", help="stated in the file")
+    p.add_argument("--training-data", help="stated in the file")
+    p.add_argument("--photos", nargs="+",
+                   help="to compare on, and to choose weights of fewer bits by "
+                        "(default: the run's own, of a file generated images)")  # fmt: skip
     p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
 
 

@@ -1,7 +1,7 @@
 """From a training run, or a published checkpoint, to one ONNX file that `Colorizer` opens.
 
-Weights are stored in 16 bits and computed with in 32. The file is written only after its results
-on photos were compared with those of the PyTorch network.
+Weights are stored in 16, 8 or 4 bits and computed with in 32. The file is written only after its
+results on photos were compared with those of the PyTorch network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import secrets
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +33,23 @@ from photochrom.train.config import TrainConfig
 from photochrom.train.data import STRIDE
 from photochrom.train.loop import PRIOR, SOURCES, load_prior, load_run
 from photochrom.train.networks import AB_SCALE, load_published, output_layer
+from photochrom.train.quantize import OPSET, quantize
+from photochrom.train.restore import restore, share_left
 from photochrom.train.shards import PhotoStore, decode
 
 __all__ = ["Comparison", "export_run", "import_published"]
 
-MAX_MEAN_AB = 0.15
-"""Largest mean distance in ab, over the photos compared, that 16-bit weights may make."""
-MAX_AB = 3.0
-"""Largest distance in ab at any pixel; the color difference that is just visible is about 2.3."""
+MAX_MEAN_AB = {16: 0.15, 8: 0.5, 4: 1.5}
+"""Largest mean distance in ab, over the photos compared, that weights of so many bits may make."""
+MAX_AB = {16: 3.0, 8: 10.0, 4: 40.0}
+"""Largest distance in ab at any pixel; the color difference that is just visible is about 2.3. A
+pixel between two colors as likely may go from one to the other."""
+
+NOT_STATED = "not stated"
 
 _OPSET = 18
+_TO_COMPARE, _TO_QUANTIZE = 12, 64
+"""Photos; other ones where there are enough."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,19 @@ class Comparison:
     mean_ab: float
     max_ab: float
     max_logit: float
+    bits: int = 16
+    """Of the weights in the file."""
+
+    @property
+    def close(self) -> bool:
+        """Whether both distances are in bounds; NaN is not."""
+        return self.mean_ab <= MAX_MEAN_AB[self.bits] and self.max_ab <= MAX_AB[self.bits]
 
     def __str__(self) -> str:
+        mean, most = MAX_MEAN_AB[self.bits], MAX_AB[self.bits]
         return (
             f"against PyTorch on {self.photos} photos: ab differs by {self.mean_ab:.4f} on average "
-            f"and {self.max_ab:.3f} at most (allowed {MAX_MEAN_AB} and {MAX_AB}); "
+            f"and {self.max_ab:.3f} at most (allowed with {self.bits} bits: {mean} and {most}); "
             f"logits by {self.max_logit:.4f} at most"
         )
 
@@ -67,26 +82,30 @@ def export_run(
     output: str | os.PathLike[str],
     *,
     name: str | None = None,
-    rebalance: float = 1.0,
+    rebalance: float | None = None,
     working_size: int | None = None,
-    license: str = "not stated",
-    training_data: str = "not stated",
+    license: str | None = None,
+    training_data: str | None = None,
     photos: Sequence[str] = (),
+    bits: int = 16,
     force: bool = False,
 ) -> Comparison:
     """Write a run's averaged weights as an ONNX file.
 
     Parameters
     ----------
-    run : folder of the run
+    run : folder of the run, or an .onnx file that was exported
     output : the .onnx file
     name : of the model; the file's stem when None
     rebalance : how much of the class rebalancing to keep, 1 (as trained) to 0 (none). A network
         trained with class weights w learns p w; its logits minus (1 - rebalance) log w are those of
-        p w^rebalance.
-    working_size : default short side of the input, pixels; the last training size when None
-    license, training_data : stated in the file
-    photos : shards or folders to compare on; those of the run when empty
+        p w^rebalance. When None all of it, of a file what it has.
+    working_size : default short side of the input, pixels; the last training size, or the file's,
+        when None
+    license, training_data : stated in the file; "not stated", or as a given file says, when None
+    photos : shards or folders to compare on, and to choose weights of fewer bits by; those of the
+        run when empty, of a file generated images
+    bits : of the weights: 16, or 8 or 4 on average
     force : replace an existing file
 
     Raises
@@ -95,34 +114,76 @@ def export_run(
         ModelError when the written model's results differ too much from PyTorch's.
     """
     run, output = Path(run), Path(output)
-    if not 0 <= rebalance <= 1:
+    if rebalance is not None and not 0 <= rebalance <= 1:
         raise ConfigError(f"rebalance = {rebalance}: must lie in [0, 1]")
+    if bits not in MAX_AB:
+        raise ConfigError(f"weights of {bits} bits: must be 16, 8 or 4")
     if working_size is not None and not 0 < working_size <= MAX_SIZE:
         raise ConfigError(f"working size {working_size}: must lie in 1..{MAX_SIZE}")
+    if run.suffix == ".onnx":
+        network, info = _of_file(run, rebalance)
+    else:
+        network, info = _of_run(run, rebalance, training_data or NOT_STATED)
+        if not photos:
+            with contextlib.suppress(OSError, ValueError):
+                photos = json.loads((run / SOURCES).read_text())
+        training_data = None
+    stated: dict[str, Any] = {
+        "license": license,
+        "training_data": training_data,
+        "working_size": working_size,
+    }
+    info = replace(
+        info, name=name or output.stem, **{k: v for k, v in stated.items() if v is not None}
+    )
+    return _write(network, info, output, list(photos), force, bits)
+
+
+def _of_run(run: Path, rebalance: float | None, training_data: str) -> tuple[nn.Module, ModelInfo]:
+    """The network of a run and what its file is to say."""
     config, network, counters = load_run(run)
     log_weights = np.zeros(bins.Q, dtype=np.float32)
     if config.objective == "full":
+        keep = 1.0 if rebalance is None else rebalance
         w = np.log(bins.rebalancing_weights(load_prior(run / PRIOR), config.rebalance))
-        bias = output_layer(network).bias  # type: ignore[arg-type]
-        assert bias is not None
-        with torch.no_grad():
-            bias -= (1 - rebalance) * torch.from_numpy(w)
-        log_weights = (rebalance * w).astype(np.float32)
+        _shift(network, (keep - 1) * w)
+        log_weights = (keep * w).astype(np.float32)
     regression = config.objective == "regression"
     info = _info(
         network,
-        name=name or output.stem,
+        name="",
         arch=f"{config.arch}-{config.encoder}" if config.arch == "photochrom" else config.arch,
-        license=license,
+        license=NOT_STATED,
         training_data=f"{training_data}; {_described(config, counters)}",
-        working_size=working_size or config.size_at(1.0),
+        working_size=config.size_at(1.0),
         bins=np.empty((0, 2), np.float32) if regression else bins.BINS,
         log_weights=log_weights[:0] if regression else log_weights,
     )
-    if not photos:
-        with contextlib.suppress(OSError, ValueError):
-            photos = json.loads((run / SOURCES).read_text())
-    return _write(network, info, output, list(photos), force)
+    return network, info
+
+
+def _of_file(file: Path, rebalance: float | None) -> tuple[nn.Module, ModelInfo]:
+    """The network of an exported file and what the next one is to say."""
+    _, network, info = restore(file)
+    if rebalance is not None:
+        if not info.log_weights.any():
+            raise ConfigError(f"{file}: has no rebalancing to keep a part of; leave rebalance out")
+        share = share_left(info.log_weights) if rebalance else 1.0
+        if share is None:
+            raise ConfigError(
+                f"{file}: which part of the rebalancing it has cannot be told from it; "
+                "leave rebalance out, take all of it off (0), or export the run"
+            )
+        _shift(network, (rebalance / share - 1) * info.log_weights)
+        info = replace(info, log_weights=info.log_weights * np.float32(rebalance / share))
+    return network, replace(info, version=__version__)
+
+
+@torch.no_grad()
+def _shift(network: nn.Module, logits: NDArray[np.floating[Any]]) -> None:
+    bias = output_layer(network).bias  # type: ignore[arg-type]
+    assert bias is not None
+    bias += torch.from_numpy(logits.astype(np.float32))
 
 
 def _described(config: TrainConfig, counters: dict[str, Any]) -> str:
@@ -178,25 +239,32 @@ def _info(network: nn.Module, **values: Any) -> ModelInfo:
 
 
 def _write(
-    network: nn.Module, info: ModelInfo, output: Path, photos: list[str], force: bool
+    network: nn.Module,
+    info: ModelInfo,
+    output: Path,
+    photos: list[str],
+    force: bool,
+    bits: int = 16,
 ) -> Comparison:
     if output.exists() and not force:
         raise ModelError(f"{output}: exists; use --force to replace it")
     if not output.parent.is_dir():
         raise ModelError(f"{output}: the folder {output.parent} does not exist")
-    model = _to_onnx(network.eval())
+    model = _to_onnx(network.eval(), _OPSET if bits == 16 else OPSET)
+    if bits != 16:
+        inputs = _inputs(info, _lightness(photos, info.multiple, _TO_QUANTIZE, between=True))
+        quantize(model, bits, list(inputs))
     _halve(model)
     model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
     beside = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
     try:
         beside.write_bytes(model.SerializeToString())
         try:
-            result = _compare(network, Model(beside), photos)
+            result = _compare(network, Model(beside), photos, bits)
         except ModelError as error:
             reason = str(error).replace(str(beside), "the file")
             raise ModelError(f"{output}: not written, {reason}") from error
-        # Written so that NaN fails as well.
-        if not (result.mean_ab <= MAX_MEAN_AB and result.max_ab <= MAX_AB):
+        if not result.close:
             raise ModelError(f"{output}: not written, {result}")
         beside.replace(output)
     finally:
@@ -204,7 +272,7 @@ def _write(
     return result
 
 
-def _to_onnx(network: nn.Module) -> Any:
+def _to_onnx(network: nn.Module, opset: int) -> Any:
     """The network as an ONNX graph with free batch and size."""
     try:
         import onnx
@@ -227,7 +295,7 @@ def _to_onnx(network: nn.Module) -> Any:
             network,
             (example,),
             dynamo=True,
-            opset_version=_OPSET,
+            opset_version=opset,
             input_names=["input"],
             output_names=["logits"],
             dynamic_shapes=(free,),
@@ -239,6 +307,7 @@ def _to_onnx(network: nn.Module) -> Any:
     for part in (model.graph, *model.graph.node, *model.graph.value_info):
         del part.metadata_props[:]
         part.doc_string = ""
+    del model.graph.value_info[:]  # shapes between the layers, which ONNX Runtime infers
     onnx.checker.check_model(model)
     return model
 
@@ -281,18 +350,24 @@ def _halve(model: Any) -> None:
     graph.node.extend(casts + nodes)
 
 
-def _lightness(photos: list[str], multiple: int, count: int = 12) -> Iterator[NDArray[np.float32]]:
-    """L of photos to compare on, each cut to sides that the network takes."""
+def _lightness(
+    photos: list[str], multiple: int, count: int, between: bool = False
+) -> Iterator[NDArray[np.float32]]:
+    """L of photos, each cut to sides that the network takes; with `between` others."""
     if photos:
         store = PhotoStore(photos)
-        for i in np.unique(np.linspace(0, len(store) - 1, min(count, len(store))).astype(int)):
+        count = min(count, len(store))
+        places = np.linspace(0, len(store) - 1, count)
+        if between:
+            places = (np.arange(count) + 0.5) * len(store) / count
+        for i in np.unique(places.astype(int)):
             rgb = torch.from_numpy(decode(store.read(int(i)), store.name(int(i))))
             L = rgb_to_lab(rgb.permute(2, 0, 1)[None])[0, 0].numpy()
             height, width = (max(multiple, side // multiple * multiple) for side in L.shape)
             if L.shape[0] >= height and L.shape[1] >= width:
                 yield L[:height, :width]
         return
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(int(between))
     for _ in range(count):  # soft blobs at several scales: the statistics of a photo, roughly
         L = np.zeros((4 * multiple, 6 * multiple), dtype=np.float32)
         for block in (1, 2, 4):
@@ -301,20 +376,28 @@ def _lightness(photos: list[str], multiple: int, count: int = 12) -> Iterator[ND
         yield L
 
 
+def _inputs(
+    info: ModelInfo, lightness: Iterator[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
+    """What the network is given for them: every other one with a hint, where it takes hints."""
+    for n, L in enumerate(lightness):
+        x = np.zeros((info.channels, *L.shape), dtype=np.float32)
+        x[0] = (L - info.L_center) / info.L_scale
+        if info.channels == 4 and n % 2:
+            x[1:, 8:13, 8:13] = np.array([0.5, 0.3, 1.0], dtype=np.float32)[:, None, None]
+        yield x
+
+
 @torch.no_grad()
-def _compare(network: nn.Module, model: Model, photos: list[str]) -> Comparison:
+def _compare(network: nn.Module, model: Model, photos: list[str], bits: int) -> Comparison:
     network = network.float().eval()
     info = model.info
     mean: list[float] = []
     largest = worst = 0.0
-    for n, L in enumerate(_lightness(photos, info.multiple)):
-        x = np.zeros((info.channels, *L.shape), dtype=np.float32)
-        x[0] = (L - info.L_center) / info.L_scale
-        if info.channels == 4 and n % 2:  # every other photo with a hint
-            x[1:, 8:13, 8:13] = np.array([0.5, 0.3, 1.0], dtype=np.float32)[:, None, None]
+    for x in _inputs(info, _lightness(photos, info.multiple, _TO_COMPARE)):
         theirs = network(torch.from_numpy(x)[None])[0].numpy()
         ours = model(x)
-        assert ours.shape[1:] == (L.shape[0] // STRIDE, L.shape[1] // STRIDE)
+        assert ours.shape[1:] == (x.shape[1] // STRIDE, x.shape[2] // STRIDE)
         worst = max(worst, float(np.abs(theirs - ours).max()))
         if info.regression:
             distance = np.linalg.norm((theirs - ours) * info.ab_scale, axis=0)
@@ -327,4 +410,4 @@ def _compare(network: nn.Module, model: Model, photos: list[str]) -> Comparison:
         raise DataError(
             f"no photo has sides of {info.multiple} pixels or more: give others to compare on"
         )
-    return Comparison(len(mean), float(np.mean(mean)), largest, worst)
+    return Comparison(len(mean), float(np.mean(mean)), largest, worst, bits)

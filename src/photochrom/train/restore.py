@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from photochrom import bins
 from photochrom.errors import DependencyError, ModelError
 from photochrom.models import METADATA_KEY, ModelInfo
 from photochrom.train.config import ARCHITECTURES, ENCODERS, TrainConfig
 from photochrom.train.networks import ECCV16, Photochrom, build
 
-__all__ = ["restore"]
+__all__ = ["restore", "share_left"]
 
 _Values = dict[str, NDArray[np.float32]]
 
@@ -46,7 +47,6 @@ def restore(path: str | os.PathLike[str]) -> tuple[TrainConfig, ECCV16 | Photoch
     """
     try:
         import onnx
-        from onnx import numpy_helper
     except ImportError as error:
         raise DependencyError(
             f"reading {path} needs {error.name}: pip install 'photochrom[train]'"
@@ -56,10 +56,7 @@ def restore(path: str | os.PathLike[str]) -> tuple[TrainConfig, ECCV16 | Photoch
         model = onnx.load(path, load_external_data=False)
         text = {p.key: p.value for p in model.metadata_props}[METADATA_KEY]
         info = ModelInfo.from_json(text)
-        values = {
-            t.name.removesuffix(".half"): numpy_helper.to_array(t).astype(np.float32)
-            for t in model.graph.initializer
-        }
+        values = _stored(model.graph)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such model file") from None
     except Exception as error:  # protobuf and onnx raise many kinds for a damaged or foreign file
@@ -87,6 +84,52 @@ def restore(path: str | os.PathLike[str]) -> tuple[TrainConfig, ECCV16 | Photoch
     except RuntimeError as error:
         raise ModelError(f"{path}: {' '.join(str(error).split())}") from error
     return config, network.eval(), info
+
+
+def share_left(log_weights: NDArray[np.float32]) -> float | None:
+    """Which share r of the class rebalancing a file has kept, by its log weights r log w.
+
+    With the default lambda only, and None with any other. Two properties of w tell: with the right
+    r, sum_q p_q w_q = 1 for the prior p that belongs to w, and the colors that hardly ever occur
+    have a p of nearly zero.
+
+    Source: Zhang et al. 2016, section 2.2, equation 4, solved for p.
+    """
+    x, mix = log_weights.astype(np.float64), bins.REBALANCE
+
+    def prior(r: float) -> tuple[NDArray[np.float64], float]:
+        w = np.exp(x / r)
+        p = (1 / (w * (1 / w).sum()) - mix / bins.Q) / (1 - mix)
+        return p, float(p @ w) - 1
+
+    low, high = max(0.02, float(np.abs(x).max()) / 50), 1.5
+    if not prior(low)[1] < 0 < prior(high)[1]:
+        return None
+    for _ in range(60):  # p @ w - 1 rises with r
+        middle = (low + high) / 2
+        low, high = (middle, high) if prior(middle)[1] < 0 else (low, middle)
+    plausible = high < 1.001 and abs(prior(high)[0].min()) < 1e-5
+    return min(high, 1.0) if plausible else None
+
+
+def _stored(graph: Any) -> _Values:
+    """The graph's numbers by name, those in fewer bits computed as they are when it is loaded."""
+    from onnx import numpy_helper
+
+    values = {t.name: numpy_helper.to_array(t).astype(np.float32) for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in values:
+            values[node.output[0]] = values[node.input[0]]
+        elif node.op_type == "DequantizeLinear":
+            integers, scale = (values[name] for name in node.input)
+            options = {a.name: a.i for a in node.attribute}
+            axis, block = options["axis"], options.get("block_size")
+            if block:
+                scale = np.repeat(scale, block, axis).take(range(integers.shape[axis]), axis)
+            else:
+                scale = scale.reshape([-1 if i == axis else 1 for i in range(integers.ndim)])
+            values[node.output[0]] = integers * scale
+    return values
 
 
 def _state(network: nn.Module, graph: Any, values: _Values) -> _Values:
