@@ -1,24 +1,23 @@
-"""Weights of 4 and 8 bits: the rounding a second way, the file byte by byte, the whole export."""
+"""Weights of 4 and 8 bits: the rounding a second way, the file byte by byte, the bundled one.
+
+The whole export is in test_export.py.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from photochrom import Colorizer, bins, models
-from photochrom.cli import main
-from photochrom.errors import ConfigError, ModelError
-from photochrom.models import WEIGHTS, Model, load_model
+from photochrom.errors import ModelError
+from photochrom.models import WEIGHTS, load_model
 from photochrom.runtime import onnxruntime
-from photochrom.train.export import MAX_AB, MAX_MEAN_AB, export_run
 from photochrom.train.quantize import AVERAGE_BITS, _rounded, quantize
 from photochrom.train.restore import restore, share_left
 
@@ -181,91 +180,7 @@ def test_what_is_not_finite_is_refused() -> None:
         quantize(graph(), 4, photos)
 
 
-# --- export ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory, shard: Path) -> tuple[Path, Path]:
-    """A file of 16 bits and its run's folder."""
-    folder = tmp_path_factory.mktemp("quantized")
-    command = ["train", str(shard), "-o", str(folder / "run"), "--steps", "8", "--batch", "4"]
-    command += ["--encoder", "lite0", "--size", "32", "--sample-every", "0"]
-    assert main(command) == 0
-    # After so few steps many norms are still equal, and equal tensors lose their names.
-    state = torch.load(folder / "run" / "checkpoint.pt", weights_only=True)
-    torch.manual_seed(0)
-    for value in state["ema"].values():
-        if value.ndim == 1:
-            value += 0.05 * torch.randn_like(value).abs()
-    torch.save(state, folder / "run" / "checkpoint.pt")
-    export_run(folder / "run", folder / "a.onnx", license="CC0-1.0", training_data="drawn")
-    return folder / "a.onnx", folder / "run"
-
-
-@pytest.mark.parametrize("bits", [8, 4])
-def test_a_file_is_exported_smaller(
-    exported: tuple[Path, Path],
-    shard: Path,
-    tmp_path: Path,
-    bits: int,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    file, _ = exported
-    small, again = tmp_path / "small.onnx", tmp_path / "again.onnx"
-    command = ["export", str(file), "-o", str(small), "--bits", str(bits), "--photos", str(shard)]
-    assert main(command) == 0
-    said = capsys.readouterr().out
-    assert f"allowed with {bits} bits: {MAX_MEAN_AB[bits]} and {MAX_AB[bits]}" in said
-    assert f"small.onnx: {small.stat().st_size / 2**20:.2f} MiB" in said
-    whole, model = Model(file), Model(small)
-    assert small.stat().st_size < file.stat().st_size * (AVERAGE_BITS[bits] + 0.4) / 16
-    assert model.info == whole.info or model.info.to_json() == whole.info.to_json().replace(
-        '"name": "a"', '"name": "small"'
-    )
-    x = np.zeros((4, 64, 96), np.float32)
-    x[0] = np.kron(np.random.default_rng(0).uniform(-1, 1, (8, 12)), np.ones((8, 8)))
-    ab, expected = (bins.annealed_mean(m(x)) for m in (model, whole))
-    assert np.linalg.norm(ab - expected, axis=-1).mean() < MAX_MEAN_AB[bits]
-    # And back: what training would start from is what the file computes.
-    export_run(small, again, photos=[str(shard)])
-    np.testing.assert_allclose(Model(again)(x), model(x), atol=0.02)
-
-
-def test_odd_settings_are_refused(exported: tuple[Path, Path], tmp_path: Path) -> None:
-    file, run = exported
-    with pytest.raises(ConfigError, match="weights of 5 bits: must be 16, 8 or 4"):
-        export_run(run, tmp_path / "a.onnx", bits=5)
-    with pytest.raises(SystemExit):
-        main(["export", str(run), "-o", str(tmp_path / "a.onnx"), "--bits", "2"])
-    with pytest.raises(ModelError, match="no such model file"):
-        export_run(tmp_path / "none.onnx", tmp_path / "a.onnx")
-    assert not list(tmp_path.iterdir())
-    # With another lambda than the default nothing tells how much is left; all can be taken off.
-    model = onnx.load(file)
-    info = Model(file).info
-    log_weights = info.log_weights * np.linspace(0.5, 1, bins.Q, dtype=np.float32)
-    model.metadata_props[0].value = replace(info, log_weights=log_weights).to_json()
-    other = tmp_path / "other.onnx"
-    onnx.save(model, other)
-    with pytest.raises(ConfigError, match="cannot be told from it"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
-    model.metadata_props[0].value = replace(info, log_weights=0 * log_weights).to_json()
-    onnx.save(model, other)
-    with pytest.raises(ConfigError, match="has no rebalancing"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
-
-
-def test_of_a_file_the_share_of_rebalancing_is_that_of_the_training(
-    exported: tuple[Path, Path], shard: Path, tmp_path: Path
-) -> None:
-    file, _ = exported
-    less = tmp_path / "less.onnx"
-    export_run(file, less, rebalance=0.25, photos=[str(shard)])
-    whole, x = Model(file), np.zeros((4, 32, 32), np.float32)
-    weights = whole.info.log_weights
-    np.testing.assert_allclose(Model(less).info.log_weights, 0.25 * weights, atol=2e-3)
-    expected = whole(x) - 0.75 * weights[:, None, None]
-    np.testing.assert_allclose(Model(less)(x), expected, atol=0.02)
+# --- files ----------------------------------------------------------------------------------------
 
 
 def test_the_share_of_rebalancing_is_told_from_a_file() -> None:
