@@ -49,7 +49,7 @@ MODELS = (
     BundledModel(
         name="photochrom-1-small",
         file="photochrom-1-small.onnx",
-        sha256="93f16ffc3e8e8d9cb2389c8f18b714a12be99c944f23cf43799e6fb24ea0d595",
+        sha256="41cc7f194b51cdd1ed63db6d3c5ba2b176aace45b3d030420378a679e97e2d20",
         license="Apache-2.0",
         about="photochrom-1 with weights of 4 bits instead of 16: nearly the same colors",
     ),
