@@ -21,7 +21,13 @@ from photochrom.errors import ConfigError, DataError, DependencyError, ModelErro
 from photochrom.models import Model, ModelInfo
 from photochrom.runtime import onnxruntime
 from photochrom.train.config import TrainConfig
-from photochrom.train.export import MAX_AB, MAX_MEAN_AB, export_run, import_published
+from photochrom.train.export import (
+    MAX_AB,
+    MAX_MEAN_AB,
+    _reduced,
+    export_run,
+    import_published,
+)
 from photochrom.train.loop import load_run
 from photochrom.train.networks import ECCV16, build, load_published, output_layer
 from photochrom.train.quantize import AVERAGE_BITS
@@ -324,6 +330,21 @@ def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
     onnx.save(model, other)
     with pytest.raises(ConfigError, match="has no rebalancing"):
         export_run(other, tmp_path / "a.onnx", rebalance=0.5)
+
+
+def test_a_name_that_is_no_run_and_no_model_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "photochrom-1-smal", "-o", str(tmp_path / "a.onnx")]) == 1
+    said = capsys.readouterr().err
+    assert "photochrom-1-smal: no such run or model file" in said and "photochrom-1-small" in said
+
+
+def test_large_photos_are_reduced_before_they_are_compared_on() -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (700, 1000, 3), dtype=np.uint8)
+    small = _reduced(rgb)
+    assert small.shape == (256, 366, 3)
+    assert _reduced(small) is small
 
 
 # --- other objectives, and refusals, on the network that exports faster ---------------------------

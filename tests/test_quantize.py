@@ -173,6 +173,23 @@ def test_a_bias_takes_the_mean_of_what_rounding_does() -> None:
     np.testing.assert_allclose(biases[1], biases[0] - shift, atol=1e-4)
 
 
+def test_a_graph_of_one_layer_that_multiplies_the_input_itself() -> None:
+    weight = np.random.default_rng(0).normal(0, 0.1, (5, 33, 1, 1)).astype(np.float32)
+    built = helper.make_graph(
+        [helper.make_node("Conv", ["input", "only"], ["logits"])],
+        "one",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 33, "h", "w"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 5, "h", "w"])],
+        [numpy_helper.from_array(weight, "only")],
+    )
+    model = helper.make_model(built, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    rng = np.random.default_rng(1)
+    quantize(model, 4, [rng.normal(size=(33, 4, 6)).astype(np.float32)])
+    # An odd number of integers of 4 bits, two blocks an output.
+    error = decoded(model, "only") - weight
+    assert 0 < np.abs(error).max() < 0.1 and error.std() < 0.2 * weight.std()
+
+
 def test_what_is_not_finite_is_refused() -> None:
     photos = inputs(2)
     photos[1][0, 3, 3] = np.nan

@@ -35,6 +35,7 @@ from photochrom.errors import (
     DataError,
     DependencyError,
     HintError,
+    ModelError,
     PhotochromError,
     PhotoError,
 )
@@ -604,7 +605,11 @@ def _start_of(name: str) -> Path:
     from photochrom.models import MODELS, WEIGHTS
 
     files = {model.name: WEIGHTS / model.file for model in MODELS}
-    return files.get(name) or Path(name)
+    path = files.get(name) or Path(name)
+    if not path.exists():
+        known = ", ".join(files)
+        raise ModelError(f"{name}: no such run or model file; the bundled models are: {known}")
+    return path
 
 
 def _seconds(text: str) -> float:

@@ -47,6 +47,8 @@ pixel between two colors as likely may go from one to the other."""
 
 NOT_STATED = "not stated"
 
+_SHORT_SIDE = 256
+"""Of photos to compare on, pixels."""
 _OPSET = 18
 _TO_COMPARE, _TO_QUANTIZE = 12, 64
 """Photos; other ones where there are enough."""
@@ -188,7 +190,9 @@ def _shift(network: nn.Module, logits: NDArray[np.floating[Any]]) -> None:
 
 def _described(config: TrainConfig, counters: dict[str, Any]) -> str:
     samples = counters["step"] * config.batch
-    return f"{config.objective}, {samples} samples, {counters['seconds'] / 3600:.2f} hours"
+    hours = counters["seconds"] / 3600
+    # What the run began from, another run perhaps, is not counted.
+    return f"{config.objective}, last run: {samples} samples, {hours:.2f} hours"
 
 
 def import_published(
@@ -350,6 +354,18 @@ def _halve(model: Any) -> None:
     graph.node.extend(casts + nodes)
 
 
+def _reduced(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photo, its short side at most _SHORT_SIDE: attention takes memory by the square of it."""
+    height, width = rgb.shape[:2]
+    if min(height, width) <= _SHORT_SIDE:
+        return rgb
+    from PIL import Image
+
+    scale = _SHORT_SIDE / min(height, width)
+    size = round(width * scale), round(height * scale)
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX))
+
+
 def _lightness(
     photos: list[str], multiple: int, count: int, between: bool = False
 ) -> Iterator[NDArray[np.float32]]:
@@ -361,7 +377,7 @@ def _lightness(
         if between:
             places = (np.arange(count) + 0.5) * len(store) / count
         for i in np.unique(places.astype(int)):
-            rgb = torch.from_numpy(decode(store.read(int(i)), store.name(int(i))))
+            rgb = torch.from_numpy(_reduced(decode(store.read(int(i)), store.name(int(i)))))
             L = rgb_to_lab(rgb.permute(2, 0, 1)[None])[0, 0].numpy()
             height, width = (max(multiple, side // multiple * multiple) for side in L.shape)
             if L.shape[0] >= height and L.shape[1] >= width:

@@ -194,14 +194,17 @@ def _moments(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        open_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = None
+    if wanted:  # else all layers multiply the input itself
+        session = onnxruntime.InferenceSession(
+            open_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
     sizes = [layer.matrix.shape[1] for layer in layers]
     second, first = [np.zeros((n, n)) for n in sizes], [np.zeros(n) for n in sizes]
     count = [0] * len(layers)
     for x in photos:
-        seen = dict(zip(wanted, session.run(wanted, {name: x[None]}), strict=True))
+        found = session.run(wanted, {name: x[None]}) if session is not None else []
+        seen = dict(zip(wanted, found, strict=True))
         seen[name] = x[None]
         for i, layer in enumerate(layers):
             columns = layer.unfolded(seen[layer.node.input[0]])
@@ -323,7 +326,7 @@ def _store(graph: Any, layers: list[tuple[_Layer, _Stored]]) -> None:
             stored = numpy_helper.from_array(integers, f"{name}.int8")
             scale = way.scale[:, 0]
         else:
-            pairs = np.resize(integers & 15, integers.size + integers.size % 2).astype(np.uint8)
+            pairs = np.append(integers & 15, [0] * (integers.size % 2)).astype(np.uint8)
             packed = (pairs[::2] | pairs[1::2] << 4).tobytes()
             stored = helper.make_tensor(
                 f"{name}.int4", TensorProto.INT4, integers.shape, packed, raw=True
