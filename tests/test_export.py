@@ -210,7 +210,7 @@ def test_file_says_what_it_is(ours: tuple[Path, Path, str]) -> None:
     info = Model(file).info
     assert (info.name, info.arch, info.version) == ("tiny", "photochrom-lite2", __version__)
     assert info.license == "CC0-1.0"
-    assert info.training_data.startswith("drawn pictures; full, 160 samples")
+    assert info.training_data.startswith("drawn pictures; full, last run: 160 samples")
     assert (info.channels, info.multiple, info.working_size) == (4, 32, 32)
     assert (info.L_center, info.L_scale, info.ab_scale) == (50, 50, 110)
     assert np.array_equal(info.bins, bins.BINS)
