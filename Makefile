@@ -31,7 +31,7 @@ demo: $(HAVE_BASE)
 test: lint browser
 	@if [ -z "$${PHOTOCHROM_NATIVE-}" ] && command -v "$${CC:-cc}" >/dev/null; then \
 	  export PHOTOCHROM_NATIVE=1; \
-	fi; $(BIN)/python -m pytest
+	fi; $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 
 # Playwright drives the Chromium of the system: nothing is downloaded beside the package manager.
 browser:

@@ -36,6 +36,9 @@ from photochrom.train.shards import write_shard
 
 Picture = NDArray[np.uint8]
 
+# Where several processes share the tests, one of them gets all of these: an export takes a minute.
+pytestmark = pytest.mark.xdist_group("export")
+
 
 def prior() -> NDArray[np.float32]:
     p = np.exp(-np.linalg.norm(bins.BINS, axis=1) / 20)

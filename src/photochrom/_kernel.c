@@ -445,6 +445,7 @@ typedef struct {
     const float *moments; /* (9, 3, h, w): 0 where they would point beyond the border */
     const float *gray; /* (2) */
     float smooth, level, margin, to_gray;
+    double settled;
 } Fit;
 
 /* Of all pixels of a plane those that have a neighbor so far on in memory. Where that is none of the
@@ -542,7 +543,8 @@ CLONES static void fitted(const Fit *f, const float *RESTRICT wanted, Size steps
     returned(f, small, curves, -1.0f, residual);
     memcpy(direction, residual, (size_t)n * sizeof(float));
     double size = product(residual, residual, n);
-    for (Size step = 0; step < steps && size >= 1e-12; step++) {
+    const double part = f->settled * size, enough = part > 1e-12 ? part : 1e-12;
+    for (Size step = 0; step < steps && size >= enough; step++) {
         reduced(f, direction, small);
         returned(f, small, direction, 1.0f, image);
         const float far = (float)(size / product(direction, image, n));
@@ -906,8 +908,8 @@ static PyObject *py_fit(PyObject *self, PyObject *args)
     Arrays arrays = {.count = 0};
     Py_buffer *wanted, *factors, *gray, *out;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OOOffffnnO", o, o + 1, o + 2, &f.smooth, &f.level, &f.margin,
-                          &f.to_gray, &steps, &corrections, o + 3))
+    if (!PyArg_ParseTuple(args, "OOOffffdnnO", o, o + 1, o + 2, &f.smooth, &f.level, &f.margin,
+                          &f.to_gray, &f.settled, &steps, &corrections, o + 3))
         return NULL;
     int good = (wanted = take(&arrays, o[0], "f", 3, 0)) && (factors = take(&arrays, o[1], "f", 4, 0))
         && (gray = take(&arrays, o[2], "f", 1, 0)) && (out = take(&arrays, o[3], "f", 4, 1));
@@ -990,7 +992,7 @@ static PyMethodDef methods[] = {
     {"annealed_mean", py_annealed_mean, METH_VARARGS, "annealed_mean(logits, bins, sharpness, out)"},
     {"area_shrink", py_area_shrink, METH_VARARGS, "area_shrink(image, out, first_row, height, top, result_height)"},
     {"fit", py_fit, METH_VARARGS,
-     "fit(wanted, moments, gray, smooth, level, margin, to_gray, steps, corrections, out)"},
+     "fit(wanted, moments, gray, smooth, level, margin, to_gray, settled, steps, corrections, out)"},
     {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},
     {"fit_linear", py_fit_linear, METH_VARARGS, "fit_linear(linear, matrix, red, blue, out)"},
     {"gray_to_L", py_gray_to_L, METH_VARARGS, "gray_to_L(codes, table, out)"},

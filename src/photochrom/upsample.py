@@ -29,6 +29,10 @@ LEVEL = 0.008
 Less restores true ab as well, but prints folds of cloth into predicted ab."""
 STEPS = 10
 """Conjugate gradient steps of the fit, from bilinear; five fall short, twenty gain nothing."""
+SETTLED = 1e-4
+"""The part of the squared residual at which the fit ends before its steps do. A photo never gets
+there (3e-3 at best in ten steps); a strip of a few pixels does, and on from there steps are made of
+rounding."""
 CORRECTIONS = 4
 """Back-projections after the fit; what is wrong after four lies beyond the margin."""
 MARGIN = 0.1
@@ -363,7 +367,7 @@ class Upsampler:
         """
         if native.kernel is not None:
             out = np.empty((2, 3, *self.size), dtype=np.float32)
-            dials = SMOOTH, LEVEL, MARGIN, TO_GRAY, STEPS, CORRECTIONS
+            dials = SMOOTH, LEVEL, MARGIN, TO_GRAY, SETTLED, STEPS, CORRECTIONS
             wanted, gray = np.ascontiguousarray(wanted), gray.ravel()
             native.kernel.fit(wanted, self._moments, gray, *dials, out)
             return out
@@ -371,8 +375,9 @@ class Upsampler:
         residual = self._returned(wanted - self._reduced(curves)) - _roughness(curves)
         direction = residual
         size = float((residual * residual).sum())
+        enough = max(SETTLED * size, 1e-12)  # nothing that any step of color could show
         for _ in range(STEPS):
-            if size < 1e-12:  # nothing left, or nothing that any step of color could show
+            if size < enough:
                 break
             image = self._returned(self._reduced(direction)) + _roughness(direction)
             step = np.float32(size / float((direction * image).sum()))
