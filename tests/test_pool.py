@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from photochrom import pool
 from photochrom.errors import ConfigError
-from photochrom.pool import Died, cpus, spread
+from photochrom.pool import Crew, Died, cpus, spread
 
 
 def negative(item: int) -> int:
@@ -134,8 +136,79 @@ def test_libraries_in_workers_are_told_how_many_threads_to_start(
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     before = dict(os.environ)
     names = ["OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY", "OMP_NUM_THREADS"]
-    assert dict(spread(environment, names, 1, threads=3)) == dict(zip(names, "337", strict=True))
+    assert dict(spread(environment, names, 1, crew=Crew(threads=3))) == dict(
+        zip(names, "337", strict=True)
+    )
     assert dict(os.environ) == before
+
+
+def write_pid(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+
+
+def pid_and_file(folder: Path, item: int) -> tuple[int, bool]:
+    return os.getpid(), (folder / str(os.getpid())).exists()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_crew_starts_up_before_there_is_work(tmp_path: Path, workers: int) -> None:
+    with Crew(2, prepare=partial(write_pid, tmp_path)) as crew:
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        early = {int(path.name) for path in tmp_path.iterdir()}
+        results = dict(spread(partial(pid_and_file, tmp_path), range(40), workers, crew=crew))
+        assert sorted(results) == list(range(40))
+        assert all(prepared for _, prepared in results.values())
+        assert early & {pid for pid, _ in results.values()}
+        assert len(list(tmp_path.iterdir())) == max(workers, 2)
+        # Not only when the block is left: what there is no work for takes memory.
+        assert not any(is_alive(pid) for pid in early)
+
+
+def sleep_long() -> None:
+    time.sleep(600)
+
+
+def test_a_crew_that_nobody_hired_is_ended_while_it_starts_up() -> None:
+    with pytest.raises(KeyboardInterrupt), Crew(2, prepare=sleep_long) as crew:
+        pids = [worker._process.pid for worker in crew._waiting]
+        raise KeyboardInterrupt
+    assert len(pids) == 2
+    assert not any(pid and is_alive(pid) for pid in pids)
+
+
+def cannot_prepare() -> None:
+    os._exit(5)
+
+
+def test_a_crew_that_cannot_start_is_said(tmp_path: Path) -> None:
+    with (
+        Crew(2, prepare=cannot_prepare) as crew,
+        pytest.raises(ConfigError, match=r"could not start \(exit code 5\)"),
+    ):
+        list(spread(negative, range(4), 2, crew=crew))
+
+
+def test_work_that_cannot_be_sent_leaves_no_worker_behind() -> None:
+    with Crew(1) as crew:
+        pid = crew._waiting[0]._process.pid
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            list(spread(lambda item: item, range(4), 1, crew=crew))
+        assert pid and not is_alive(pid)
 
 
 def test_there_is_at_least_one_cpu() -> None:
@@ -154,8 +227,9 @@ def test_an_item_that_takes_too_long_is_ended_and_the_others_go_on() -> None:
 
 
 def test_a_worker_that_answered_as_it_was_killed_gets_no_more_to_do() -> None:
-    worker: pool._Worker[float, float] = pool._Worker(abs, 1)
+    worker: pool._Worker[float, float] = pool._Worker(1)
     try:
+        worker.begin(abs)
         assert worker.answer() == (None, None)  # it has started
         assert worker.give((0, -3))
         assert worker.connection.poll(60)

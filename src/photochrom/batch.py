@@ -53,7 +53,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from photochrom._version import __version__
 from photochrom.errors import ConfigError, PhotochromError, PhotoError
-from photochrom.pool import spread
+from photochrom.pool import Crew, spread
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer, Hint
@@ -643,6 +643,12 @@ class Outcome(NamedTuple):
     notes: tuple[str, ...] = ()  # what of the photo the result does not have
 
 
+def prepare() -> None:
+    """Load what coloring needs: for a process that has nothing else to do yet."""
+    import photochrom.colorizer
+    import photochrom.image  # noqa: F401
+
+
 @dataclass(frozen=True)
 class Coloring:
     """Colors one photo after another, with a colorizer that is loaded at the first.
@@ -785,6 +791,7 @@ def color(
     workers: int,
     stop: Callable[[], bool] = lambda: False,
     timeout: float | None = None,
+    crew: Crew | None = None,
 ) -> Generator[tuple[Job, Outcome]]:
     """Do all jobs, as many at once as there are workers.
 
@@ -798,7 +805,9 @@ def color(
     workers : processes, at least 1; each holds one photo, as decoded and as float, in memory
     stop : asked before each job; when it says yes, what is in hand is finished and no more
     timeout : seconds that a photo may take; then it has failed, and its worker is replaced
+    crew : processes that have started already; None to start them now
     """
+    crew = crew or Crew(threads=work.threads)
     clean = False
 
     def going(jobs: Sequence[Job]) -> Iterator[Job]:
@@ -812,7 +821,7 @@ def color(
         deaths = 0
         for round_jobs, most in ((jobs, workers), (killed, 1)):
             count = min(most, len(round_jobs))
-            results = spread(work, going(round_jobs), count, threads=work.threads, timeout=timeout)
+            results = spread(work, going(round_jobs), count, crew=crew, timeout=timeout)
             with closing(results):
                 for job, outcome in results:
                     if isinstance(outcome, Outcome):

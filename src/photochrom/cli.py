@@ -43,6 +43,7 @@ from photochrom.text import printable
 
 if TYPE_CHECKING:
     from photochrom import batch
+    from photochrom.pool import Crew
     from photochrom.study import Pairs, Study
 
 __all__ = ["main"]
@@ -334,18 +335,36 @@ def _colorize_many(
 ) -> int:
     """Color photos side by side; `folder` is that of the manifest, None for none."""
     from photochrom import batch
-    from photochrom.colorizer import Colorizer
-    from photochrom.pool import cpus
-    from photochrom.writing import has_quality
+    from photochrom.pool import Crew, cpus
 
     for problem in problems:
         _fail(problem)
     if not photos:
         return _fail("no photos found in the given folders")
     threads = options.threads or 1
-    workers = max(1, cpus() // threads) if options.workers is None else options.workers
+    # One more than there are cores: while a result goes to the disk, its core is free.
+    workers = cpus() // threads + 1 if options.workers is None else options.workers
     if workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1")
+    # They start up while this process looks at the model and at what was done before.
+    waiting = 0 if options.dry_run else min(workers, len(photos))
+    with Crew(waiting, threads, batch.prepare) as crew:
+        failed = _colorize_with(options, photos, folder, workers, crew)
+    return failed or (1 if problems else 0)
+
+
+def _colorize_with(
+    options: argparse.Namespace,
+    photos: list[tuple[str, str]],
+    folder: str | None,
+    workers: int,
+    crew: Crew,
+) -> int:
+    from photochrom import batch
+    from photochrom.colorizer import Colorizer
+    from photochrom.writing import has_quality
+
+    threads = options.threads or 1
     model = Colorizer(options.model, options.device, working_size=options.size, threads=1)
     hints = [_hint(text) for text in options.hint]
     settings = batch.Settings.of(
@@ -361,7 +380,7 @@ def _colorize_many(
     shard = options.shard or (1, 1)
     plan = partial(batch.plan, photos, settings, folder, shard=shard, force=options.force)
     if options.dry_run:
-        return 1 if _dry_run(plan()) or problems else 0
+        return 1 if _dry_run(plan()) else 0
 
     with contextlib.ExitStack() as stack:
         manifest = None
@@ -387,15 +406,15 @@ def _colorize_many(
         seconds = None if seconds == math.inf else seconds
         notice = "photochrom: finishing what is in hand; once more to drop it"
         stop = stack.enter_context(batch.until_stopped(notice))
-        results = stack.enter_context(closing(batch.color(jobs, work, workers, stop, seconds)))
-        for job, outcome in results:
+        results = batch.color(jobs, work, workers, stop, seconds, crew)
+        for job, outcome in stack.enter_context(closing(results)):
             progress.count(outcome, job.target if options.verbose else None)
     _say(progress.summary())
     if progress.left:
         again = "the same command goes on from here" if folder is not None else "the rest is left"
         _say(f"stopped with {progress.left} to do; {again}")
         return 130
-    return 1 if progress.failed or problems else 0
+    return 1 if progress.failed else 0
 
 
 def _dry_run(steps: Iterable[batch.Step]) -> bool:
@@ -1081,7 +1100,7 @@ def _colorize_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--workers", type=int, metavar="N",
-        help="photos at once, each in memory (default: as many as there are cores)",
+        help="photos at once, each in memory (default: one more than there are cores)",
     )  # fmt: skip
     p.add_argument(
         "--shard", type=_shard, metavar="I/N", help="do the I-th of N parts, for a job array"

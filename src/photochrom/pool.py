@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from photochrom.errors import ConfigError
 
-__all__ = ["Died", "cpus", "spread"]
+__all__ = ["Crew", "Died", "cpus", "spread"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,13 +45,64 @@ def cpus() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
+class Crew:
+    """Processes that start up before it is known what their work is.
+
+    While this process finds that out, they load what they will need. Leaving the block ends those
+    that nobody has hired.
+
+    Parameters
+    ----------
+    workers : processes to start at once; more are started when they are hired
+    threads : that libraries start in each, unless the environment says how many
+    prepare : called by each process when it starts, such as to import what is large; picklable
+    """
+
+    def __init__(
+        self, workers: int = 0, threads: int = 1, prepare: Callable[[], None] | None = None
+    ) -> None:
+        self._threads, self._prepare = threads, prepare
+        self._waiting: list[_Worker[Any, Any]] = []
+        with self._or_dismissed():
+            for _ in range(workers):
+                self._waiting.append(_Worker(threads, prepare))
+
+    @contextmanager
+    def _or_dismissed(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.dismiss()
+            raise
+
+    def hire(self, work: Callable[[Any], Any]) -> _Worker[Any, Any]:
+        """A process that does this work, and nothing else from now on."""
+        with self._or_dismissed():
+            worker: _Worker[Any, Any] = (
+                self._waiting.pop() if self._waiting else _Worker(self._threads, self._prepare)
+            )
+        worker.begin(work)
+        return worker
+
+    def dismiss(self) -> None:
+        """End the processes that wait."""
+        while self._waiting:
+            self._waiting.pop().stop()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.dismiss()
+
+
 def spread(
     work: Callable[[Item], Result],
     items: Iterable[Item],
     workers: int,
     *,
     in_order: bool = False,
-    threads: int = 1,
+    crew: Crew | None = None,
     timeout: float | None = None,
 ) -> Generator[tuple[Item, Result | Died]]:
     """Yield (item, work(item)) for all items, computed by that many processes.
@@ -70,7 +121,7 @@ def spread(
     workers : processes, at least 1
     in_order : give the results in the order of the items, not as they come; a slow item then holds
         up those that are more than a few ahead of it
-    threads : that libraries start in each worker, unless the environment says how many
+    crew : where the workers are hired, new ones if it has none waiting; None for one of its own
     timeout : seconds that an item may take; then its worker is ended
 
     Raises
@@ -84,14 +135,16 @@ def spread(
     idle: list[_Worker[Item, Result]] = []
     done: dict[int, tuple[Item, Result | Died]] = {}
     taken = given = 0
+    source = Crew() if crew is None else crew
 
     def hire() -> None:
-        worker = _Worker(work, threads)
+        worker = source.hire(work)
         busy[worker.connection] = worker
 
     try:
         for _ in range(workers):
             hire()
+        source.dismiss()  # more than there is work for
         while True:
             # Handed out before the results are yielded: nobody waits while the caller uses them.
             while idle and (not in_order or taken - given < _AHEAD * workers):
@@ -140,12 +193,13 @@ def spread(
 class _Worker(Generic[Item, Result]):
     """One process, and the task (number, item) that it is at."""
 
-    def __init__(self, work: Callable[[Item], Result], threads: int) -> None:
+    def __init__(self, threads: int, prepare: Callable[[], None] | None = None) -> None:
         self.task: tuple[int, Item] | None = None
+        self._hired = False
         self._began = time.monotonic()
         self._late = False
         self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, work), daemon=True)
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, prepare), daemon=True)
         # A new process has the mask of its parent: a signal cannot hit it while it starts up.
         mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
         before = mask(signal.SIG_BLOCK, _STOPS) if mask else ()
@@ -156,6 +210,17 @@ class _Worker(Generic[Item, Result]):
             if mask:
                 mask(signal.SIG_SETMASK, before)
             theirs.close()
+
+    def begin(self, work: Callable[[Item], Result]) -> None:
+        """Say what is done with every item; the first answer says that the worker can."""
+        self._hired = True
+        try:
+            self.connection.send(work)
+        except OSError:  # it has died already, as its answer will say
+            pass
+        except BaseException:  # work that cannot be sent
+            self.stop()
+            raise
 
     def give(self, task: tuple[int, Item]) -> bool:
         """Whether the worker was still there to take the task."""
@@ -193,8 +258,11 @@ class _Worker(Generic[Item, Result]):
             return task, Died(code, self._late)
 
     def stop(self) -> None:
-        """End the process: at once if it is at work, otherwise when it sees that there is none."""
-        if self.task is not None:
+        """End the process: at once if it is at work, otherwise when it sees that there is none.
+
+        One that was never hired is still loading what it needs, and that is of no use any more.
+        """
+        if self.task is not None or not self._hired:
             self._process.kill()
         self.connection.close()
         self._process.join()
@@ -216,11 +284,17 @@ def _environment(threads: int) -> Iterator[None]:
             del os.environ[name]
 
 
-def _serve(connection: Connection, work: Callable[[Any], Any]) -> None:
+def _serve(connection: Connection, prepare: Callable[[], None] | None) -> None:
     for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
     # Whatever it is at: a parent that was killed cannot say that it has gone.
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare()
+    try:
+        work = connection.recv()
+    except (EOFError, OSError):  # none after all
+        return
     answer = None  # to say that it has started
     while True:
         try:
