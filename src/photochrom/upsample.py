@@ -203,12 +203,22 @@ def _neighbors(planes: Float32) -> list[Float32]:
 
 def box_mean(image: Float32) -> Float32:
     """Mean over 3 x 3 pixels, edges repeated; float32 (..., h, w)."""
-    pad = [(0, 0)] * (image.ndim - 2) + [(1, 1), (1, 1)]
-    p = np.pad(image, pad, mode="edge")
-    rows = p[..., :-2, :] + p[..., 1:-1, :] + p[..., 2:, :]
-    return np.asarray(
-        (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / np.float32(9), np.float32
-    )
+    total = _sum_of_three(_sum_of_three(image.swapaxes(-1, -2)).swapaxes(-1, -2))
+    total /= np.float32(9)
+    return total
+
+
+def _sum_of_three(image: Float32) -> Float32:
+    """Each pixel with those before and after it along the last axis, edges repeated.
+
+    As with np.pad, which takes several times as long on small images.
+    """
+    total = np.empty(image.shape, dtype=np.float32)
+    np.add(image[..., :-1], image[..., 1:], out=total[..., 1:])
+    np.add(image[..., 0], image[..., 0], out=total[..., 0])
+    total[..., :-1] += image[..., 1:]
+    total[..., -1] += image[..., -1]
+    return total
 
 
 def _difference(planes: Float32, axis: int) -> Float32:
