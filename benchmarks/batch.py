@@ -114,7 +114,7 @@ def children(measure: Callable[[], object]) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=1000)
-    parser.add_argument("--workers", type=int, default=cpus())
+    parser.add_argument("--workers", type=int, help="default: what the command takes by itself")
     options = parser.parse_args()
     print(f"cores: {cpus()}; load before: {os.getloadavg()[0]:.1f}\n")
     with tempfile.TemporaryDirectory() as name:
@@ -136,11 +136,13 @@ def main() -> int:
         some(sample[::2])  # half before and half after, for other work comes and goes
 
         command = [sys.executable, "-m", "photochrom", "colorize", str(scans), "-o", str(out)]
+        if options.workers is not None:
+            command += ["--workers", str(options.workers)]
         ours = {key: value for key, value in os.environ.items() if key not in THREADS}
         seen: list[tuple[int, float]] = []
 
         def run() -> None:
-            process = subprocess.Popen([*command, "--workers", str(options.workers)], env=ours)
+            process = subprocess.Popen(command, env=ours)
             manifest = out / MANIFEST
             while process.poll() is None:
                 done = manifest.read_bytes().count(b"\n") if manifest.exists() else 0
@@ -158,7 +160,8 @@ def main() -> int:
     for step in ("read", "network", "render", "write", "whole"):
         times = [1000 * float(np.mean(t[step])) for t in (alone.wall, alone.cpu)]
         print(f"  {step:32} {times[0]:12.1f} {times[1]:12.1f}")
-    print(f"{f'{options.photos} photos, {options.workers} workers':34}")
+    workers = f", {options.workers} workers" if options.workers is not None else ""
+    print(f"{options.photos} photos{workers}")
     print(f"  {'a photo, all cores':32} {1000 * wall:12.1f} {1000 * cpu:12.1f}")
     print(f"  {'photos a second':32} {1 / wall:12.2f}")
 
