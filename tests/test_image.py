@@ -2077,6 +2077,22 @@ def test_the_description_of_a_tiff_travels(tmp_path: Path) -> None:
         assert image.info["dpi"] == pytest.approx((600, 600), abs=0.1)
 
 
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".tif"])
+def test_a_jpeg_states_the_resolution_of_a_source_without_exif(
+    tmp_path: Path, extension: str
+) -> None:
+    path = tmp_path / f"source{extension}"
+    to_pil(smooth(8, 8, 1), "L").save(path, dpi=(600, 300))
+    photo = read_photo(path)
+    assert "exif-data" not in photo.metadata
+    write_photo(tmp_path / "out.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "out.jpg") as image:
+        found = image.getexif()
+        assert (found[282], found[283]) == pytest.approx((600, 300), rel=1e-4)
+        assert found[296] == 2 and image.info["dpi"][0] == pytest.approx(600, rel=1e-4)
+    assert read_photo(tmp_path / "out.jpg").resolution == pytest.approx(photo.resolution, rel=1e-4)
+
+
 def test_an_unknown_resolution_is_written_as_72_dpi_where_exif_wants_one(tmp_path: Path) -> None:
     write_photo(tmp_path / "out.jpg", smooth(), photo_of(smooth()))
     with PIL.Image.open(tmp_path / "out.jpg") as image:

@@ -132,6 +132,8 @@ def variants() -> dict[str, Any]:
     tiff("one strip.tif", deep, rowsperstrip=143, compression="zlib")
     tiff("tiles.tif", np.stack([deep, deep, deep // 2], axis=2), tile=(32, 48), photometric="rgb")
     tiff("planes.tif", rgb.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+    apart: dict[str, Any] = {"planarconfig": "separate", "tile": (32, 48)}
+    tiff("tiles of planes.tif", rgb.transpose(2, 0, 1), photometric="rgb", **apart)
     tiff("float.tif", (gray / 255).astype(np.float32), rowsperstrip=5)
     file = io.BytesIO()
     PIL.Image.fromarray(rgb).convert("CMYK").save(file, "TIFF")

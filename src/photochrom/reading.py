@@ -29,7 +29,14 @@ from photochrom.profiles import srgb_dtype, to_srgb
 from photochrom.resolution import Resolution, chosen, jfif_resolution, png_resolution, sane
 from photochrom.samples import DTYPES, check_unit_range, split_alpha, to_numpy
 from photochrom.strips import strip_rows
-from photochrom.tiff import Pages, exif_block, exif_resolution, largest_part, read_pages
+from photochrom.tiff import (
+    Pages,
+    exif_block,
+    exif_resolution,
+    largest_part,
+    plane_fronts,
+    read_pages,
+)
 
 T = TypeVar("T")
 Strip = tuple[NDArray[Any], NDArray[Any] | None]
@@ -223,8 +230,8 @@ def _named(name: str, read: Callable[[], T]) -> T:
             raise no_room(name, reason(error)) from error.with_traceback(None)
         if "separate planes not supported" in error.detail:
             raise PhotoError(
-                f"{name}: TIFF with tiles and a plane for each color is not supported; save it "
-                "with the colors interleaved"
+                f"{name}: TIFF with tiles and a plane for each channel is supported for gray, RGB "
+                "and CMYK of 8 bits or more alone; save it with the channels interleaved"
             ) from error.with_traceback(None)
         problem = next((told for said, told in _BEYOND.items() if said in error.detail), None)
         problem = problem or f"cannot be read: {reason(error)}; {_REMEDY_DAMAGED}"
@@ -499,6 +506,17 @@ def _decode(
     if loader == "jpegload_source":
         with origin.open() as file:
             quality = jpeg_quality(file)
+    if layout is not None and layout.planes:
+        with origin.open() as file:
+            fronts = plane_fronts(file, layout.place)
+        load = partial(
+            _open_planes, origin, fronts, roomy=roomy, premultiplied=layout.premultiplied
+        )
+        header, image = image, load() if len(fronts) == image.bands else None
+        if image is None or any(
+            getattr(image, key) != getattr(header, key) for key in ("width", "height", "format")
+        ):
+            raise PhotoError(f"{name}: its planes do not fit together; {_REMEDY_DAMAGED}")
     space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
     # libvips shifts 10 or 12 bits up and leaves the low ones zero: white would not be white.
     narrow = loader == "heifload_source" and image.format == "ushort"
@@ -518,7 +536,7 @@ def _decode(
             origin=origin,
             # Turning needs the pixels in another order than they are decoded in: libvips then puts
             # them into a temporary file, or into memory if they are less than 100 MB.
-            load=load if orientation == 1 else lambda: load(access="random").autorot(),
+            load=load if orientation == 1 else lambda: _upright(load(access="random")),
             convert=convert,
             name=name,
             shape=(
@@ -534,7 +552,7 @@ def _decode(
 
         def decoded(first: bool) -> NDArray[Any]:
             one = image if first else load()
-            return to_numpy(one if orientation == 1 else one.copy_memory().autorot())
+            return to_numpy(one if orientation == 1 else _upright(one.copy_memory()))
 
         content = Held(*convert(_watched(decoded, tiled)))
     return Photo(
@@ -664,6 +682,90 @@ def _open(
         return load(origin.source(), access=access, fail_on="error", **options)
 
 
+def _upright(image: Any) -> Any:
+    """An image turned as it asks for.
+
+    By `call`, here and below: to look for ``image.autorot``, pyvips clears the log of errors that
+    `_watched` reads.
+    """
+    return pyvips.Operation.call("autorot", image)
+
+
+def _open_planes(
+    origin: _Origin,
+    fronts: list[bytes],
+    access: str = "sequential",
+    roomy: bool = False,
+    premultiplied: bool = False,
+) -> Any:
+    """The libvips image of a page of tiles in separate planes; see `plane_fronts`."""
+    file = _Shared(origin)
+    planes = []
+    for front in fronts:
+        view = _Fronted(front, file)
+        source = pyvips.SourceCustom()
+        source.on_read(view.read)
+        source.on_seek(view.seek)
+        with _LOG:
+            plane = pyvips.Image.tiffload_source(
+                source, access=access, fail_on="error", unlimited=roomy
+            )
+        # As `pyvips.Image.new_from_source` does it, which would try other loaders as well: what is
+        # made of the image holds what libvips will call.
+        plane._references.append(source)
+        planes.append(plane)
+    call = pyvips.Operation.call
+    joined = call("bandjoin", planes)
+    if not premultiplied:
+        return joined
+    most = {"uchar": 255, "ushort": 65535}.get(joined.format, 1)
+    straight = call("unpremultiply", joined, max_alpha=most, alpha_band=joined.bands - 1)
+    return call("cast", straight, joined.format)
+
+
+class _Shared:
+    """A file that several read from, each at its own place; closed with the last reference."""
+
+    def __init__(self, origin: _Origin) -> None:
+        self.file, self.size = origin.open(), origin.size()
+        self.lock = threading.Lock()
+
+    def __del__(self) -> None:
+        if "file" in vars(self):
+            self.file.close()
+
+    def part(self, at: int, size: int) -> bytes:
+        with self.lock:
+            return _at(self.file, at, size)
+
+
+class _Fronted:
+    """A file with more bytes in front of its own."""
+
+    def __init__(self, front: bytes, file: _Shared) -> None:
+        self.front, self.file, self.at = front, file, 0
+
+    # What libvips calls; no exception may leave these.
+
+    def read(self, size: int) -> bytes:
+        if self.at < len(self.front):
+            part = self.front[self.at : self.at + size]
+        else:
+            try:
+                part = self.file.part(self.at - len(self.front), size)
+            except (OSError, OverflowError):
+                return b""  # to libvips an early end of the file
+        self.at += len(part)
+        return part
+
+    def seek(self, offset: int, whence: int) -> int:
+        at = offset + (0, self.at, len(self.front) + self.file.size)[whence]
+        if at < 0:
+            return -1
+        self.at = at
+        return at
+
+
 def _converted(
     samples: NDArray[Any], *, name: str, space: str, profile: bytes | None, bits: int
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -768,15 +870,18 @@ class Streamed:
     ) -> Iterator[Strip]:
         height, width = self.shape[:2]
         with ThreadPoolExecutor(1) as decoder:
+            image: Any = None  # held, for it holds what libvips calls
             region: Any = None
 
             def fetch(top: int) -> Strip:
                 n = min(rows, height - top)
 
                 def read(first: bool) -> Any:
-                    nonlocal region
+                    nonlocal image, region
                     if region is None or not first:  # in one thread, as libvips wants it
-                        region = pyvips.Region.new(self.load())
+                        fresh = self.load()
+                        region = pyvips.Region.new(fresh)
+                        image = fresh  # and the one before is let go after its region
                     return region.fetch(0, top, width, n)
 
                 data = _watched(read, self.tiled)

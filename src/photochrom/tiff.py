@@ -4,6 +4,7 @@
 
     read_pages(file)    the pages of a file, and how each is stored
     exif_block(file)    its EXIF, as other formats have it
+    plane_fronts(file)  tiles of separate planes, as a file for each plane
     finish(file)        the way back
     Joiner              files of a page each, of any sizes, become one file
 
@@ -35,6 +36,7 @@ __all__ = [
     "exif_tags",
     "finish",
     "largest_part",
+    "plane_fronts",
     "read_pages",
 ]
 
@@ -46,11 +48,19 @@ _MASK = 4  # as photometric interpretation: where the page before is transparent
 _TILE_WIDTH, _TILE_HEIGHT, _SUB_IFDS = 322, 323, 330
 _PAGE = 297  # its number, and how many there are
 _SAMPLES = 339  # 1 unsigned, 2 signed, 3 float
+_CHANNELS, _PLANAR = 277, 284  # how many; 1 side by side, 2 in a plane each
+_EXTRA = 338  # those beyond color: 1 alpha that color is multiplied by, 2 alpha
 _ACROSS, _DOWN, _UNIT = 282, 283, 296  # resolution
 _EXIF, _GPS, _INTEROP, _COLOR_SPACE, _EXIF_WIDTH, _EXIF_HEIGHT = (
     34665, 34853, 40965, 40961, 40962, 40963,
 )  # fmt: skip
 _PIXELS = ((_STRIPS, 279), (_TILES, 325))  # where they are, and how many bytes
+# What a plane has of its page: the above, order of bits, orientation, predictor, tables of JPEG.
+_OF_PLANE = frozenset(
+    [_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 274, _CHANNELS, 317, _TILE_WIDTH,
+     _TILE_HEIGHT, _TILES, 325, _SAMPLES, 347]
+)  # fmt: skip
+_IN_PLANES = (0, 1, 2, 5)  # white is 0, black is 0, RGB, CMYK: each channel means by itself
 _OFFSETS = (_STRIPS, _TILES, 288, 513, 519, 520, 521)  # their values are places in the file
 _POINTERS = (_SUB_IFDS, _EXIF, _GPS, _INTEROP)  # to other directories
 # EXIF of the main directory: who, when, with what; names of scans, a rating, the words of Windows.
@@ -82,6 +92,9 @@ _STORED = frozenset(
         _TILE_HEIGHT,
         _SUB_IFDS,
         _PAGE,
+        _CHANNELS,
+        _PLANAR,
+        _EXTRA,
     ]
 )  # what `read_pages` needs
 
@@ -222,6 +235,8 @@ class Layout:
     subfile: int = 0  # what the page is to the others: 1 a small copy, 2 a page, 4 a mask
     place: int = 0  # in the file, of the directory
     double: bool = False  # of floats of 64 bits
+    planes: int = 0  # of tiles each, one for each channel, which libvips does not read
+    premultiplied: bool = False  # color by alpha
     masks: tuple[int, ...] = ()  # places of the directories of those that follow the page
 
     @property
@@ -272,6 +287,12 @@ def read_pages(file: BinaryIO) -> Pages:
                 found[-1] = replace(found[-1], copies=found[-1].copies + 1)
                 continue
             tile = _number(directory, _TILE_WIDTH), _number(directory, _TILE_HEIGHT)
+            apart = (
+                all(tile)
+                and _number(directory, _PLANAR) == 2
+                and _number(directory, _PHOTOMETRIC) in _IN_PLANES
+                and _number(directory, _BITS) in (8, 16, 32)
+            )
             found.append(
                 Layout(
                     index,
@@ -283,6 +304,8 @@ def read_pages(file: BinaryIO) -> Pages:
                     subfile=subfile,
                     place=place,
                     double=(_number(directory, _SAMPLES), _number(directory, _BITS)) == (3, 64),
+                    planes=_number(directory, _CHANNELS) if apart else 0,
+                    premultiplied=_number(directory, _EXTRA) == 1,
                 )
             )
     except _FAILURES:
@@ -303,6 +326,55 @@ def largest_part(file: BinaryIO, place: int) -> int:
     except _FAILURES:
         return 0
     return max((size for entry in directory.values() for size in entry.numbers), default=0)
+
+
+def plane_fronts(file: BinaryIO, place: int) -> list[bytes]:
+    """What makes a gray photo of each plane of a page of tiles; none if it is damaged.
+
+    It is a header and a directory, to be put in front of all the bytes of the file.
+
+    Parameters
+    ----------
+    file : a TIFF file
+    place : of the page's directory, as in its `Layout`
+    """
+    try:
+        # What a directory claims is in the file, or `Pages.values` has told.
+        reader = _Reader(file, own=True)
+        directory, _ = reader.directory(place, _OF_PLANE)
+        width, height, tile_width, tile_height, planes = (
+            _number(directory, tag)
+            for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT, _CHANNELS)
+        )
+        each = -(-width // tile_width) * -(-height // tile_height)
+        starts, counts = (directory[tag].numbers for tag in (_TILES, 325))
+        formats = {tag: directory[tag].numbers for tag in (_BITS, _SAMPLES) if tag in directory}
+    except (*_FAILURES, KeyError, ZeroDivisionError):
+        return []
+    mixed = any(len(set(values)) != 1 for values in formats.values())
+    if mixed or not len(starts) == len(counts) == each * planes > 0:
+        return []
+    head = (b"II" if reader.order == "<" else b"MM") + struct.pack(
+        reader.order + "HHHQ", 43, 8, 0, 16
+    )
+    inverse = _number(directory, _PHOTOMETRIC) == 0
+    fronts = []
+    for n in range(planes):
+        part = slice(n * each, (n + 1) * each)
+        tree: Tree = {**directory, **{tag: Entry.of(3, v[:1]) for tag, v in formats.items()}}
+        tree |= {
+            _PHOTOMETRIC: Entry.of(3, [0 if inverse and n == 0 else 1]),  # alpha is never inverse
+            _CHANNELS: Entry.of(3, [1]),
+            325: Entry.of(16, counts[part]),
+        }
+        size = 0
+        for _ in range(2):  # the places of the tiles depend on the size, and not it on them
+            moved = np.array(starts[part], np.uint64) + np.uint64(size)
+            tree[_TILES] = Entry(16, moved.astype("<u8").tobytes())
+            front = head + _packed(tree, len(head), True, order=reader.order)
+            size = len(front)
+        fronts.append(front)
+    return fronts
 
 
 def _number(directory: Directory, tag: int) -> int:
@@ -420,29 +492,31 @@ def _narrowed(tree: Tree) -> Tree:
 # --- writing --------------------------------------------------------------------------------------
 
 
-def _packed(tree: Tree, at: int, big: bool, following: int = 0) -> bytes:
-    """A directory that is to stand at a place, what belongs to it behind; little-endian."""
+def _packed(tree: Tree, at: int, big: bool, following: int = 0, order: str = "<") -> bytes:
+    """A directory that is to stand at a place, what belongs to it behind."""
     inline, word = (8, "Q") if big else (4, "I")
-    count = struct.pack("<Q" if big else "<H", len(tree))
+    count = struct.pack(order + ("Q" if big else "H"), len(tree))
     end = at + len(count) + len(tree) * (20 if big else 12) + inline
     directory, beyond = count, b""
     for tag, entry in sorted(tree.items()):
         beyond += bytes(-(end + len(beyond)) % 8)
         if isinstance(entry, dict):
             place = end + len(beyond)
-            beyond += _packed(entry, place, big)
+            beyond += _packed(entry, place, big, order=order)
             entry = Entry.of(16 if big else 4, [place])
         kind, data = entry
         if not big and kind in (16, 18):  # only BigTIFF has them
             kind, data = 4, np.array(entry.numbers, "<u4").tobytes()
         number = len(data) // _SIZES[kind]
-        directory += struct.pack("<HHQ" if big else "<HHI", tag, kind, number)
+        if order == ">":
+            data = np.frombuffer(data, f"u{_WORDS.get(kind, _SIZES[kind])}").byteswap().tobytes()
+        directory += struct.pack(order + ("HHQ" if big else "HHI"), tag, kind, number)
         if len(data) <= inline:
             directory += data.ljust(inline, b"\0")
         else:
-            directory += struct.pack("<" + word, end + len(beyond))
+            directory += struct.pack(order + word, end + len(beyond))
             beyond += data
-    return directory + struct.pack("<" + word, following) + beyond
+    return directory + struct.pack(order + word, following) + beyond
 
 
 def finish(
