@@ -714,7 +714,7 @@ def kinds_of_planes() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize(("kind", "alpha", "dtype"), kinds_of_planes())
+@pytest.mark.parametrize(("kind", "alpha", "dtype"), list(kinds_of_planes()))
 def test_tiles_of_separate_planes_are_read_as_those_of_one(
     monkeypatch: pytest.MonkeyPatch, kind: str, alpha: str, dtype: str, streamed: bool
 ) -> None:
