@@ -780,7 +780,7 @@ def test_an_interrupt_finishes_what_is_in_hand_and_says_how_to_go_on(
     at_work = archiving("--workers", "2")
     at_work.wait(3, draft=False)
     error = at_work.end(how, group=True)  # as a terminal and a job scheduler do: all hear it
-    assert at_work.process.returncode == 130
+    assert at_work.process.returncode == 128 + how
     assert "finishing what is in hand" in error and "goes on from here" in error
     assert "Traceback" not in error and "died" not in error
     made = tree(out)
@@ -789,6 +789,23 @@ def test_an_interrupt_finishes_what_is_in_hand_and_says_how_to_go_on(
     assert sorted(named) == sorted(made)  # all that was begun is in the manifest
     assert run(archive, "-o", out).returncode == 1
     assert tree(out) == undisturbed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_the_model_is_loaded_is_one_and_begins_nothing(
+    undisturbed: dict[str, str], out: Path, archiving: Any, how: signal.Signals
+) -> None:
+    at_work = archiving("--workers", "2")
+    children = Path(f"/proc/{at_work.process.pid}/task/{at_work.process.pid}/children")
+    end = time.monotonic() + 60
+    while len(workers := children.read_text().split()) < 3:  # one is multiprocessing's own
+        assert time.monotonic() < end
+    error = at_work.end(how)
+    assert at_work.process.returncode == 128 + how
+    assert "photochrom: interrupted" in error and "Traceback" not in error
+    assert not tree(out)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers[1:])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")

@@ -203,6 +203,51 @@ def test_a_crew_that_cannot_start_is_said(tmp_path: Path) -> None:
         list(spread(negative, range(4), 2, crew=crew))
 
 
+def killed_first(folder: Path) -> None:
+    try:
+        (folder / "first").touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+def test_a_worker_that_is_killed_while_it_starts_is_done_without(tmp_path: Path) -> None:
+    with Crew(2, prepare=partial(killed_first, tmp_path)) as crew:
+        assert dict(spread(negative, range(20), 2, crew=crew)) == {n: -n for n in range(20)}
+    assert (tmp_path / "first").exists()
+    with (
+        Crew(2, prepare=killed) as crew,
+        pytest.raises(ConfigError, match=r"could not start \(exit code -9\)"),
+    ):
+        list(spread(negative, range(20), 2, crew=crew))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+def test_a_worker_that_never_starts_is_ended_with_the_others(tmp_path: Path) -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise KeyboardInterrupt
+
+    workers = []
+    with Crew(2, prepare=partial(stuck_second, tmp_path)) as crew:
+        workers = list(crew._waiting)
+        with pytest.raises(KeyboardInterrupt):
+            list(spread(negative, items(), 2, crew=crew))
+    assert [is_alive(worker._process.pid or 0) for worker in workers] == [False, False]
+
+
+def stuck_second(folder: Path) -> None:
+    try:
+        (folder / "first").touch(exist_ok=False)
+    except FileExistsError:
+        time.sleep(600)
+
+
 def test_work_that_cannot_be_sent_leaves_no_worker_behind() -> None:
     with Crew(1) as crew:
         pid = crew._waiting[0]._process.pid

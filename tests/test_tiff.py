@@ -735,6 +735,40 @@ def test_tiles_of_separate_planes_are_read_as_those_of_one(
         assert_same(one.turned_to(1), other.turned_to(1))
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("tile", [None, (32, 48)])
+@pytest.mark.parametrize(
+    ("kind", "dtype", "read"),
+    [
+        ("minisblack", "uint8", True), ("minisblack", "uint16", True), ("rgb", "uint8", True),
+        ("rgb", "uint16", True), ("rgb", "float32", True), ("separated", "uint8", True),
+        ("minisblack", "float32", False), ("separated", "uint16", False),
+    ],
+)  # fmt: skip
+def test_colors_multiplied_by_alpha_are_divided_by_it_or_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str, read: bool, tile: Any, streamed: bool
+) -> None:
+    if streamed:
+        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+    count, top = KINDS[kind], TOPS[dtype]
+    photo = np.empty((83, 101, count + 1), dtype)
+    photo[..., :-1], photo[..., -1] = np.array(0.2 * top, dtype), np.array(0.4 * top, dtype)
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file, photo, photometric=kind, tile=tile, extrasamples=["assocalpha"], metadata=None
+    )
+    if not read:
+        with pytest.raises(PhotoError, match="save it with unassociated alpha"):
+            decode_photo(file.getvalue())
+        return
+    found = decode_photo(file.getvalue())
+    assert found.streamed == streamed and found.alpha is not None
+    share = 1 / TOPS[found.alpha.dtype.name]
+    np.testing.assert_allclose(found.alpha * share, 0.4, atol=0.004)
+    if kind != "separated":  # that of CMYK is by the profile of libvips
+        np.testing.assert_allclose(found.pixels * share, 0.5, atol=0.005)
+
+
 @pytest.mark.parametrize("predictor", ["none", "horizontal"])
 def test_planes_of_lzw_are_read(predictor: str) -> None:
     photo, tiles = channels(3, "uint16"), []

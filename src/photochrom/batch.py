@@ -789,7 +789,7 @@ def color(
     jobs: Sequence[Job],
     work: Coloring,
     workers: int,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], int] = lambda: 0,
     timeout: float | None = None,
     crew: Crew | None = None,
 ) -> Generator[tuple[Job, Outcome]]:
@@ -803,7 +803,7 @@ def color(
     jobs : those of `plan` that say "color"
     work : how
     workers : processes, at least 1; each holds one photo, as decoded and as float, in memory
-    stop : asked before each job; when it says yes, what is in hand is finished and no more
+    stop : asked before each job; when it is not 0, what is in hand is finished and no more
     timeout : seconds that a photo may take; then it has failed, and its worker is replaced
     crew : processes that have started already; None to start them now
     """
@@ -851,7 +851,7 @@ def color(
 
 
 @contextlib.contextmanager
-def until_stopped(notice: str) -> Iterator[Callable[[], bool]]:
+def until_stopped(notice: str) -> Iterator[Callable[[], int]]:
     """Within this block, Ctrl-C and SIGTERM are only noted; a second one is a KeyboardInterrupt.
 
     Parameters
@@ -860,7 +860,7 @@ def until_stopped(notice: str) -> Iterator[Callable[[], bool]]:
 
     Yields
     ------
-    Whether there was one.
+    The number of the first, 0 if there was none.
     """
     asked: list[int] = []
 
@@ -873,11 +873,15 @@ def until_stopped(notice: str) -> Iterator[Callable[[], bool]]:
             os.write(2, f"\n{notice}\n".encode())
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, ask)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
-        yield lambda: bool(asked)
+        yield lambda: asked[0] if asked else 0
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -346,27 +346,29 @@ def _colorize_many(
     workers = cpus() // threads + 1 if options.workers is None else options.workers
     if workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1")
-    # They start up while this process looks at the model and at what was done before.
-    waiting = 0 if options.dry_run else min(workers, len(photos))
-    with Crew(waiting, threads, batch.prepare) as crew:
-        failed = _colorize_with(options, photos, folder, workers, crew)
+    if options.dry_run:
+        plan, _ = _planned(options, photos, folder)
+        return 1 if _dry_run(plan()) or problems else 0
+    notice = "photochrom: finishing what is in hand; once more to drop it"
+    # The workers start up while this process looks at the model and at what was done before. From
+    # here on a signal is only noted: an exception amid an import becomes another one.
+    with (
+        batch.until_stopped(notice) as stop,
+        Crew(min(workers, len(photos)), threads, batch.prepare) as crew,
+    ):
+        failed = _colorize_with(options, photos, folder, workers, crew, stop)
     return failed or (1 if problems else 0)
 
 
-def _colorize_with(
-    options: argparse.Namespace,
-    photos: list[tuple[str, str]],
-    folder: str | None,
-    workers: int,
-    crew: Crew,
-) -> int:
+def _planned(
+    options: argparse.Namespace, photos: list[tuple[str, str]], folder: str | None
+) -> tuple[Callable[[], Iterator[batch.Step]], batch.Settings]:
+    """What says what is to be done, when it is called, and with which settings."""
     from photochrom import batch
     from photochrom.colorizer import Colorizer
-    from photochrom.writing import has_quality
 
-    threads = options.threads or 1
-    model = Colorizer(options.model, options.device, working_size=options.size, threads=1)
     hints = [_hint(text) for text in options.hint]
+    model = Colorizer(options.model, options.device, working_size=options.size, threads=1)
     settings = batch.Settings.of(
         model,
         options.temperature,
@@ -375,20 +377,39 @@ def _colorize_with(
         options.keep_color,
         options.quality,
     )
-    del model
-
     shard = options.shard or (1, 1)
     plan = partial(batch.plan, photos, settings, folder, shard=shard, force=options.force)
-    if options.dry_run:
-        return 1 if _dry_run(plan()) else 0
+    return plan, settings
 
+
+def _colorize_with(
+    options: argparse.Namespace,
+    photos: list[tuple[str, str]],
+    folder: str | None,
+    workers: int,
+    crew: Crew,
+    stop: Callable[[], int],
+) -> int:
+    from photochrom import batch
+    from photochrom.writing import has_quality
+
+    def check() -> None:
+        if number := stop():
+            raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    plan, settings = _planned(options, photos, folder)
+    check()
     with contextlib.ExitStack() as stack:
         manifest = None
         if folder is not None:
-            manifest = stack.enter_context(batch.Manifest(folder, shard))
+            manifest = stack.enter_context(batch.Manifest(folder, options.shard or (1, 1)))
             manifest.sweep({os.path.dirname(target) for _, target in photos})
+        threads = options.threads or 1
         work = batch.Coloring(settings, manifest, options.model, options.device, threads)
-        steps = list(plan())
+        steps = []
+        for step in plan():
+            check()
+            steps.append(step)
         jobs = [step.job for step in steps if step.do == "color"]
         refused = [step for step in steps if step.do == "fail"]
         altered = sum(step.why == batch.ALTERED for step in steps)
@@ -404,8 +425,6 @@ def _colorize_with(
             progress.count(work.failed(step.job, step.why))
         seconds = _MOST_SECONDS if options.timeout is None else options.timeout
         seconds = None if seconds == math.inf else seconds
-        notice = "photochrom: finishing what is in hand; once more to drop it"
-        stop = stack.enter_context(batch.until_stopped(notice))
         results = batch.color(jobs, work, workers, stop, seconds, crew)
         for job, outcome in stack.enter_context(closing(results)):
             progress.count(outcome, job.target if options.verbose else None)
@@ -413,7 +432,7 @@ def _colorize_with(
     if progress.left:
         again = "the same command goes on from here" if folder is not None else "the rest is left"
         _say(f"stopped with {progress.left} to do; {again}")
-        return 130
+        return 128 + (stop() or signal.SIGINT)
     return 1 if progress.failed else 0
 
 

@@ -109,7 +109,8 @@ def spread(
 
     An item is taken from `items` only when a worker is free for it, so neither the items nor the
     results pile up; where `items` ends early, what is in hand is still finished. A worker that dies
-    is replaced, and its item comes with `Died`. Workers hear neither Ctrl-C nor SIGTERM, which
+    is replaced, and its item comes with `Died`; one that is killed while it starts up is not, as
+    long as there are others. Workers hear neither Ctrl-C nor SIGTERM, which
     often reach all processes at once: this one decides. They end when it ends, even by kill -9, and
     at once when the generator is closed before its end.
 
@@ -175,6 +176,9 @@ def spread(
                 task, result = worker.answer()
                 if isinstance(result, Died):
                     if task is None:
+                        # Killed, as the kernel does when memory is short: the others go on.
+                        if (result.exit_code or 0) < 0 and (busy or idle):
+                            continue
                         raise ConfigError(
                             f"a worker process could not start (exit code {result.exit_code}); "
                             "use fewer workers if memory is short, and in a script call this "
@@ -195,7 +199,7 @@ class _Worker(Generic[Item, Result]):
 
     def __init__(self, threads: int, prepare: Callable[[], None] | None = None) -> None:
         self.task: tuple[int, Item] | None = None
-        self._hired = False
+        self._started = False
         self._began = time.monotonic()
         self._late = False
         self.connection, theirs = _CONTEXT.Pipe()
@@ -213,7 +217,6 @@ class _Worker(Generic[Item, Result]):
 
     def begin(self, work: Callable[[Item], Result]) -> None:
         """Say what is done with every item; the first answer says that the worker can."""
-        self._hired = True
         try:
             self.connection.send(work)
         except OSError:  # it has died already, as its answer will say
@@ -250,7 +253,9 @@ class _Worker(Generic[Item, Result]):
         """The task, None for the start, and its result; waits for it."""
         task, self.task = self.task, None
         try:
-            return task, self.connection.recv()
+            result = self.connection.recv()
+            self._started = True
+            return task, result
         except (EOFError, OSError):
             self._process.join()
             code = self._process.exitcode
@@ -258,11 +263,11 @@ class _Worker(Generic[Item, Result]):
             return task, Died(code, self._late)
 
     def stop(self) -> None:
-        """End the process: at once if it is at work, otherwise when it sees that there is none.
+        """End the process: when it sees that there is no work, at once if it is at some.
 
-        One that was never hired is still loading what it needs, and that is of no use any more.
+        Or if it is still loading what it needs, which may never end where that lies far away.
         """
-        if self.task is not None or not self._hired:
+        if self.task is not None or not self._started:
             self._process.kill()
         self.connection.close()
         self._process.join()

@@ -517,6 +517,16 @@ def _decode(
             getattr(image, key) != getattr(header, key) for key in ("width", "height", "format")
         ):
             raise PhotoError(f"{name}: its planes do not fit together; {_REMEDY_DAMAGED}")
+    # libvips divides these by an alpha of 0..255, whatever their type.
+    elif (
+        layout is not None
+        and layout.premultiplied
+        and (image.format != "uchar" if cmyk else image.format == "float" and image.bands == 2)
+    ):
+        raise PhotoError(
+            f"{name}: alpha by which color is multiplied is not supported in CMYK of 16 bits and "
+            "in gray of floats; save it with unassociated alpha"
+        )
     space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
     # libvips shifts 10 or 12 bits up and leaves the low ones zero: white would not be white.
     narrow = loader == "heifload_source" and image.format == "ushort"
