@@ -124,7 +124,7 @@ def main() -> int:
         make(scans, options.photos)
         sources = sorted(scans.rglob("*.jpg"))
         alone = Alone()
-        sample = sources[: min(40, len(sources))]
+        sample = sources[: min(200, len(sources))]
 
         def some(photos: list[Path]) -> None:
             for path in photos:
