@@ -150,6 +150,9 @@ def pid_and_file(folder: Path, item: int) -> tuple[int, bool]:
     return os.getpid(), (folder / str(os.getpid())).exists()
 
 
+signals = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -165,6 +168,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@signals
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_a_crew_starts_up_before_there_is_work(tmp_path: Path, workers: int) -> None:
     with Crew(2, prepare=partial(write_pid, tmp_path)) as crew:
@@ -183,6 +187,7 @@ def sleep_long() -> None:
     time.sleep(600)
 
 
+@signals
 def test_a_crew_that_nobody_hired_is_ended_while_it_starts_up() -> None:
     with pytest.raises(KeyboardInterrupt), Crew(2, prepare=sleep_long) as crew:
         pids = [worker._process.pid for worker in crew._waiting]
@@ -215,7 +220,7 @@ def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@signals
 def test_a_worker_that_is_killed_while_it_starts_is_done_without(tmp_path: Path) -> None:
     with Crew(2, prepare=partial(killed_first, tmp_path)) as crew:
         assert dict(spread(negative, range(20), 2, crew=crew)) == {n: -n for n in range(20)}
@@ -227,7 +232,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_done_without(tmp_path: Path)
         list(spread(negative, range(20), 2, crew=crew))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@signals
 def test_a_worker_that_never_starts_is_ended_with_the_others(tmp_path: Path) -> None:
     def items() -> Iterator[int]:
         yield 1
@@ -248,6 +253,7 @@ def stuck_second(folder: Path) -> None:
         time.sleep(600)
 
 
+@signals
 def test_work_that_cannot_be_sent_leaves_no_worker_behind() -> None:
     with Crew(1) as crew:
         pid = crew._waiting[0]._process.pid
