@@ -208,6 +208,18 @@ def test_a_crew_that_cannot_start_is_said(tmp_path: Path) -> None:
         list(spread(negative, range(4), 2, crew=crew))
 
 
+def raises() -> None:
+    raise ImportError("no such module")
+
+
+def test_what_is_raised_while_a_crew_prepares_is_left_to_the_work(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with Crew(2, prepare=raises) as crew:
+        assert dict(spread(negative, range(9), 2, crew=crew)) == {n: -n for n in range(9)}
+    assert capfd.readouterr().err == ""
+
+
 def killed_first(folder: Path) -> None:
     try:
         (folder / "first").touch(exist_ok=False)

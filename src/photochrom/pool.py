@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -55,7 +55,8 @@ class Crew:
     ----------
     workers : processes to start at once; more are started when they are hired
     threads : that libraries start in each, unless the environment says how many
-    prepare : called by each process when it starts, such as to import what is large; picklable
+    prepare : called by each process when it starts, such as to import what is large; picklable.
+        What it raises is dropped: the work will meet it again, and can say what it means.
     """
 
     def __init__(
@@ -110,9 +111,9 @@ def spread(
     An item is taken from `items` only when a worker is free for it, so neither the items nor the
     results pile up; where `items` ends early, what is in hand is still finished. A worker that dies
     is replaced, and its item comes with `Died`; one that is killed while it starts up is not, as
-    long as there are others. Workers hear neither Ctrl-C nor SIGTERM, which
-    often reach all processes at once: this one decides. They end when it ends, even by kill -9, and
-    at once when the generator is closed before its end.
+    long as there are others. Workers hear neither Ctrl-C nor SIGTERM, which often reach all
+    processes at once: this one decides. They end when it ends, even by kill -9, and at once when
+    the generator is closed before its end.
 
     Parameters
     ----------
@@ -295,7 +296,8 @@ def _serve(connection: Connection, prepare: Callable[[], None] | None) -> None:
     # Whatever it is at: a parent that was killed cannot say that it has gone.
     threading.Thread(target=_die_with_parent, daemon=True).start()
     if prepare is not None:
-        prepare()
+        with suppress(Exception):
+            prepare()
     try:
         work = connection.recv()
     except (EOFError, OSError):  # none after all
