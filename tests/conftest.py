@@ -29,7 +29,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
 def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     """All tests of a module twice: with the compiled kernel, and in NumPy alone."""
-    from photochrom import native
+    from photochrom.color import native
 
     before, kernel = native.kernel, native.load(None if request.param == "compiled" else "0")
     if request.param == "compiled" and kernel is None:
@@ -86,7 +86,7 @@ def shard(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The pictures as a tar shard."""
-    from photochrom.train.shards import write_shard
+    from photochrom.dataset.store import write_shard
 
     path = tmp_path_factory.mktemp("photos") / "shard.tar"
     write_shard(path, [(f"{i:03}.webp", encode_picture(p)) for i, p in enumerate(pictures)])
@@ -130,7 +130,9 @@ def study_folders(
 @pytest.fixture(scope="session")
 def new_study(study_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of ours and calm with 1 + 4 + 1 trials and no participant yet, to be copied."""
-    from photochrom.study import Study, StudySettings, find_pairs
+    from photochrom.study.pairs import find_pairs
+    from photochrom.study.plan import StudySettings
+    from photochrom.study.study import Study
 
     path = tmp_path_factory.mktemp("new") / "s.db"
     fakes = [(name, study_folders / name) for name in ("ours", "calm")]

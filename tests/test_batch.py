@@ -23,23 +23,17 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom import Colorizer, batch
-from photochrom.batch import (
-    ALTERED,
-    MANIFEST,
-    Coloring,
-    Job,
-    Manifest,
-    Settings,
-    color,
-    find_photos,
-    plan,
-    read_manifests,
-    target_of,
-)
-from photochrom.cli import main
+from photochrom import Colorizer
+from photochrom.batch import manifest as manifest_module
+from photochrom.batch.find import find_photos
+from photochrom.batch.job import FileState, Job, Settings
+from photochrom.batch.manifest import MANIFEST, Manifest, read_manifests
+from photochrom.batch.plan import ALTERED, plan
+from photochrom.batch.work import Coloring, Outcome, color
+from photochrom.cli.main import main
 from photochrom.errors import ConfigError, PhotoError
-from photochrom.image import read_photo
+from photochrom.naming import target_of
+from photochrom.photo.read import read_photo
 
 DRAFT = re.compile(r"\.photochrom-")
 
@@ -286,7 +280,7 @@ def test_lines_that_are_not_ours_say_nothing(out: Path, line: bytes) -> None:
 def test_an_error_hides_no_earlier_result_but_can_take_its_own_back(
     out: Path, settings: Settings
 ) -> None:
-    good, other = batch.FileState(1, 2, "3"), batch.FileState(4, 5, "6")
+    good, other = FileState(1, 2, "3"), FileState(4, 5, "6")
     job = Job("a.png", "out/a.png", "a.png")
     with Manifest(out) as manifest:
         manifest.append(job, settings, 0.1, source=good, result=good)
@@ -301,7 +295,7 @@ def test_an_error_hides_no_earlier_result_but_can_take_its_own_back(
 def test_of_two_manifests_the_later_line_counts_and_within_one_the_last(
     out: Path, settings: Settings
 ) -> None:
-    states = [batch.FileState(n, n, str(n)) for n in range(4)]
+    states = [FileState(n, n, str(n)) for n in range(4)]
     job = Job("a.png", "out/a.png", "a.png")
     for shard, first in (((2, 3), 0), ((1, 1), 2)):
         with Manifest(out, shard) as manifest:
@@ -319,7 +313,7 @@ def test_of_two_manifests_the_later_line_counts_and_within_one_the_last(
 
 
 def test_a_shard_runs_once_at_a_time(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_LOCK_TRIES", 1)
+    monkeypatch.setattr(manifest_module, "_LOCK_TRIES", 1)
     with Manifest(out, (1, 2)), Manifest(out, (2, 2)), Manifest(out):
         for shard in ((1, 2), (2, 2), (1, 1)):
             with pytest.raises(ConfigError, match="another run is at work"):
@@ -329,7 +323,7 @@ def test_a_shard_runs_once_at_a_time(out: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
 def test_who_sweeps_stands_in_no_ones_way(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_LOCK_TRIES", 1)
+    monkeypatch.setattr(manifest_module, "_LOCK_TRIES", 1)
     for number in (1, 2, 3):
         Manifest(out, (number, 3)).close()
     began: list[int] = []
@@ -867,12 +861,12 @@ def test_a_folder_without_output_goes_on_as_well(tmp_path: Path, capfd: Any) -> 
 def test_without_a_terminal_there_is_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from photochrom.cli import _Progress
+    from photochrom.cli.folders import _Progress
 
     monkeypatch.setattr(_Progress, "EVERY", 0.0)
     with _Progress(3) as progress:
         for kind, error in (("done", ""), ("failed", "a\nb.jpg: broken"), ("done", "")):
-            progress.count(batch.Outcome(kind, error))  # type: ignore[arg-type]
+            progress.count(Outcome(kind, error))  # type: ignore[arg-type]
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith("photochrom: 1 done, 0 failed, 2 left, about ")
     assert told[1] == "photochrom: a\\nb.jpg: broken"
@@ -886,7 +880,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(
 class Deadly(Coloring):
     """Dies at photos by their names, as of too little memory or of a bug in a decoder."""
 
-    def __call__(self, job: Job) -> batch.Outcome:
+    def __call__(self, job: Job) -> Outcome:
         name = os.path.basename(job.source)
         if name == "crash.png":
             os.kill(os.getpid(), signal.SIGSEGV)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from photochrom import bins
-from photochrom.color import rgb_to_lab
+from photochrom.color import bins
+from photochrom.color.lab import rgb_to_lab
 from photochrom.errors import ConfigError
 
 relaxed = settings(deadline=None, max_examples=100)

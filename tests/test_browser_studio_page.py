@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expect
 
-from photochrom.image import read_photo
+from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -1480,7 +1480,7 @@ def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> No
 
 
 def test_colors_are_those_of_the_package(studio, visit) -> None:
-    from photochrom.color import rgb_to_lab
+    from photochrom.color.lab import rgb_to_lab
 
     page = visit(studio.url)
     rng = np.random.default_rng(1)

@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 
 from photochrom import __version__
-from photochrom.cli import main
-from photochrom.image import read_photo
+from photochrom.cli.main import main
+from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

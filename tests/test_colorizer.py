@@ -8,21 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photochrom import (
-    Colorizer,
-    ConfigError,
-    HintError,
-    ModelError,
-    PhotoError,
-    Prediction,
-    color,
-    native,
-)
-from photochrom import (
-    colorizer as module,
-)
-from photochrom.colorizer import Frame, network_input
-from photochrom.image import open_photo, read_photo
+from photochrom import Colorizer, ConfigError, HintError, ModelError, PhotoError, Prediction, render
+from photochrom import colorizer as module
+from photochrom import render as render_module
+from photochrom.color import native
+from photochrom.color import native as native_module
+from photochrom.color.lab import from_unit, gray_to_L, rgb_to_L, rgb_to_lab, to_unit
+from photochrom.frame import Frame, network_input
+from photochrom.photo.open import open_photo
+from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -45,7 +39,7 @@ def prediction(colorizer: Colorizer, gray: np.ndarray) -> Prediction:
 
 
 def chroma(rgb: Any) -> np.ndarray:
-    return np.linalg.norm(color.rgb_to_lab(np.asarray(rgb))[..., 1:], axis=-1)
+    return np.linalg.norm(rgb_to_lab(np.asarray(rgb))[..., 1:], axis=-1)
 
 
 # --- the main path ---
@@ -55,12 +49,12 @@ def test_colors_the_photo_and_keeps_its_lightness(prediction: Prediction, gray: 
     rgb = prediction.render()
     assert rgb.shape == (*gray.shape, 3) and rgb.dtype == np.uint8
     assert chroma(rgb).mean() > 5
-    wrong = np.abs(color.rgb_to_L(rgb) - color.gray_to_L(gray))
+    wrong = np.abs(rgb_to_L(rgb) - gray_to_L(gray))
     assert wrong.max() <= 0.30 and wrong.mean() <= 0.09
 
 
 def test_sky_is_blue_and_trees_are_green(prediction: Prediction) -> None:
-    lab = color.rgb_to_lab(prediction.render())
+    lab = rgb_to_lab(prediction.render())
     height, width = lab.shape[:2]
     sky = lab[: height // 5, width // 2 :, 2].mean()
     trees = lab[int(0.88 * height) :, :, 1].mean()
@@ -72,13 +66,13 @@ def test_sky_is_blue_and_trees_are_green(prediction: Prediction) -> None:
 def test_the_type_that_went_in_comes_out(
     colorizer: Colorizer, gray: np.ndarray, dtype: Any
 ) -> None:
-    small = color.from_unit(color.to_unit(gray[::4, ::4]), np.uint16)
+    small = from_unit(to_unit(gray[::4, ::4]), np.uint16)
     photo = small.astype(dtype) / 65535 if np.dtype(dtype).kind == "f" else small
     photo = (small // 257).astype(dtype) if dtype == np.uint8 else photo.astype(dtype)
     rgb = colorizer.predict(photo).render()
     assert rgb.dtype == dtype and rgb.shape == (*photo.shape, 3)
     if dtype == np.uint16:
-        assert np.abs(color.rgb_to_L(rgb) - color.gray_to_L(photo)).max() <= 0.005
+        assert np.abs(rgb_to_L(rgb) - gray_to_L(photo)).max() <= 0.005
 
 
 def test_alpha_is_kept(colorizer: Colorizer) -> None:
@@ -100,7 +94,7 @@ def test_path_in_array_out_and_color_input_counts_by_its_lightness(colorizer: Co
     photo = read_photo(EXAMPLES / "castle.jpg")
     out = colorizer.predict(EXAMPLES / "castle.jpg").render()
     assert out.shape == photo.pixels.shape
-    wrong = np.abs(color.rgb_to_L(out) - color.rgb_to_L(photo.pixels))
+    wrong = np.abs(rgb_to_L(out) - rgb_to_L(photo.pixels))
     assert wrong.max() <= 0.30
 
 
@@ -124,9 +118,9 @@ def test_equal_calls_give_equal_pixels(colorizer: Colorizer, gray: np.ndarray) -
 def test_the_result_does_not_depend_on_the_strips(
     prediction: Prediction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, strips = prediction.render(), module._strips
+    whole, strips = prediction.render(), render.by_strips
     for pixels in (1, 5000, 10**9):
-        monkeypatch.setattr(module, "_strips", lambda *a, n=pixels: strips(*a, n))
+        monkeypatch.setattr(render_module, "_strips", lambda *a, n=pixels: strips(*a, n))
         np.testing.assert_array_equal(prediction.render(), whole)
 
 
@@ -135,7 +129,7 @@ def test_the_result_does_not_depend_on_the_kernel(
 ) -> None:
     other = Colorizer(threads=2)
     for kernel in {native.kernel, None}:
-        monkeypatch.setattr(native, "kernel", kernel)
+        monkeypatch.setattr(native_module, "kernel", kernel)
         plain = other.predict(gray).render().astype(int)
         assert np.abs(plain - prediction.render()).max() <= 1
 
@@ -193,16 +187,16 @@ def test_answers_never_run_the_network(colorizer: Colorizer, gray: np.ndarray) -
 def test_candidates_differ_visibly_and_repeat_by_seed(
     prediction: Prediction, gray: np.ndarray
 ) -> None:
-    base = color.rgb_to_lab(prediction.render())[..., 1:]
+    base = rgb_to_lab(prediction.render())[..., 1:]
     images = prediction.candidates(4, seed=0)
     assert len(images) == 4
-    labs = [color.rgb_to_lab(image)[..., 1:] for image in images]
+    labs = [rgb_to_lab(image)[..., 1:] for image in images]
     for i, lab in enumerate(labs):
         # 2.3 is a just noticeable difference; these must be plain to see over the whole photo.
         for other in (base, *labs[:i]):
             assert np.linalg.norm(lab - other, axis=-1).mean() > 4
     for image in images:
-        assert np.abs(color.rgb_to_L(image) - color.gray_to_L(gray)).max() <= 0.30
+        assert np.abs(rgb_to_L(image) - gray_to_L(gray)).max() <= 0.30
     again = prediction.candidates(4, seed=0)
     for first, second in zip(images, again, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -249,10 +243,10 @@ def test_palette(prediction: Prediction, gray: np.ndarray) -> None:
         shares = [p for _, p in colors]
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1 + 1e-6
-        L = color.gray_to_L(gray[int(y), int(x)])
+        L = gray_to_L(gray[int(y), int(x)])
         for rgb, _ in colors:
             assert all(isinstance(v, int) and 0 <= v <= 255 for v in rgb)
-            assert abs(color.rgb_to_L(np.array(rgb, np.uint8)) - L) < 0.5
+            assert abs(rgb_to_L(np.array(rgb, np.uint8)) - L) < 0.5
     for x, y in ((-1, 0), (width, 0), (0, height), (float("nan"), 0)):
         with pytest.raises(HintError, match="outside"):
             prediction.palette(x, y)
@@ -266,7 +260,7 @@ def test_a_hint_is_followed_and_spread(colorizer: Colorizer, gray: np.ndarray) -
     x, y = width * 0.7, height * 0.1  # the sky
     plain = colorizer.predict(gray)
     hinted = colorizer.predict(gray, hints=[(x, y, (190, 110, 120))])  # a red evening
-    wanted = color.rgb_to_lab(np.array([190, 110, 120], np.uint8))[1:]
+    wanted = rgb_to_lab(np.array([190, 110, 120], np.uint8))[1:]
 
     def ab(p: Prediction, px: float, py: float) -> np.ndarray:
         h, w = p.logits.shape[1:]
@@ -426,10 +420,10 @@ def test_the_photos_own_color_is_mixed_in_as_asked(colorizer: Colorizer) -> None
     assert np.abs(kept.astype(int) - rgb).max() <= 1
     none, half = prediction.render(keep_color=0), prediction.render(keep_color=0.5)
     np.testing.assert_array_equal(none, prediction.render())
-    ab = [color.rgb_to_lab(v)[..., 1:] for v in (none, half, kept)]
+    ab = [rgb_to_lab(v)[..., 1:] for v in (none, half, kept)]
     assert np.abs(ab[1] - (ab[0] + ab[2]) / 2).mean() < 0.5
     for picture in (half, kept):
-        assert np.abs(color.rgb_to_L(picture) - color.rgb_to_L(rgb)).max() <= 0.30
+        assert np.abs(rgb_to_L(picture) - rgb_to_L(rgb)).max() <= 0.30
 
 
 def test_a_gray_photo_has_no_color_to_keep(colorizer: Colorizer, gray: np.ndarray) -> None:

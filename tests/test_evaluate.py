@@ -16,33 +16,23 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 
-from photochrom import (
-    ConfigError,
-    DataError,
-    ModelError,
-    PhotoError,
-    Prediction,
-    bins,
-    color,
-    metrics,
-    scoring,
-)
-from photochrom.cli import main
+from photochrom import ConfigError, DataError, ModelError, PhotoError, Prediction
+from photochrom.cli.main import main
+from photochrom.color import bins, metrics
+from photochrom.color.lab import fit_gamut, gray_to_L, rgb_to_L, rgb_to_lab
 from photochrom.colorizer import Colorizer
-from photochrom.evaluate import Evaluation, Result, evaluate, forget
-from photochrom.figures import COLUMNS, EXACT, FIGURES, Sums, figures_of
-from photochrom.image import open_photo
+from photochrom.evaluate import photos as photos_module
+from photochrom.evaluate.figures import COLUMNS, EXACT, FIGURES, Sums, figures_of
+from photochrom.evaluate.part import Part
+from photochrom.evaluate.photos import _read, grayed, open_store, true_hints
+from photochrom.evaluate.question import Evaluation, Row
+from photochrom.evaluate.result import Result
+from photochrom.evaluate.run import evaluate
+from photochrom.evaluate.scoring import _mean_delta_e, _rendered, judge_distribution
+from photochrom.evaluate.work import forget
 from photochrom.models import load_model
-from photochrom.scoring import (
-    Part,
-    Row,
-    _mean_delta_e,
-    _rendered,
-    grayed,
-    judge_distribution,
-    label_of,
-    true_hints,
-)
+from photochrom.naming import label_of
+from photochrom.photo.open import open_photo
 
 Picture = NDArray[np.uint8]
 
@@ -169,15 +159,15 @@ def test_random_has_the_colors_of_another_photo_and_the_lightness_of_this(
     for i in range(3):
         truth = scorer.original(i)
         rgb = scorer._recolored(i, truth)
-        wrong = np.abs(color.rgb_to_L(rgb) - color.rgb_to_L(truth))
+        wrong = np.abs(rgb_to_L(rgb) - rgb_to_L(truth))
         assert wrong.max() <= 0.3
-        assert np.linalg.norm((color.rgb_to_lab(rgb) - color.rgb_to_lab(truth))[..., 1:]) > 100
+        assert np.linalg.norm((rgb_to_lab(rgb) - rgb_to_lab(truth))[..., 1:]) > 100
         np.testing.assert_array_equal(rgb, scorer._recolored(i, truth))
 
 
 def test_gray_keeps_the_lightness() -> None:
     rgb = np.random.default_rng(3).integers(0, 256, (50, 60, 3), dtype=np.uint8)
-    assert np.abs(color.gray_to_L(grayed(rgb)) - color.rgb_to_L(rgb)).max() < 0.3
+    assert np.abs(gray_to_L(grayed(rgb)) - rgb_to_L(rgb)).max() < 0.3
 
 
 # --- the distribution ---
@@ -253,7 +243,7 @@ def test_rows_with_less_rebalancing_lean_less_towards_rare_colors() -> None:
     for rgb, r in zip(pictures, (1.0, 0.5, 0.0), strict=True):
         p = np.exp(-0.1 * distance + r * weights)
         expected = (p[:, None] * bins.BINS).sum(axis=0) / p.sum()
-        fitted = color.fit_gamut(np.float32(50), expected.astype(np.float32), np.uint8)
+        fitted = fit_gamut(np.float32(50), expected.astype(np.float32), np.uint8)
         assert np.abs(rgb[4, 4].astype(int) - fitted).max() <= 2
 
 
@@ -508,7 +498,7 @@ def test_no_bin_rules_when_the_prior_is_that_of_the_photos(tmp_path: Path) -> No
     weights = result.scorer.weights[0]
     share = np.zeros(313)
     for i in range(4):
-        nearest = bins.nearest_bin(color.rgb_to_lab(result.scorer.original(i))[..., 1:]).ravel()
+        nearest = bins.nearest_bin(rgb_to_lab(result.scorer.original(i))[..., 1:]).ravel()
         share += np.bincount(nearest, weights=weights[nearest], minlength=313)
     share /= share.sum()
     # Smoothed, a bin's prior may be half its share; what is excluded is one that rules all.
@@ -809,11 +799,11 @@ def test_a_strangers_file_is_not_overwritten(photos: Path, tmp_path: Path) -> No
 def test_a_photo_too_large_to_be_measured_unreduced_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "MOST_PIXELS", 40 * 50 - 1)
+    monkeypatch.setattr(photos_module, "MOST_PIXELS", 40 * 50 - 1)
     Image.new("RGB", (50, 40), (200, 90, 40)).save(tmp_path / "a.png")
-    store = scoring.open_store([str(tmp_path)])
+    store = open_store([str(tmp_path)])
     with pytest.raises(PhotoError, match=r"a\.png: 50 x 40 pixels are more than .*--short-side"):
-        scoring._read(store, 0, 0)
-    assert scoring._read(store, 0, 32).shape == (32, 40, 3)
-    monkeypatch.setattr(scoring, "MOST_PIXELS", 40 * 50)
-    assert scoring._read(store, 0, 0).shape == (40, 50, 3)
+        _read(store, 0, 0)
+    assert _read(store, 0, 32).shape == (32, 40, 3)
+    monkeypatch.setattr(photos_module, "MOST_PIXELS", 40 * 50)
+    assert _read(store, 0, 0).shape == (40, 50, 3)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from photochrom import color
-from photochrom.colorizer import Colorizer, Prediction
+from photochrom.color.lab import rgb_to_lab
+from photochrom.colorizer import Colorizer
+from photochrom.evaluate.photos import grayed
 from photochrom.hints import (
     HEARD_LIKENESS,
     HEARD_REACH,
@@ -22,9 +23,9 @@ from photochrom.hints import (
     Anchors,
     heard,
 )
-from photochrom.image import open_photo
 from photochrom.models import load_model
-from photochrom.scoring import grayed
+from photochrom.photo.open import open_photo
+from photochrom.prediction import Prediction
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Float32 = NDArray[np.float32]
@@ -148,7 +149,7 @@ def predicted(
     result = colorizer.predict(gray, hints=[(x, y, rgb)])
     h, w = result.logits.shape[1:]
     place = int((y + 0.5) / gray.shape[0] * h), int((x + 0.5) / gray.shape[1] * w)
-    wanted = color.rgb_to_lab(np.array(rgb, dtype=np.float32) / 255)[1:]
+    wanted = rgb_to_lab(np.array(rgb, dtype=np.float32) / 255)[1:]
     return result, wanted, place
 
 

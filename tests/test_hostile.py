@@ -27,10 +27,11 @@ import pytest
 import pyvips
 import tifffile
 
-from photochrom import reading
-from photochrom.batch import MANIFEST
+from photochrom.batch.manifest import MANIFEST
 from photochrom.errors import PhotoError
-from photochrom.image import read_photo, write_photo
+from photochrom.photo import streamed
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
 
 EXTENSIONS = (".jpg", ".png", ".tif", ".webp", ".avif", ".heic")
 READ = 2400  # mutants that are read, every fourth written again if it can be
@@ -142,7 +143,7 @@ def read_mutants(folder: str) -> None:
         path.write_bytes(data)
         Path(folder, "last").write_text(str(number))
         # A third of them as if they were huge, strip by strip; every page is read.
-        reading.STREAM_PIXELS = 0 if number % 3 == 0 else 16_000_000
+        streamed.STREAM_PIXELS = 0 if number % 3 == 0 else 16_000_000
         try:
             photo = read_photo(path)
             assert photo.pixels.shape[:2] == (photo.height, photo.width)

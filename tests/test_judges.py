@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.linalg import sqrtm
 
 from photochrom import ModelError
-from photochrom.cli import main
-from photochrom.judges import KEY, Classifier, Features, frechet_distances, judge_digest
+from photochrom.cli.main import main
+from photochrom.evaluate.judges import KEY, Classifier, Features, frechet_distances, judge_digest
 
 Picture = NDArray[np.uint8]
 WISHES = {"size": 8, "mean": 0.0, "std": 1.0, "classes": ["red", "green", "blue"]}

@@ -16,16 +16,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from photochrom import bins
-from photochrom.cli import main
+from photochrom.cli.main import main
+from photochrom.color import bins
+from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError, PhotoError
-from photochrom.train import loop
-from photochrom.train.color import soft_encode
+from photochrom.train.checkpoint import load_prior, load_run, save_weights
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import make_batch
-from photochrom.train.loop import Trainer, load_prior, load_run, save_weights, train
+from photochrom.train.lab import soft_encode
+from photochrom.train.loop import Trainer, train
 from photochrom.train.networks import output_layer
-from photochrom.train.shards import PhotoStore, write_shard
+from photochrom.train.progress import ProgressBar
 
 Picture = NDArray[np.uint8]
 
@@ -547,7 +548,7 @@ def test_without_tqdm_progress_is_told_in_lines(
     monkeypatch.setitem(sys.modules, "tqdm", None)
     trainer = trainer_of(TrainConfig(**PLAIN | {"steps": 2}), shard, run)
     trainer.start()
-    bar = loop._Bar(trainer, True)
+    bar = ProgressBar(trainer, True)
     bar.said -= 60
     bar.update(1.25)
     bar.close()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import peak_signal_noise_ratio
 
-from photochrom import metrics
+from photochrom.color import metrics
+from photochrom.intervals import bootstrap_interval, pigeonhole_interval
 
 DATA = Path(__file__).parent / "data"
 HALF_CELL = 100 / (2 * 1500) + 1e-9
@@ -145,7 +146,7 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 
 def test_bootstrap_interval_of_a_mean_is_that_of_the_normal_law() -> None:
     values = np.random.default_rng(6).normal(10, 3, 400)
-    low, high = metrics.bootstrap_interval(ratio, np.column_stack([values, np.ones(400)]))
+    low, high = bootstrap_interval(ratio, np.column_stack([values, np.ones(400)]))
     half = 1.96 * values.std() / np.sqrt(400)
     assert low == pytest.approx(values.mean() - half, abs=0.05)
     assert high == pytest.approx(values.mean() + half, abs=0.05)
@@ -158,19 +159,17 @@ def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
         # A ratio of sums whose units differ in size, as photos do in their pixels.
         size = rng.uniform(1, 5, 60)
         units = np.column_stack([rng.binomial(20, 0.3, 60) / 20 * size, size])
-        low, high = metrics.bootstrap_interval(ratio, units, resamples=400, seed=seed, level=0.9)
+        low, high = bootstrap_interval(ratio, units, resamples=400, seed=seed, level=0.9)
         hits += low <= 0.3 <= high
     assert 0.83 < hits / 300 < 0.95
 
 
 def test_bootstrap_interval_is_the_same_for_a_seed_and_nan_without_a_figure() -> None:
     units = np.column_stack([np.arange(9.0), np.ones(9)])
-    assert metrics.bootstrap_interval(ratio, units) == metrics.bootstrap_interval(ratio, units)
-    assert metrics.bootstrap_interval(ratio, units) != metrics.bootstrap_interval(
-        ratio, units, seed=1
-    )
-    assert np.isnan(metrics.bootstrap_interval(ratio, np.zeros((4, 2)))).all()
-    assert metrics.bootstrap_interval(ratio, np.ones((5, 2))) == (1, 1)
+    assert bootstrap_interval(ratio, units) == bootstrap_interval(ratio, units)
+    assert bootstrap_interval(ratio, units) != bootstrap_interval(ratio, units, seed=1)
+    assert np.isnan(bootstrap_interval(ratio, np.zeros((4, 2)))).all()
+    assert bootstrap_interval(ratio, np.ones((5, 2))) == (1, 1)
 
 
 def answers_of(rng: np.random.Generator, people: int, photos: int, each: int, spread: float):
@@ -186,10 +185,10 @@ def test_pigeonhole_interval_covers_the_rate_of_other_people_and_photos() -> Non
     hits, hits_over_people = 0, 0
     for seed in range(120):
         values, people, photos = answers_of(np.random.default_rng(seed), 25, 25, 20, 0.8)
-        low, high = metrics.pigeonhole_interval(values, people, photos, resamples=300, seed=seed)
+        low, high = pigeonhole_interval(values, people, photos, resamples=300, seed=seed)
         hits += low <= truth <= high
         sums = np.column_stack([np.bincount(people, values), np.bincount(people)])
-        low, high = metrics.bootstrap_interval(ratio, sums, resamples=300, seed=seed)
+        low, high = bootstrap_interval(ratio, sums, resamples=300, seed=seed)
         hits_over_people += low <= truth <= high
     assert hits / 120 >= 0.9
     assert hits_over_people / 120 < 0.8  # which takes the photos for all that there are
@@ -208,33 +207,33 @@ def test_pigeonhole_interval_is_that_of_drawing_people_and_photos_one_by_one() -
         if drawn:
             means.append(np.mean(drawn))
     expected = np.quantile(means, [0.025, 0.975])
-    found = metrics.pigeonhole_interval(values, people, [f"photo {q}" for q in photos])
+    found = pigeonhole_interval(values, people, [f"photo {q}" for q in photos])
     np.testing.assert_allclose(found, expected, atol=0.04)
 
 
 def test_pigeonhole_interval_of_one_row_is_the_bootstrap_over_columns() -> None:
     values = np.random.default_rng(9).random(50)
     one, many = np.zeros(50), np.arange(50)
-    expected = metrics.bootstrap_interval(ratio, np.column_stack([values, np.ones(50)]))
+    expected = bootstrap_interval(ratio, np.column_stack([values, np.ones(50)]))
     for rows, columns in ((one, many), (many, one)):
-        found = metrics.pigeonhole_interval(values, rows, columns)
+        found = pigeonhole_interval(values, rows, columns)
         np.testing.assert_allclose(found, expected, atol=0.01)
-    assert metrics.pigeonhole_interval(values, one, one) == pytest.approx((values.mean(),) * 2)
+    assert pigeonhole_interval(values, one, one) == pytest.approx((values.mean(),) * 2)
 
 
 def test_pigeonhole_interval_is_the_same_for_a_seed_and_drops_what_is_empty() -> None:
     crossed = [0, 1], [0, 1], ["a", "b"]  # in a quarter of the resamples nothing is left
-    assert metrics.pigeonhole_interval(*crossed) == metrics.pigeonhole_interval(*crossed)
-    assert metrics.pigeonhole_interval(*crossed) == (0, 1)
+    assert pigeonhole_interval(*crossed) == pigeonhole_interval(*crossed)
+    assert pigeonhole_interval(*crossed) == (0, 1)
     data = answers_of(np.random.default_rng(1), 9, 9, 7, 1)
-    assert metrics.pigeonhole_interval(*data) != metrics.pigeonhole_interval(*data, seed=1)
-    assert np.isnan(metrics.pigeonhole_interval([], [], [])).all()
+    assert pigeonhole_interval(*data) != pigeonhole_interval(*data, seed=1)
+    assert np.isnan(pigeonhole_interval([], [], [])).all()
 
 
 def test_pigeonhole_interval_of_many_answers_needs_little_memory() -> None:
     values, people, photos = answers_of(np.random.default_rng(2), 200, 3000, 40, 0.5)
     tracemalloc.start()
-    low, high = metrics.pigeonhole_interval(values, people, photos, resamples=1000)
+    low, high = pigeonhole_interval(values, people, photos, resamples=1000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert low < values.mean() < high

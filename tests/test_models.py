@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from photochrom import bins
+from photochrom.color import bins
 from photochrom.errors import ModelError
 from photochrom.models import DEFAULT, METADATA_KEY, MODELS, WEIGHTS, Model, ModelInfo, load_model
 

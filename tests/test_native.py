@@ -13,9 +13,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from photochrom import ConfigError, bins, color, native
-from photochrom.image import read_photo
-from photochrom.upsample import Upsampler, area_shrink
+from photochrom import ConfigError
+from photochrom.color import bins, native
+from photochrom.color.lab import (
+    RGB_FROM_RATIOS,
+    fit_gamut,
+    fit_linear,
+    gray_to_L,
+    rgb_to_L,
+    rgb_to_lab,
+)
+from photochrom.color.upsample import Upsampler, area_shrink
+from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 KERNEL = native.load(None)
@@ -67,7 +76,7 @@ def test_colors_are_the_same(dtype: Any, span: tuple[float, float]) -> None:
     # Ends, gray, and where the branches of the curves meet.
     L[:6] = 0, 100, 8, np.nextafter(np.float32(8), np.float32(0)), 50, 100
     ab[3:6] = 0
-    ours, plain = both(lambda: color.fit_gamut(L, ab, dtype))
+    ours, plain = both(lambda: fit_gamut(L, ab, dtype))
     assert steps_apart(ours, plain) <= MOST[dtype]
     if dtype == np.uint8:
         assert (ours != plain).mean() < 0.01
@@ -79,7 +88,7 @@ def test_colors_are_the_same(dtype: Any, span: tuple[float, float]) -> None:
 def test_colors_of_any_number_of_pixels(n: int, dtype: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     L, ab = rng.uniform(0, 100, n).astype(np.float32), rng.normal(0, 60, (n, 2)).astype(np.float32)
-    ours, plain = both(lambda: color.fit_gamut(L, ab, dtype))
+    ours, plain = both(lambda: fit_gamut(L, ab, dtype))
     assert steps_apart(ours, plain) <= MOST[dtype]
 
 
@@ -91,7 +100,7 @@ def test_colors_of_other_primaries_are_the_same(dtype: Any, top: float, n: int) 
     rng = np.random.default_rng(3)
     linear = (top * rng.uniform(-0.1, 1.1, (n, 3))).astype(np.float32)
     matrix = np.array([[2.0, -0.7, -0.3], [-0.3, 1.3, 0.0], [0.1, -0.2, 1.2]])
-    ours, plain = both(lambda: color.fit_linear(linear, matrix, dtype))
+    ours, plain = both(lambda: fit_linear(linear, matrix, dtype))
     assert steps_apart(ours, plain) <= MOST[dtype]
 
 
@@ -113,12 +122,12 @@ def test_views_of_any_strides_are_taken() -> None:
     codes = (ab[..., :1] + 128).astype(np.uint8)
     rgb = np.concatenate([codes, codes[::-1], codes[:, ::-1]], axis=-1)
     for view in views:
-        ours, plain = both(lambda v=view: color.fit_gamut(v(L), v(ab), np.uint8))
+        ours, plain = both(lambda v=view: fit_gamut(v(L), v(ab), np.uint8))
         assert steps_apart(ours, plain) <= 1
-        ours, plain = both(lambda v=view: color.rgb_to_L(v(rgb.astype(np.uint16))))
+        ours, plain = both(lambda v=view: rgb_to_L(v(rgb.astype(np.uint16))))
         np.testing.assert_allclose(ours, plain, atol=5e-5)
     for view in views[:7]:
-        ours, plain = both(lambda v=view: color.gray_to_L(v(rgb[..., 0])))
+        ours, plain = both(lambda v=view: gray_to_L(v(rgb[..., 0])))
         np.testing.assert_array_equal(ours, plain)
 
 
@@ -126,12 +135,12 @@ def test_views_of_any_strides_are_taken() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_lightness_is_the_same(dtype: Any) -> None:
     rgb = np.random.default_rng(6).integers(0, np.iinfo(dtype).max + 1, (40_001, 3)).astype(dtype)
-    ours, plain = both(lambda: color.rgb_to_L(rgb))
+    ours, plain = both(lambda: rgb_to_L(rgb))
     np.testing.assert_allclose(ours, plain, atol=5e-5)
     levels = np.arange(np.iinfo(dtype).max + 1).astype(dtype)
-    ours, plain = both(lambda: color.rgb_to_L(np.stack([levels] * 3, axis=-1)))
+    ours, plain = both(lambda: rgb_to_L(np.stack([levels] * 3, axis=-1)))
     np.testing.assert_allclose(ours, plain, atol=5e-5)
-    ours, plain = both(lambda: color.gray_to_L(levels))
+    ours, plain = both(lambda: gray_to_L(levels))
     np.testing.assert_array_equal(ours, plain)
 
 
@@ -200,12 +209,12 @@ def test_curves_are_the_same(height: int, width: int, h: int, w: int) -> None:
 @compiled
 def test_a_photo_is_the_same() -> None:
     rgb = read_photo(EXAMPLES / "castle.jpg").pixels
-    lab = color.rgb_to_lab(rgb)
+    lab = rgb_to_lab(rgb)
     small = np.stack([area_shrink(lab[..., c], (40, 60)) for c in (1, 2)], axis=-1)
     for dtype in (np.uint8, np.uint16, np.float32):
 
         def painted(dtype: Any = dtype) -> np.ndarray:
-            L = color.rgb_to_L(rgb)
+            L = rgb_to_L(rgb)
             upsampler = Upsampler(L, (40, 60))
             fitted = upsampler.fit(small)
             out = np.empty((*L.shape, 3), dtype)
@@ -245,7 +254,7 @@ def zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray:
 
 def good_calls() -> dict[str, tuple[Any, ...]]:
     """Arguments that each function takes; the last one is written to."""
-    matrix, out = color.RGB_FROM_RATIOS, zeros
+    matrix, out = RGB_FROM_RATIOS, zeros
     strip = (zeros(2, 3, 8), zeros(2, 3, 3, 8), zeros(5, 8), 4, 9)
     fit = (zeros(2, 3, 4), zeros(9, 3, 3, 4), zeros(2), 0.1, 0.1, 0.1, 0.1, 0.1, 2, 2)
     place = zeros(2, 3, 8)
@@ -395,7 +404,7 @@ def test_the_environment_switches_it_off_and_insists_on_it() -> None:
 
 
 def test_a_kernel_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "photochrom._kernel", None)  # importing it raises
+    monkeypatch.setitem(sys.modules, "photochrom.color._kernel", None)  # importing it raises
     assert native.load(None) is None
     assert native.load("") is None
     with pytest.raises(ConfigError, match=r"PHOTOCHROM_NATIVE=1.*C compiler"):

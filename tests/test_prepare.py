@@ -24,20 +24,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from photochrom import bins
-from photochrom.color import rgb_to_lab
+from photochrom.color import bins
+from photochrom.color.lab import is_gray, rgb_to_lab
+from photochrom.dataset import examine as module
+from photochrom.dataset.decode import decode
+from photochrom.dataset.examine import difference_hash, find_duplicates, is_toned
+from photochrom.dataset.prepare import PrepareReport, prepare
+from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError
-from photochrom.train import prepare as module
-from photochrom.train.prepare import (
-    PrepareReport,
-    difference_hash,
-    find_duplicates,
-    is_gray,
-    is_toned,
-    prepare,
-    subject_of,
-)
-from photochrom.train.shards import PhotoStore, decode, write_shard
+from photochrom.naming import subject_of
 
 RGB = NDArray[np.uint8]
 BUNDLED = Path(skimage.data.__file__).parent

@@ -11,9 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom.evaluate import Evaluation, Result, evaluate
-from photochrom.figures import FIGURES
-from photochrom.report import _cell, _ticks, chart, summary, table, write_report
+from photochrom.evaluate.chart import _ticks, chart
+from photochrom.evaluate.figures import FIGURES
+from photochrom.evaluate.question import Evaluation
+from photochrom.evaluate.report import table, write_report
+from photochrom.evaluate.result import Result
+from photochrom.evaluate.run import evaluate
+from photochrom.evaluate.summary import cell_text, summary
 
 Picture = NDArray[np.uint8]
 NAME = "<b>'ours' & \"theirs\""
@@ -177,8 +181,8 @@ def test_a_dozen_rows_can_be_told_apart(report: Path) -> None:
 
 def test_lopsided_intervals_show_both_ends() -> None:
     figure = FIGURES[0]
-    assert _cell(figure, {"value": 88.0, "low": 87.0, "high": 89.1}) == "88.00 ± 1.05"
-    assert _cell(figure, {"value": 5.0, "low": 0.4, "high": 5.3}) == "5.00 [0.40, 5.30]"
-    assert _cell(figure, {"value": 5.0, "low": float("nan"), "high": float("nan")}) == "5.00"
-    assert _cell(figure, {"value": 5.0}) == "5.00"
-    assert _cell(figure, None) == ""
+    assert cell_text(figure, {"value": 88.0, "low": 87.0, "high": 89.1}) == "88.00 ± 1.05"
+    assert cell_text(figure, {"value": 5.0, "low": 0.4, "high": 5.3}) == "5.00 [0.40, 5.30]"
+    assert cell_text(figure, {"value": 5.0, "low": float("nan"), "high": float("nan")}) == "5.00"
+    assert cell_text(figure, {"value": 5.0}) == "5.00"
+    assert cell_text(figure, None) == ""

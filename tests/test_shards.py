@@ -21,8 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from photochrom.dataset.decode import decode
+from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import DataError, PhotoError
-from photochrom.train.shards import PhotoStore, decode, write_shard
 
 SAMPLES = [(f"{i:06d}-cat.webp", bytes([i]) * (700 * i + 1)) for i in range(5)]
 

@@ -31,12 +31,16 @@ import pytest
 import pyvips
 
 from photochrom import Colorizer
-from photochrom.cli import main
-from photochrom.image import read_photo
-from photochrom.web.api import max_body, studio_app
-from photochrom.web.server import address, listen, make_server
-from photochrom.web.store import KNOWN, Cache, Store, Unknown, prediction_name
-from photochrom.web.studio import Box, Limits, Look, Studio
+from photochrom.cli.main import main
+from photochrom.look import Look
+from photochrom.photo.read import read_photo
+from photochrom.web.serving.listen import address, listen, make_server
+from photochrom.web.studio.api import studio_app
+from photochrom.web.studio.bodies import max_body
+from photochrom.web.studio.cache import Cache
+from photochrom.web.studio.limits import Box, Limits
+from photochrom.web.studio.store import KNOWN, Store, Unknown, prediction_name
+from photochrom.web.studio.studio import Studio
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -129,7 +133,10 @@ def test_the_download_is_what_the_command_makes(
     reply = client.get(f"{address}/download?format=png&temperature=0.5&saturation=0.8")
     colorizer.predict(photo).save(tmp_path / "x.png", 0.5, 0.8)
     assert np.array_equal(opened(reply), np.asarray(PIL.Image.open(tmp_path / "x.png")))
-    assert reply.headers["content-disposition"] == 'attachment; filename="photochrom.png"'
+    assert (
+        reply.headers["content-disposition"]
+        == 'attachment; filename="photochrom.photo.formats.png"'
+    )
 
 
 def test_examples_can_be_sent(client: httpx.Client) -> None:
@@ -620,7 +627,7 @@ def test_hostile_files_get_clean_errors(
     from test_hostile import mutants
 
     if streamed:  # decoded only when it is read
-        monkeypatch.setattr("photochrom.reading.STREAM_PIXELS", 1)
+        monkeypatch.setattr("photochrom.photo.streamed.STREAM_PIXELS", 1)
     counts: Counter[int] = Counter()
     for n, (_, data) in enumerate(mutants(60, seed=6)):
         reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)
@@ -816,8 +823,8 @@ def test_a_body_has_an_end(colorizer: Colorizer) -> None:
 
 
 def test_half_a_head_keeps_nobody_out(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("photochrom.web.server.OF_ONE", 9)
-    monkeypatch.setattr("photochrom.web.server.HEAD_SECONDS", 0.5)
+    monkeypatch.setattr("photochrom.web.serving.connections.OF_ONE", 9)
+    monkeypatch.setattr("photochrom.web.serving.connections.HEAD_SECONDS", 0.5)
     with serving(studio) as client, contextlib.ExitStack() as stack:
         host = client.base_url.netloc.decode()
         place = client.base_url.host, client.base_url.port
@@ -848,7 +855,7 @@ def test_half_a_head_keeps_nobody_out(studio: Studio, monkeypatch: pytest.Monkey
         heard(kept)  # to its end
         assert client.get("/api/info").status_code == 200
         # Nor does half a body that is no photo.
-        monkeypatch.setattr("photochrom.web.server.BODY_SECONDS", 0.3)
+        monkeypatch.setattr("photochrom.web.serving.guard.BODY_SECONDS", 0.3)
         for request in ("POST /api/photos/x/predictions", "GET /api/photos/x"):
             half = stack.enter_context(socket.create_connection(place, timeout=30))
             head = f"{request} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -860,7 +867,7 @@ def test_half_a_head_keeps_nobody_out(studio: Studio, monkeypatch: pytest.Monkey
                     half.sendall(b" ")
                 time.sleep(0.1)
             heard(half)
-        monkeypatch.setattr("photochrom.web.server.CONNECTIONS", 1)
+        monkeypatch.setattr("photochrom.web.serving.connections.CONNECTIONS", 1)
         reply = client.get("/api/info")
         assert reply.status_code == 503 and "too many" in reply.json()["error"]
 

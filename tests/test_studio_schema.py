@@ -21,9 +21,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from photochrom import Colorizer
-from photochrom.web.api import max_body, studio_app
-from photochrom.web.server import address, listen, make_server
-from photochrom.web.studio import Limits, Studio
+from photochrom.web.serving.listen import address, listen, make_server
+from photochrom.web.studio.api import studio_app
+from photochrom.web.studio.bodies import max_body
+from photochrom.web.studio.limits import Limits
+from photochrom.web.studio.studio import Studio
 
 EXAMPLES = 7  # of each operation
 

@@ -13,10 +13,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom import ConfigError, StudyError, color, metrics
-from photochrom.cli import main
-from photochrom.study import Study, StudySettings, find_pairs, obvious_fake, plan
-from photochrom.study_report import answers_csv, report, write_export
+from photochrom import ConfigError, StudyError
+from photochrom.cli.main import main
+from photochrom.color.lab import rgb_to_lab
+from photochrom.intervals import pigeonhole_interval
+from photochrom.study.pairs import find_pairs
+from photochrom.study.pictures import obvious_fake
+from photochrom.study.plan import StudySettings, plan
+from photochrom.study.report import answers_csv, report, write_export
+from photochrom.study.study import Study
 
 SMALL = StudySettings(trials=4, practice=1, catch=1)
 
@@ -111,7 +116,7 @@ def test_folders_that_make_no_sense_are_named(tmp_path: Path) -> None:
 
 def test_the_obvious_fake_keeps_lightness_and_turns_every_color(draw_picture) -> None:
     picture = draw_picture(3)
-    lab, fake = color.rgb_to_lab(picture), color.rgb_to_lab(obvious_fake(picture))
+    lab, fake = rgb_to_lab(picture), rgb_to_lab(obvious_fake(picture))
     np.testing.assert_allclose(fake[..., 0], lab[..., 0], atol=0.6)  # half a step of 8 bits
     strong = np.linalg.norm(lab[..., 1:], axis=-1) > 20
     turn = (fake[strong, 1:] * lab[strong, 1:]).sum(axis=-1)
@@ -120,7 +125,7 @@ def test_the_obvious_fake_keeps_lightness_and_turns_every_color(draw_picture) ->
     pale = np.clip(
         128 + (picture.astype(float) - picture.mean(axis=2, keepdims=True)) * 0.1, 0, 255
     )
-    chroma = np.linalg.norm(color.rgb_to_lab(obvious_fake(pale.astype(np.uint8)))[..., 1:], axis=-1)
+    chroma = np.linalg.norm(rgb_to_lab(obvious_fake(pale.astype(np.uint8)))[..., 1:], axis=-1)
     assert chroma.mean() > 20
 
 
@@ -439,7 +444,7 @@ def test_rates_are_those_counted_by_hand(study: Study) -> None:
     assert ours.photos == len({r["photo"] for r in rows})
     wrong = [r["answer_left"] != r["fake_left"] for r in rows]
     people, photos = ([r[unit] for r in rows] for unit in ("participant", "photo"))
-    assert (ours.low, ours.high) == metrics.pigeonhole_interval(wrong, people, photos)
+    assert (ours.low, ours.high) == pigeonhole_interval(wrong, people, photos)
     assert ours.resampled == "participants and photos"
     text = found.text()
     for part in ("3 participants", "50.0%", "bootstrap over participants and photos", "too narrow"):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from photochrom import bins, color
+from photochrom.color import bins
+from photochrom.color import lab as color
 from photochrom.errors import ConfigError
-from photochrom.train import color as twin
+from photochrom.train import lab as twin
 
 
 def as_batch(pixels: np.ndarray) -> torch.Tensor:

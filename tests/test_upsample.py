@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photochrom import color, upsample
-from photochrom.image import read_photo
-from photochrom.upsample import CELL, MARGIN, TO_GRAY, Upsampler, area_shrink, box_mean
+from photochrom.color import upsample as upsample_module
+from photochrom.color.lab import gray_to_L, rgb_to_lab
+from photochrom.color.upsample import CELL, MARGIN, TO_GRAY, Upsampler, area_shrink, box_mean
+from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -265,7 +266,7 @@ def test_gray_is_in_reach_where_small_pixels_only_mix_it(
         # Of the opposite hue as well: gray is neither below nor above all colors.
         wrong = []
         for share in (MARGIN, TO_GRAY):
-            monkeypatch.setattr(upsample, "TO_GRAY", share)
+            monkeypatch.setattr(upsample_module, "TO_GRAY", share)
             large = enlarge(L, turn * small)
             wrong.append(np.abs(large[16:80][thread[16:80]]).mean())
         assert wrong[1] < 0.9 * wrong[0]
@@ -288,7 +289,7 @@ def test_shrunk_again_it_is_the_small_ab(large: tuple[int, int], small: tuple[in
 
 def test_shrunk_again_it_is_the_small_ab_of_a_photo() -> None:
     rgb = read_photo(EXAMPLES / "horses.jpg").pixels
-    lab = color.rgb_to_lab(rgb)
+    lab = rgb_to_lab(rgb)
     size = 40, 62  # at a broken ratio, above CELL
     assert min(rgb.shape[0] / size[0], rgb.shape[1] / size[1]) > CELL
     small = shrink_ab(lab[..., 1:], size)
@@ -299,7 +300,7 @@ def test_shrunk_again_it_is_the_small_ab_of_a_photo() -> None:
 
 
 def test_it_beats_bilinear_on_a_photo() -> None:
-    lab = color.rgb_to_lab(read_photo(EXAMPLES / "castle.jpg").pixels)
+    lab = rgb_to_lab(read_photo(EXAMPLES / "castle.jpg").pixels)
     L, ab = np.ascontiguousarray(lab[..., 0]), lab[..., 1:]
     small = shrink_ab(ab, (64, 96))
     slope = np.linalg.norm(np.gradient(ab, axis=(0, 1)), axis=(0, -1))
@@ -362,5 +363,5 @@ def test_sixteen_bits_of_L_are_used() -> None:
     # A ramp of 16-bit grays too fine for 8 bits: the color along it must not come in steps.
     gray = np.broadcast_to(np.linspace(30000, 30500, 96).astype(np.uint16), (96, 96))
     ab = np.stack(np.meshgrid(np.linspace(-50, 50, 12), np.linspace(0, 9, 12)), axis=-1)
-    large = enlarge(color.gray_to_L(gray), ab)
+    large = enlarge(gray_to_L(gray), ab)
     assert np.abs(np.diff(large[..., 0], axis=1)).max() < 3

@@ -16,10 +16,12 @@ import PIL.Image
 import pytest
 
 from photochrom import ConfigError
-from photochrom.cli import main
-from photochrom.study import Study
-from photochrom.web.server import Guard, address, is_local, listen, make_server
-from photochrom.web.study import study_app
+from photochrom.cli.main import main
+from photochrom.study.study import Study
+from photochrom.web.serving.guard import Guard
+from photochrom.web.serving.host import is_local
+from photochrom.web.serving.listen import address, listen, make_server
+from photochrom.web.study.api import study_app
 
 STATIC = Path(__file__).parent.parent / "src/photochrom/web/static/study"
 

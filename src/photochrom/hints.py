@@ -24,9 +24,45 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Anchors", "Hints", "heard"]
+from photochrom.arrays import Float32
+from photochrom.color.lab import rgb_to_lab
+from photochrom.errors import HintError
+from photochrom.models import ModelInfo
 
-Float32 = NDArray[np.float32]
+__all__ = ["Anchors", "Hint", "Hints", "check_hints", "heard"]
+
+Hint = tuple[float, float, Sequence[float]]
+"""(x, y, (r, g, b)): x to the right and y down in pixels of the photo, color as sRGB in 0..255."""
+
+
+def check_hints(
+    hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo
+) -> list[tuple[float, float, Float32]]:
+    """Hints as (x share, y share, ab), of a photo of (height, width).
+
+    See `Colorizer.predict` for the errors.
+    """
+    height, width = shape
+    if len(hints) and info.channels != 4:
+        raise HintError(f"the model {info.name} takes no hints; use a photochrom model")
+    checked = []
+    for n, hint in enumerate(hints, 1):
+        try:
+            x, y, rgb = hint
+            x, y = float(x), float(y)
+            values = np.array([float(v) for v in rgb], dtype=np.float32)
+        except (TypeError, ValueError):
+            raise HintError(f"hint {n}: {hint!r} is not (x, y, (r, g, b))") from None
+        if not (0 <= x < width and 0 <= y < height):
+            raise HintError(
+                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {width} x {height}"
+            )
+        if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
+            raise HintError(f"hint {n}: {tuple(rgb)!r} is no color; give r, g, b in 0..255")
+        ab = rgb_to_lab(values / np.float32(255))[1:]
+        checked.append(((x + 0.5) / width, (y + 0.5) / height, ab))
+    return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]
+
 
 Hints = Sequence[tuple[float, float, Float32]]
 """(x, y, ab): x to the right and y down as shares of the photo in [0, 1), and the color there."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from photochrom.errors import ModelError
 from photochrom.runtime import onnxruntime
 
-__all__ = ["DEFAULT", "MODELS", "BundledModel", "Model", "ModelInfo", "load_model"]
+__all__ = ["BundledModel", "DEFAULT", "MODELS", "Model", "ModelInfo", "load_model"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 FORMAT = 1

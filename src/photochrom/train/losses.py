@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from photochrom import bins
-from photochrom.train import color
-from photochrom.train.config import TrainConfig
-from photochrom.train.networks import AB_SCALE
+from photochrom.color import bins
+from photochrom.train.config import AB_SCALE, TrainConfig
+from photochrom.train.lab import soft_encode
 
 __all__ = ["Criterion", "sparse_cross_entropy"]
 
@@ -57,7 +56,7 @@ class Criterion:
         output = output.float()
         if self.config.objective == "regression":
             return 0.5 * ((output - ab / AB_SCALE) ** 2).sum(dim=1).mean()
-        indices, weights = color.soft_encode(ab, self.config.neighbors, self.config.sigma)
+        indices, weights = soft_encode(ab, self.config.neighbors, self.config.sigma)
         loss = sparse_cross_entropy(output, indices, weights)
         if self.class_weights is not None:
             loss = loss * self.class_weights[indices[..., 0]]

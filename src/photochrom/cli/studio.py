@@ -1,0 +1,82 @@
+"""`photochrom studio`: the page for coloring by hand."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+
+from photochrom.cli.pages import listen_arguments, needs_web
+
+__all__ = ["run_studio", "studio_arguments"]
+
+
+def run_studio(options: argparse.Namespace) -> int:
+    try:
+        from photochrom.web.serving.host import is_local
+        from photochrom.web.serving.listen import listen, serve
+        from photochrom.web.studio.api import studio_app
+        from photochrom.web.studio.bodies import max_body
+        from photochrom.web.studio.limits import Limits
+        from photochrom.web.studio.studio import Studio
+    except ImportError as error:
+        raise needs_web(error) from None
+    from photochrom.colorizer import Colorizer
+
+    limits = Limits.of(
+        bytes=round(options.max_mb * 1e6),
+        pixels=round(options.max_megapixels * 1e6),
+        photos=options.photos,
+        memory=round(options.memory * 1e6),
+        seconds=options.seconds,
+    )
+    with listen(options.host, options.port, allow_network=options.allow_network) as sock:
+        colorizer = Colorizer(
+            options.model, options.device, working_size=options.size, threads=options.threads
+        )
+        key = None if is_local(options.host) else secrets.token_urlsafe(16)
+        with Studio(colorizer, limits) as studio:
+            serve(
+                studio_app(studio),
+                sock,
+                key=key,
+                max_body=max_body(limits.bytes),
+                programs=True,
+                browser=options.browser,
+            )
+    return 0
+
+
+def studio_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "-m", "--model", metavar="M", help="bundled model or .onnx file (default: the best bundled)"
+    )
+    p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    p.add_argument(
+        "--size", type=int, metavar="N", help="short side of what the network sees, pixels"
+    )
+    p.add_argument(
+        "--threads", type=int, default=0, metavar="N",
+        help="cores for the network (default: all)",
+    )  # fmt: skip
+    listen_arguments(p, 8017)
+    limits = p.add_argument_group("limits")
+    limits.add_argument(
+        "--max-mb", type=float, default=200, metavar="MB",
+        help="size of a photo's file (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-megapixels", type=float, default=100, metavar="MP",
+        help="size of a photo (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--photos", type=int, default=100, metavar="N",
+        help="photos that are kept; the least recently used makes room (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--memory", type=float, default=1000, metavar="MB",
+        help="of what is kept to answer quickly (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--seconds", type=float, default=120, metavar="S",
+        help="that a request may take (default: %(default)s)",
+    )  # fmt: skip
