@@ -24,7 +24,7 @@ from photochrom import bins
 from photochrom.errors import ConfigError, DataError
 from photochrom.train.color import annealed_mean
 from photochrom.train.config import TrainConfig
-from photochrom.train.data import Batch, Loader, make_batch, measure_prior
+from photochrom.train.data import Batch, Loader, make_batch, measure_prior, require_color
 from photochrom.train.losses import Criterion
 from photochrom.train.networks import (
     AB_SCALE,
@@ -599,6 +599,7 @@ def _open_run(
         return
     if (run / CHECKPOINT).exists():
         raise ConfigError(f"{run}: holds a run; use --resume to go on, or another folder")
+    require_color(store)
     run.mkdir(parents=True, exist_ok=True)
     config.save(run / CONFIG)
     (run / SOURCES).write_text(json.dumps([str(Path(s).resolve()) for s in sources]) + "\n")
