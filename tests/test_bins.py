@@ -117,10 +117,10 @@ def test_nearest_equals_a_search_of_all_bins() -> None:
     assert bins.nearest_bin(np.empty((0, 4, 2))).shape == (0, 4)
 
 
-def test_colors_are_counted_at_whole_numbers() -> None:
+def test_colors_are_counted_in_cells_of_side_1() -> None:
     counts = bins.count_colors([[[0.4, -0.4], [-110, 110]], [[5.6, 3], [-200, 300]]])
     assert counts.shape == (221, 221) and counts.sum() == 4
-    assert counts[110, 110] == 1 and counts[116, 113] == 1
+    assert counts[110, 109] == 1 and counts[115, 113] == 1
     assert counts[0, 220] == 2, "beyond the border counts at the border"
 
 
@@ -230,16 +230,31 @@ def test_sigma_out_of_range(sigma: float) -> None:
 
 
 @pytest.mark.parametrize(("k", "sigma"), [(5, 5.0), (10, 5.0)])
-def test_the_table_is_the_exact_encoding_of_whole_numbers(k: int, sigma: float) -> None:
+def test_the_table_is_the_exact_encoding_of_the_centers_of_cells(k: int, sigma: float) -> None:
     indices, weights = bins.soft_table(k, sigma)
     assert (indices.shape, weights.shape) == ((221 * 221, k), (221 * 221, k))
     assert (indices.dtype, weights.dtype) == (np.int16, np.float32)
     rng = np.random.default_rng(3)
     ab = np.concatenate([rng.integers(-110, 111, (500, 2)), [[-110, -110], [110, 110], [0, 0]]])
     rows = (ab[:, 0] + 110) * 221 + (ab[:, 1] + 110)
-    exact = bins.soft_encode(ab, k, sigma)
+    np.testing.assert_array_equal(bins.cell_of(ab), rows)
+    np.testing.assert_array_equal(bins.cell_of(ab + 0.99), rows)
+    exact = bins.soft_encode(ab + 0.5, k, sigma)
     np.testing.assert_array_equal(indices[rows], exact[0])
     np.testing.assert_array_equal(weights[rows], exact[1])
+
+
+def test_the_table_gives_every_8_bit_color_its_nearest_bin() -> None:
+    rgb = np.stack(np.meshgrid(*[np.arange(0, 256, 3, dtype=np.uint8)] * 3), -1).reshape(-1, 3)
+    ab = rgb_to_lab(rgb)[:, 1:]
+    found = bins.soft_table()[0][bins.cell_of(ab), 0]
+    exact = bins.nearest_bin(ab)
+    # But for colors on a border between two bins, as near as float32 tells.
+    for color, one, other in zip(ab, found, exact, strict=True):
+        if one != other:
+            far = np.linalg.norm(bins.BINS[[one, other]].astype(np.float64) - color, axis=1)
+            assert far[0] == pytest.approx(far[1], abs=1e-3)
+    assert np.mean(found != exact) < 1e-4
 
 
 # --- prior and weights ----------------------------------------------------------------------------
@@ -265,12 +280,12 @@ def test_prior_is_the_mean_of_dense_targets() -> None:
 
 
 def test_prior_from_a_histogram_is_that_of_its_pixels() -> None:
-    ab = np.clip(np.random.default_rng(5).normal(0, 30, (3000, 2)).round(), -110, 110)
+    cells = np.clip(np.random.default_rng(5).normal(0, 30, (3000, 2)).round(), -110, 110)
     counts = np.zeros((221, 221), dtype=np.int64)
-    np.add.at(counts, tuple(ab.astype(int).T + 110), 1)
+    np.add.at(counts, tuple(cells.astype(int).T + 110), 1)
     for k in (5, 10):
         np.testing.assert_allclose(
-            bins.smooth_prior(counts, k), bins.prior_of([ab], k), rtol=1e-5, atol=1e-9
+            bins.smooth_prior(counts, k), bins.prior_of([cells + 0.5], k), rtol=1e-5, atol=1e-9
         )
 
 

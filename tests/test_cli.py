@@ -209,7 +209,7 @@ def test_deep_photos_stay_deep(tmp_path: Path) -> None:
 def test_training_commands_without_torch_say_what_to_install(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from photochrom.cli import main\n"
+        "from photochrom.cli.main import main\n"
         f"sys.exit(main(['train', 'x.tar', '-o', {str(tmp_path / 'run')!r}, '--steps', '1']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -379,8 +379,8 @@ def test_senseless_quality_color_or_time_is_wrong_usage(photo: Path, option: lis
 
 AMID = """
 import os, signal, sys, time
-import photochrom.writing as writing
-from photochrom.cli import main
+import photochrom.photo.write as writing
+from photochrom.cli.main import main
 put = writing._put
 def amid(*arguments):
     put(*arguments)  # the draft is there
@@ -439,8 +439,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next(photo: Path, tmp_path: Pa
 
 LOGGED = """
 import logging, os, signal, sys
-import photochrom.writing as writing
-from photochrom.cli import main
+import photochrom.photo.write as writing
+from photochrom.cli.main import main
 class Ends(logging.Handler):
     def emit(self, record):
         if "threadpool" in record.getMessage() and (saving or sys.argv[1] == "read"):
@@ -521,7 +521,7 @@ def test_without_a_temporary_folder_it_is_said_what_to_do(
 def test_a_full_temporary_folder_is_named(photo: Path, tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
-        "from photochrom.cli import main\n"
+        "from photochrom.cli.main import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
@@ -542,8 +542,8 @@ def test_a_full_temporary_folder_is_named(photo: Path, tmp_path: Path) -> None:
 def test_a_large_photo_that_cannot_be_turned_names_the_temporary_folder(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "import photochrom.reading as reading\n"
-        "from photochrom.cli import main\n"
+        "import photochrom.photo.streamed as reading\n"
+        "from photochrom.cli.main import main\n"
         "reading.STREAM_PIXELS = 0\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )

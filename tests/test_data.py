@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from photochrom.color import bins
 from photochrom.color.lab import rgb_to_lab
 from photochrom.dataset.store import PhotoStore, write_shard
-from photochrom.errors import ConfigError, PhotoError
+from photochrom.errors import ConfigError, DataError, PhotoError
 from photochrom.train.config import TrainConfig
-from photochrom.train.data import Loader, Sample, draw_hints, make_batch, make_sample, measure_prior
+from photochrom.train.data import (
+    Loader,
+    Sample,
+    draw_hints,
+    make_batch,
+    make_sample,
+    measure_prior,
+    require_color,
+)
 
 Picture = NDArray[np.uint8]
 
@@ -306,8 +314,40 @@ def test_measured_prior_is_that_of_the_photos(shard: Path, pictures: list[Pictur
     for picture in pictures:
         h, w = (side // 4 * 4 for side in picture.shape[:2])
         ab = rgb_to_lab(picture[:h, :w])[..., 1:]
-        colors.append(ab.reshape(h // 4, 4, w // 4, 4, 2).mean(axis=(1, 3)).round())
+        colors.append(ab.reshape(h // 4, 4, w // 4, 4, 2).mean(axis=(1, 3)))
     prior = measure_prior(PhotoStore([shard]), TrainConfig(steps=1))
     assert prior.dtype == np.float32 and prior.sum() == pytest.approx(1, abs=1e-5)
-    # A mean on the edge between two whole numbers may be rounded either way.
-    np.testing.assert_allclose(prior, bins.prior_of(colors), atol=1e-3)
+    # A mean on the edge between two cells may fall into either.
+    cells = [np.floor(ab) + np.float32(0.5) for ab in colors]
+    np.testing.assert_allclose(prior, bins.prior_of(cells), atol=1e-3)
+
+
+def test_gray_photos_have_no_part_in_the_prior(
+    tmp_path: Path, pictures: list[Picture], encode_picture: Callable[[Picture], bytes]
+) -> None:
+    gray = np.repeat(pictures[0][..., :1], 3, axis=2)
+    write_shard(tmp_path / "a.tar", [("a.webp", encode_picture(pictures[1]))])
+    write_shard(
+        tmp_path / "b.tar",
+        [("a.webp", encode_picture(pictures[1])), ("b.webp", encode_picture(gray))],
+    )
+    alone, beside = (
+        measure_prior(PhotoStore([tmp_path / name]), TrainConfig(steps=1))
+        for name in ("a.tar", "b.tar")
+    )
+    np.testing.assert_array_equal(alone, beside)
+
+
+def test_photos_without_any_color_are_refused(
+    tmp_path: Path, pictures: list[Picture], encode_picture: Callable[[Picture], bytes]
+) -> None:
+    gray = [encode_picture(np.repeat(p[..., :1], 3, axis=2)) for p in pictures[:3]]
+    samples = [(f"{i}.webp", data) for i, data in enumerate(gray)]
+    write_shard(tmp_path / "gray.tar", samples)
+    write_shard(tmp_path / "one.tar", [*samples, ("z.webp", encode_picture(pictures[3]))])
+    store = PhotoStore([tmp_path / "gray.tar"])
+    with pytest.raises(DataError, match="none of the 3 photos looked at has color"):
+        require_color(store)
+    with pytest.raises(DataError, match="none of the 3 photos looked at has color"):
+        measure_prior(store, TrainConfig(steps=1))
+    require_color(PhotoStore([tmp_path / "one.tar"]))

@@ -539,9 +539,9 @@ def python(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
 
 def test_files_and_arrays_do_not_need_pil(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy as np, photochrom.image as i\n"
+        "import sys, numpy as np, photochrom.photo.open as i, photochrom.photo.write as w\n"
         "a = np.zeros((4, 5, 3), np.uint8); p = i.open_photo(a); p.restore(a)\n"
-        "i.write_photo(sys.argv[1], a, p); i.open_photo(sys.argv[1])\n"
+        "w.write_photo(sys.argv[1], a, p); i.open_photo(sys.argv[1])\n"
         "print([m for m in ('PIL', 'torch', 'onnxruntime') if m in sys.modules])"
     )
     result = python(code, tmp_path / "out.jpg")
@@ -1210,7 +1210,8 @@ def test_stderr_stays_clean_when_files_are_bad(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from photochrom.errors import PhotoError\n"
-        "from photochrom.image import read_photo, write_photo\n"
+        "from photochrom.photo.read import read_photo\n"
+        "from photochrom.photo.write import write_photo\n"
         "for name in sys.argv[1:]:\n"
         "    try:\n"
         "        photo = read_photo(name)\n"
@@ -2206,7 +2207,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     code = (
         "import resource, sys, numpy as np\n"
         "from photochrom.errors import PhotoError\n"
-        "from photochrom.image import open_photo, write_photo\n"
+        "from photochrom.photo.open import open_photo\n"
+        "from photochrom.photo.write import write_photo\n"
         "a = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
         "for name in sys.argv[1:]:\n"

@@ -348,6 +348,21 @@ def test_an_unreadable_photo_is_named(
         train(config, [str(photos)], run, progress=False)
 
 
+def test_a_folder_of_gray_photos_is_refused(
+    run: Path, tmp_path: Path, pictures: list[Picture], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "gray"
+    folder.mkdir()
+    for i, picture in enumerate(pictures[:3]):
+        Image.fromarray(picture).convert("L").save(folder / f"{i}.png")
+    assert main(["train", str(folder), "-o", str(run), "--steps", "1", "--no-pretrained"]) == 1
+    message = capsys.readouterr().err
+    assert "none of the 3 photos looked at has color" in message
+    assert "Traceback" not in message and not run.exists()
+
+
 def test_the_prior_beside_the_shards_is_taken(shard: Path, run: Path, tmp_path: Path) -> None:
     photos = tmp_path / shard.name
     photos.write_bytes(shard.read_bytes())

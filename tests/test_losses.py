@@ -13,9 +13,9 @@ from photochrom.train.losses import Criterion, sparse_cross_entropy
 
 
 def colors(*shape: int, seed: int = 0) -> Tensor:
-    """ab (*shape, 2), whole numbers over the range of sRGB."""
+    """ab (*shape, 2), centers of the cells of the table, over the range of sRGB."""
     rng = np.random.default_rng(seed)
-    return torch.from_numpy(rng.integers(-90, 91, (*shape, 2)).astype(np.float32))
+    return torch.from_numpy(rng.integers(-90, 91, (*shape, 2)).astype(np.float32) + 0.5)
 
 
 def dense_target(ab: Tensor, k: int, sigma: float) -> Tensor:
@@ -126,6 +126,22 @@ def test_sixteen_bit_logits_are_summed_in_32() -> None:
     loss = criterion(logits, ab)
     assert loss.dtype == torch.float32
     assert float(loss) == float(criterion(logits.float(), ab))
+
+
+@pytest.mark.parametrize("objective", ["full", "classification", "regression"])
+def test_a_crop_without_color_of_its_own_teaches_nothing(objective: str) -> None:
+    torch.manual_seed(7)
+    ab = colors(3, 4, 4, seed=8).movedim(-1, 1)
+    ab[1] = 5 * torch.rand(2, 4, 4)  # no |a| or |b| above 5
+    criterion = Criterion(TrainConfig(steps=1, objective=objective), smooth_prior())
+    output = torch.randn(3, 2 if objective == "regression" else bins.Q, 4, 4, requires_grad=True)
+    loss = criterion(output, ab)
+    (gradient,) = torch.autograd.grad(loss, output)
+    assert not gradient[1].any()
+    assert gradient[0].any() and gradient[2].any()
+    # The other two add what they would alone, as a share of the batch of three.
+    alone = criterion(output[[0, 2]], ab[[0, 2]])
+    assert loss.item() == pytest.approx(alone.item() * 2 / 3, rel=1e-5)
 
 
 def test_full_without_a_prior_is_refused() -> None:

@@ -387,7 +387,7 @@ def test_no_number_leads_outside_of_an_array() -> None:
 
 
 def loaded(value: str | None) -> subprocess.CompletedProcess[str]:
-    code = "from photochrom import native; print(native.kernel is not None)"
+    code = "from photochrom.color import native; print(native.kernel is not None)"
     environment = {k: v for k, v in os.environ.items() if k != native.SWITCH}
     if value is not None:
         environment[native.SWITCH] = value

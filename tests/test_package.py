@@ -35,8 +35,7 @@ def test_training_imports_with_torch_numpy_and_pillow_alone() -> None:
         "import sys\n"
         "for name in ('onnxruntime', 'pyvips', 'onnx', 'onnxscript', 'tqdm', 'tensorboard'):\n"
         "    sys.modules[name] = None\n"  # importing any of them raises
-        "from photochrom.train import (color, config, data, evaluate, losses, loop, networks,\n"
-        "    shards)\n"
+        "from photochrom.train import (lab, config, data, validate, losses, loop, networks)\n"
         "print(networks.Photochrom('lite0').outputs)"
     )
     assert _run(code) == "313"

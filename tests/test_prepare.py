@@ -277,8 +277,8 @@ def test_the_prior_is_that_of_the_stored_photos(prepared: Path) -> None:
     assert prior.dtype == np.float32
     assert prior.shape == (313,)
     photos = [rgb_to_lab(rgb)[..., 1:] for rgb in stored(prepared).values()]
-    np.testing.assert_allclose(prior, bins.prior_of(np.rint(ab) for ab in photos), atol=1e-6)
-    np.testing.assert_allclose(prior, bins.prior_of(photos), atol=2e-3)  # ab not rounded
+    np.testing.assert_allclose(prior, bins.prior_of(np.floor(ab) + 0.5 for ab in photos), atol=1e-6)
+    np.testing.assert_allclose(prior, bins.prior_of(photos), atol=2e-3)  # of ab itself
     bins.rebalancing_weights(prior)  # refuses what is no distribution
 
 
@@ -677,7 +677,7 @@ def test_a_kill_in_the_middle_loses_next_to_nothing(
     photos = fields(tmp_path / "in", count, (500, 600))
     output = tmp_path / "out"
     code = (
-        "import sys; from photochrom.train.prepare import prepare\n"
+        "import sys; from photochrom.dataset.prepare import prepare\n"
         f"if __name__ == '__main__': prepare([sys.argv[1]], sys.argv[2], workers={workers})"
     )
     script = tmp_path / "script.py"
@@ -723,13 +723,13 @@ def test_a_worker_that_dies_is_reported_with_its_photo(tmp_path: Path) -> None:
     # As the kernel does to a process that takes too much memory.
     script.write_text(
         "import os, signal, sys\n"
-        "from photochrom.train import prepare as module\n"
+        "from photochrom.dataset import prepare as module\n"
         "class Fatal(module.Settings):\n"
         "    @property\n"
         "    def max_aspect(self): os.kill(os.getpid(), signal.SIGKILL)\n"
         "if __name__ == '__main__':\n"
         "    from photochrom.errors import DataError\n"
-        "    from photochrom.train.shards import PhotoStore\n"
+        "    from photochrom.dataset.store import PhotoStore\n"
         "    fatal = object.__new__(Fatal)\n"
         "    object.__setattr__(fatal, 'short_side', 128)\n"
         "    try: list(module._outcomes(PhotoStore([sys.argv[1]]), 2, fatal, 2))\n"
@@ -844,7 +844,7 @@ def test_importing_needs_no_torch_and_no_pillow() -> None:
         "import sys\n"
         "sys.modules.update(dict.fromkeys(('PIL', 'torch', 'onnxruntime', 'pyvips')))\n"
         "from photochrom.errors import DependencyError\n"
-        "from photochrom.train.prepare import prepare\n"
+        "from photochrom.dataset.prepare import prepare\n"
         "try: prepare(['in'], 'out')\n"
         "except DependencyError as error: print(error)\n"
     )

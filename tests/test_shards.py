@@ -398,8 +398,9 @@ def test_reading_needs_neither_pillow_nor_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys(("PIL", "torch", "onnxruntime", "pyvips")))  # None: not installed
+from photochrom.dataset.decode import decode
+from photochrom.dataset.store import PhotoStore
 from photochrom.errors import DependencyError
-from photochrom.train.shards import PhotoStore, decode
 assert PhotoStore([{str(tmp_path)!r}]).read(1) == bytes([1]) * 701
 try:
     decode(b"")

@@ -293,7 +293,7 @@ def test_a_huge_photo_is_never_whole_in_memory(colorizer: Colorizer, tmp_path: P
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
 def test_ctrl_c_amid_a_huge_photo_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, photochrom.reading as r, photochrom.stream as s\n"
+        "import os, signal, sys, photochrom.photo.streamed as r, photochrom.prediction as s\n"
         "from photochrom import Colorizer\n"
         "r.STREAM_PIXELS = 0\n"
         "p = Colorizer(threads=1).predict(sys.argv[1])\n"

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from photochrom.color import bins
 from photochrom.color import lab as color
+from photochrom.dataset import decode as shards
 from photochrom.errors import ConfigError
 from photochrom.train import lab as twin
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 def as_batch(pixels: np.ndarray) -> torch.Tensor:
@@ -79,26 +84,72 @@ def test_L_to_gray_equals_numpy_and_stays_in_range() -> None:
 
 
 @pytest.mark.parametrize(("k", "sigma"), [(5, 5.0), (10, 5.0), (1, 5.0)])
-def test_soft_encode_equals_numpy_on_whole_numbers(k: int, sigma: float) -> None:
+def test_soft_encode_equals_numpy_at_the_centers_of_cells(k: int, sigma: float) -> None:
     ab = np.random.default_rng(3).uniform(-110, 110, (2, 6, 9, 2)).astype(np.float32)
     indices, weights = twin.soft_encode(torch.from_numpy(ab).permute(0, 3, 1, 2), k, sigma)
     assert (indices.dtype, weights.dtype) == (torch.int64, torch.float32)
-    exact = bins.soft_encode(np.rint(ab), k, sigma)
+    exact = bins.soft_encode(np.floor(ab) + np.float32(0.5), k, sigma)
     assert indices.shape == (2, 6, 9, k)
     np.testing.assert_array_equal(indices, exact[0])
     np.testing.assert_array_equal(weights, exact[1])
 
 
-def test_soft_encode_of_real_colors_is_near_the_exact_one(cube: np.ndarray) -> None:
-    # What rounding ab costs: the target's mean color moves by less than a unit or so.
-    ab = color.rgb_to_lab(cube[::31])[:, 1:]
-    indices, weights = twin.soft_encode(as_batch(ab))
-    mean = (weights[0, :, 0, :, None].numpy() * bins.BINS[indices[0, :, 0].numpy()]).sum(axis=1)
-    exact_indices, exact_weights = bins.soft_encode(ab)
-    exact = (exact_weights[..., None] * bins.BINS[exact_indices]).sum(axis=1)
-    off = np.linalg.norm(mean - exact, axis=1)
-    assert off.mean() < 0.6
-    assert np.percentile(off, 99) < 2
+@pytest.fixture(scope="module")
+def real_colors() -> np.ndarray:
+    """ab (1, 2, 1, N) of the example photos, averaged over 4 x 4 pixels as targets are."""
+    found = []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        rgb = shards.decode(path.read_bytes(), path.name)
+        h, w = (side // 4 * 4 for side in rgb.shape[:2])
+        ab = color.rgb_to_lab(rgb[:h, :w])[..., 1:]
+        small = ab.reshape(h // 4, 4, w // 4, 4, 2).mean(axis=(1, 3)).reshape(-1, 2)
+        if np.abs(small).max() > 5:
+            found.append(small)
+    assert len(found) >= 8
+    pixels = np.concatenate(found)
+    chosen = np.random.default_rng(8).choice(len(pixels), 60_000, replace=False)
+    return np.ascontiguousarray(pixels[chosen].T.reshape(1, 2, 1, -1))
+
+
+def test_soft_encode_of_real_photos_has_the_right_nearest_bin(real_colors: np.ndarray) -> None:
+    indices, _ = twin.soft_encode(torch.from_numpy(real_colors))
+    ab = real_colors[0, :, 0].T
+    ours, exact = indices[0, 0, :, 0].numpy(), bins.soft_encode(ab)[0][:, 0]
+    d = [((bins.BINS[bin_] - ab.astype(np.float64)) ** 2).sum(axis=1) for bin_ in (ours, exact)]
+    wrong = ours != exact
+    assert (d[0][wrong] - d[1][wrong] < 1e-3).all(), "a tie is no error"
+    assert wrong.mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("k", "sigma", "most"),
+    # A wider Gaussian gives more to the last of the k, and which bin that is changes in a cell.
+    [(5, 5.0, 0.06), (10, 5.0, 0.06), (10, 10.0, 0.08)],
+)
+def test_gradient_of_real_photos_is_that_of_exact_targets(
+    real_colors: np.ndarray, k: int, sigma: float, most: float
+) -> None:
+    # With respect to the logits of a network that knows the photos' share of each bin; the weights
+    # of the class rebalancing included, which a wrong nearest bin would change.
+    ab = real_colors[0, :, 0].T
+    exact = bins.soft_encode(ab, k, sigma)
+    prior = bins.prior_of([ab], k, sigma)
+    w = bins.rebalancing_weights(prior)
+    indices, weights = twin.soft_encode(torch.from_numpy(real_colors), k, sigma)
+    ours = indices[0, 0].numpy(), weights[0, 0].numpy()
+    gradients = []
+    for chosen, shares in (ours, exact):
+        target = np.zeros((len(ab), bins.Q), dtype=np.float32)
+        np.put_along_axis(target, chosen, shares, axis=1)
+        gradients.append((prior - target) * w[chosen[:, :1]])
+    off = np.linalg.norm(gradients[0] - gradients[1]) / np.linalg.norm(gradients[1])
+    assert off < most
+
+
+def test_color_of_its_own() -> None:
+    ab = torch.zeros(4, 2, 3, 3)
+    ab[1, 0, 2, 2], ab[2, 1, 0, 1], ab[3] = 5.1, -5.1, 5.0
+    assert twin.has_color(ab).tolist() == [False, True, True, False]
 
 
 def test_soft_encode_beyond_the_table_takes_its_border() -> None:

@@ -448,7 +448,7 @@ def test_without_the_extra_the_remedy_is_named() -> None:
     code = (
         "import sys\n"
         "sys.modules['fastapi'] = None\n"
-        "from photochrom.cli import main\n"
+        "from photochrom.cli.main import main\n"
         "sys.exit(main(['study', 'serve', '-o', 'x.db']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -459,8 +459,8 @@ def test_without_the_extra_the_remedy_is_named() -> None:
 def test_the_command_line_starts_without_the_web() -> None:
     code = (
         "import sys\n"
-        "from photochrom.cli import _parser\n"
-        "import photochrom.study, photochrom.study_report\n"
+        "from photochrom.cli.main import _parser\n"
+        "import photochrom.study.study, photochrom.study.report\n"
         "_parser()\n"
         "print(sorted({'fastapi', 'uvicorn', 'pydantic', 'pyvips', 'torch'} & set(sys.modules)))"
     )

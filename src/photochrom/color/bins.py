@@ -27,6 +27,7 @@ __all__ = [
     "SIGMA",
     "TEMPERATURE",
     "annealed_mean",
+    "cell_of",
     "count_colors",
     "entropy",
     "nearest_bin",
@@ -154,18 +155,42 @@ def soft_encode(ab: ArrayLike, k: int = NEIGHBORS, sigma: float = SIGMA) -> tupl
     return indices.reshape(*shape, k), weights.reshape(*shape, k)
 
 
+_TOP = int(AB_MAX)
+_CELLS = 2 * _TOP + 1
+
+
+def cell_of(ab: ArrayLike) -> Int64:
+    """The row of `soft_table` for each color: that of the cell of side 1 which it lies in.
+
+    The borders of the bins lie on whole numbers, so a cell lies in one bin, while ab rounded to
+    whole numbers would fall into the wrong bin wherever it crosses such a border.
+
+    Parameters
+    ----------
+    ab : (..., 2); what lies beyond -110..111 belongs to the cell at the border
+
+    Returns
+    -------
+    int64 (...): (floor(a) + 110) * 221 + floor(b) + 110
+    """
+    whole = np.clip(np.floor(np.asarray(ab)), -_TOP, _TOP).astype(np.int64) + _TOP
+    cells: Int64 = whole[..., 0] * _CELLS + whole[..., 1]
+    return cells
+
+
 @cache
 def soft_table(k: int = NEIGHBORS, sigma: float = SIGMA) -> tuple[NDArray[np.int16], Float32]:
-    """`soft_encode` of every whole-numbered ab in -110..110, to be looked up.
+    """`soft_encode` of the center of every cell of side 1, to be looked up with `cell_of`.
 
-    Row (a + 110) * 221 + (b + 110), a and b rounded to whole numbers. Column 0 is the nearest bin.
+    Row (m + 110) * 221 + (n + 110) is that of a = m + 1/2, b = n + 1/2. Column 0 is the nearest
+    bin, which is that of all colors in the cell.
 
     Returns
     -------
     indices : int16 (221 * 221, k)
     weights : float32 (221 * 221, k)
     """
-    side = np.arange(-AB_MAX, AB_MAX + 1, dtype=np.float32)
+    side = np.arange(-_TOP, _TOP + 1, dtype=np.float32) + np.float32(0.5)
     indices, weights = soft_encode(np.stack(np.meshgrid(side, side, indexing="ij"), -1), k, sigma)
     table = indices.reshape(-1, k).astype(np.int16), weights.reshape(-1, k)
     for part in table:
@@ -198,34 +223,30 @@ def prior_of(ab: Iterable[ArrayLike], k: int = NEIGHBORS, sigma: float = SIGMA) 
 
 
 def count_colors(ab: ArrayLike) -> Int64:
-    """Histogram over whole-numbered ab, to be added up over photos and given to `smooth_prior`.
+    """Histogram over cells of side 1, to be added up over photos and given to `smooth_prior`.
 
     Parameters
     ----------
-    ab : (..., 2); what lies beyond -110..110 counts at the border
+    ab : (..., 2); what lies beyond -110..111 counts at the border
 
     Returns
     -------
-    int64 (221, 221): pixels at a = row - 110, b = column - 110
+    int64 (221, 221): pixels with floor(a) = row - 110, floor(b) = column - 110
     """
-    top = int(AB_MAX)
-    side = 2 * top + 1
-    whole = np.clip(np.rint(np.asarray(ab)), -top, top).astype(np.int64) + top
-    cells = (whole[..., 0] * side + whole[..., 1]).ravel()
-    counts: Int64 = np.bincount(cells, minlength=side * side)
-    return counts.reshape(side, side)
+    counts: Int64 = np.bincount(cell_of(ab).ravel(), minlength=_CELLS * _CELLS)
+    return counts.reshape(_CELLS, _CELLS)
 
 
 def smooth_prior(counts: ArrayLike, k: int = NEIGHBORS, sigma: float = SIGMA) -> Float32:
-    """The prior from a histogram over whole-numbered ab.
+    """The prior from a histogram over cells of side 1.
 
     Parameters
     ----------
-    counts : (221, 221) pixels at a = row - 110, b = column - 110
+    counts : (221, 221) pixels with floor(a) = row - 110, floor(b) = column - 110
 
     Returns
     -------
-    float32 (313,), sum 1; equals `prior_of` for colors that are whole numbers
+    float32 (313,), sum 1; equals `prior_of` for colors that are the centers of cells
 
     Raises
     ------

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.color import bins
-from photochrom.color.lab import AB_MAX, GRAY_AB, is_gray, rgb_to_lab
+from photochrom.color.lab import GRAY_AB, is_gray, rgb_to_lab
 from photochrom.dataset.decode import open_photo, upright
 from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, DataError
@@ -283,9 +283,7 @@ def _shares(webp: bytes) -> bytes:
     """The photo's part of the prior, from what training will see: the colors after compression."""
     with open_photo(webp) as image:
         ab = rgb_to_lab(np.asarray(image.convert("RGB")))[..., 1:].reshape(-1, 2)
-    side = int(2 * AB_MAX) + 1
-    cell = np.rint(ab).astype(np.int64) + int(AB_MAX)
-    counts = np.bincount(cell[:, 0] * side + cell[:, 1], minlength=side * side)
+    counts = np.bincount(bins.cell_of(ab))
     (seen,) = counts.nonzero()
     indices, weights = bins.soft_table()
     total = np.bincount(indices[seen].ravel(), (weights[seen] * counts[seen, None]).ravel(), bins.Q)

@@ -20,10 +20,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from photochrom.color import bins
+from photochrom.color.lab import GRAY_AB
 from photochrom.dataset.decode import decode
 from photochrom.dataset.store import PhotoStore
+from photochrom.errors import DataError
 from photochrom.train.config import AB_SCALE, TrainConfig
-from photochrom.train.lab import rgb_to_lab
+from photochrom.train.lab import has_color, rgb_to_lab
 
 __all__ = [
     "Batch",
@@ -34,6 +36,7 @@ __all__ = [
     "make_batch",
     "make_sample",
     "measure_prior",
+    "require_color",
 ]
 
 STRIDE = 4
@@ -240,13 +243,45 @@ class Loader:
 
 
 def measure_prior(store: PhotoStore, config: TrainConfig, photos: int = 4000) -> NDArray[Any]:
-    """The prior p over evenly spread photos of a store, float32 (313,), sum 1.
+    """The prior p over evenly spread photos of a store, float32 (313,), sum 1; gray ones left out.
 
     For shards that come without the `prior.npy` that `photochrom prepare` writes.
+
+    Raises
+    ------
+    DataError
+        None of them has color.
     """
     counts = np.zeros((221, 221), dtype=np.int64)
-    for i in np.unique(np.linspace(0, len(store) - 1, min(photos, len(store))).astype(int)):
-        rgb = torch.from_numpy(decode(store.read(int(i)), store.name(int(i))))
-        ab = F.avg_pool2d(rgb_to_lab(rgb.permute(2, 0, 1)[None])[:, 1:], STRIDE)[0]
-        counts += bins.count_colors(ab.movedim(0, -1).numpy())
+    for i in _spread(store, photos):
+        ab = _small_ab(store, i)
+        if has_color(ab):
+            counts += bins.count_colors(ab[0].movedim(0, -1).numpy())
+    if not counts.any():
+        raise _no_color(store, photos)
     return bins.smooth_prior(counts, config.neighbors, config.sigma)
+
+
+def require_color(store: PhotoStore, photos: int = 1000) -> None:
+    """Raise DataError if none of that many evenly spread photos has color; the first ends it."""
+    if not any(has_color(_small_ab(store, i)) for i in _spread(store, photos)):
+        raise _no_color(store, photos)
+
+
+def _spread(store: PhotoStore, photos: int) -> list[int]:
+    places = np.linspace(0, len(store) - 1, min(photos, len(store)))
+    return [int(i) for i in np.unique(places.astype(int))]
+
+
+def _small_ab(store: PhotoStore, i: int) -> Tensor:
+    """ab (1, 2, h, w) of a whole photo, at the resolution of the network's output."""
+    rgb = torch.from_numpy(decode(store.read(i), store.name(i)))
+    return F.avg_pool2d(rgb_to_lab(rgb.permute(2, 0, 1)[None])[:, 1:], STRIDE)
+
+
+def _no_color(store: PhotoStore, photos: int) -> DataError:
+    looked = len(_spread(store, photos))
+    return DataError(
+        f"{store.name(0)} and the others: none of the {looked} photos looked at has color (an |a| "
+        f"or |b| above {GRAY_AB:g}), so there is nothing to learn: give color photos"
+    )

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from photochrom.color import bins
-from photochrom.color.lab import AB_MAX, WHITE, XYZ_FROM_RGB
+from photochrom.color.lab import AB_MAX, GRAY_AB, WHITE, XYZ_FROM_RGB
 from photochrom.errors import ConfigError
 
-__all__ = ["L_to_gray", "annealed_mean", "rgb_to_lab", "soft_encode"]
+__all__ = ["L_to_gray", "annealed_mean", "has_color", "rgb_to_lab", "soft_encode"]
 
 _RGB_TO_XYZ = torch.tensor(XYZ_FROM_RGB / WHITE[:, None], dtype=torch.float32)
 _DELTA = 6.0 / 29.0
@@ -52,7 +52,7 @@ def L_to_gray(L: Tensor) -> Tensor:
 def soft_encode(
     ab: Tensor, k: int = bins.NEIGHBORS, sigma: float = bins.SIGMA
 ) -> tuple[Tensor, Tensor]:
-    """Sparse soft-encoded targets of ab (B, 2, H, W), from the table over whole-numbered ab.
+    """Sparse soft-encoded targets of ab (B, 2, H, W), from the table over cells of side 1.
 
     Returns
     -------
@@ -61,9 +61,15 @@ def soft_encode(
     """
     indices, weights = _tables(k, sigma, ab.device)
     top = int(AB_MAX)
-    whole = ab.round().clamp(-top, top).long() + top
+    whole = ab.floor().clamp(-top, top).long() + top
     row = whole[:, 0] * (2 * top + 1) + whole[:, 1]
     return indices[row], weights[row]
+
+
+def has_color(ab: Tensor) -> Tensor:
+    """Which photos of ab (B, 2, H, W) have color of their own, an |a| or |b| above 5: bool (B,)."""
+    colored: Tensor = ab.abs().amax(dim=(1, 2, 3)) > GRAY_AB
+    return colored
 
 
 _cache: dict[tuple[int, float, torch.device], tuple[Tensor, Tensor]] = {}

@@ -32,7 +32,7 @@ from photochrom.train.checkpoint import (
     log_class_weights,
 )
 from photochrom.train.config import TrainConfig
-from photochrom.train.data import Batch, Loader, make_batch, measure_prior
+from photochrom.train.data import Batch, Loader, make_batch, measure_prior, require_color
 from photochrom.train.eccv16 import ECCV16
 from photochrom.train.encoder import encoder_weights
 from photochrom.train.losses import Criterion
@@ -417,6 +417,7 @@ def _open_run(
         return
     if (run / CHECKPOINT).exists():
         raise ConfigError(f"{run}: holds a run; use --resume to go on, or another folder")
+    require_color(store)
     run.mkdir(parents=True, exist_ok=True)
     config.save(run / CONFIG)
     (run / SOURCES).write_text(json.dumps([str(Path(s).resolve()) for s in sources]) + "\n")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from photochrom.color import bins
 from photochrom.train.config import AB_SCALE, TrainConfig
-from photochrom.train.lab import soft_encode
+from photochrom.train.lab import has_color, soft_encode
 
 __all__ = ["Criterion", "sparse_cross_entropy"]
 
@@ -39,7 +39,8 @@ class Criterion:
     regression      half the squared Euclidean distance of ab (equation 1), in units of AB_SCALE
 
     The mean over all pixels, where the released code sums over a photo's: with AdamW, whose decay
-    is decoupled, only the clipping of the gradient sees the difference.
+    is decoupled, only the clipping of the gradient sees the difference. Photos of the batch without
+    color of their own add nothing to the sum (nor to the gradient), as in the released code.
     """
 
     def __init__(self, config: TrainConfig, prior: Tensor | None) -> None:
@@ -54,10 +55,12 @@ class Criterion:
     def __call__(self, output: Tensor, ab: Tensor) -> Tensor:
         """Mean loss of the network's output (B, 313 or 2, h, w) for the true ab (B, 2, h, w)."""
         output = output.float()
+        colored = has_color(ab)[:, None, None]
         if self.config.objective == "regression":
-            return 0.5 * ((output - ab / AB_SCALE) ** 2).sum(dim=1).mean()
+            distance = ((output - ab / AB_SCALE) ** 2).sum(dim=1)
+            return 0.5 * (distance * colored).mean()
         indices, weights = soft_encode(ab, self.config.neighbors, self.config.sigma)
         loss = sparse_cross_entropy(output, indices, weights)
         if self.class_weights is not None:
             loss = loss * self.class_weights[indices[..., 0]]
-        return loss.mean()
+        return (loss * colored).mean()

@@ -97,7 +97,6 @@ def validate(
         x[:, :1] = (lab[:, :1] - 50) / scale
         output = network(x).float()
         truth = lab[:, 1:]
-        # Not from the table of whole numbers: rounding moves a twelfth of all pixels to a neighbor.
         nearest = bins.nearest_bin(truth.movedim(1, -1).numpy())
         gray = torch.zeros_like(truth)
         _tally(tallies[0], gray, truth, nearest)
