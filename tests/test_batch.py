@@ -32,7 +32,7 @@ from photochrom.batch.plan import ALTERED, plan
 from photochrom.batch.work import Coloring, Outcome, color
 from photochrom.cli.main import main
 from photochrom.errors import ConfigError, PhotoError
-from photochrom.naming import target_of
+from photochrom.batch.find import target_of
 from photochrom.photo.read import read_photo
 
 DRAFT = re.compile(r"\.photochrom-")

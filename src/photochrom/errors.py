@@ -11,10 +11,13 @@
     ├── StudyError        a study, its database or its photos cannot be used
     └── DependencyError   an optional extra is not installed
 
-The message is for the user: it names the file and says what to do.
+The message is for the user: it names the file and says what to do. Code that needs its parts reads
+them as attributes, and never takes the message apart.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "ConfigError",
@@ -29,7 +32,26 @@ __all__ = [
 
 
 class PhotochromError(Exception):
-    """Base class: catch this to catch all that photochrom raises on purpose."""
+    """Base class: catch this to catch all that photochrom raises on purpose.
+
+    Parameters
+    ----------
+    problem : what is wrong, and with which file
+    remedy : what the user can do about it; "" if the problem says it
+    retry : whether the same call may succeed later, as after a full disk
+    """
+
+    def __init__(self, problem: str, remedy: str = "", *, retry: bool = False) -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem, self.remedy, self.retry = problem, remedy, retry
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers send their errors to the parent process.
+        return _restore, (type(self), self.problem, self.remedy, self.retry), self.__dict__
+
+
+def _restore(kind: type[PhotochromError], problem: str, remedy: str, retry: bool) -> Exception:
+    return kind(problem, remedy, retry=retry)
 
 
 class PhotoError(PhotochromError):

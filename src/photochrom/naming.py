@@ -1,23 +1,12 @@
-"""Names: of a result, of a subject, of a class."""
+"""What the name of a photo says: its subject, its class, whether it is a result."""
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from pathlib import PurePosixPath
 
-__all__ = ["COLORED", "label_of", "subject_of", "target_of"]
-
-
-def target_of(source: str, folder: str, beside: bool) -> str:
-    """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
-    from photochrom.photo.formats import heic as heif
-    from photochrom.photo.formats.table import EXTENSIONS
-
-    stem, suffix = os.path.splitext(os.path.basename(source))
-    suffix = suffix if suffix.lower() in (*EXTENSIONS, *heif.EXTENSIONS) else ".png"
-    return os.path.join(folder, f"{stem}{'.color' if beside else ''}{suffix}")
+__all__ = ["COLORED", "label_of", "subject_of"]
 
 
 COLORED = ".color"

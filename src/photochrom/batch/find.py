@@ -7,9 +7,9 @@ from collections.abc import Callable, Container, Iterator
 
 from photochrom.batch.job import identity, result_state
 from photochrom.batch.manifest import manifest_parts, read_manifests
-from photochrom.naming import target_of
+from photochrom.naming import COLORED
 
-__all__ = ["INPUT_EXTENSIONS", "find_photos"]
+__all__ = ["INPUT_EXTENSIONS", "find_photos", "target_of"]
 
 INPUT_EXTENSIONS = frozenset({
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png",
@@ -73,3 +73,13 @@ def find_photos(
                 if name in beside or result_state(path, folder) in known:
                     continue
             yield path
+
+
+def target_of(source: str, folder: str, beside: bool) -> str:
+    """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
+    from photochrom.photo.formats import heic
+    from photochrom.photo.formats.table import EXTENSIONS
+
+    stem, suffix = os.path.splitext(os.path.basename(source))
+    suffix = suffix if suffix.lower() in (*EXTENSIONS, *heic.EXTENSIONS) else ".png"
+    return os.path.join(folder, f"{stem}{COLORED if beside else ''}{suffix}")

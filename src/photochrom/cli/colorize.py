@@ -163,8 +163,7 @@ def _asks_folder(output: str) -> bool:
 
 def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """(source, target) for every photo asked for; folders are searched through."""
-    from photochrom.batch.find import find_photos
-    from photochrom.naming import target_of
+    from photochrom.batch.find import find_photos, target_of
 
     output: str | None = options.output
     one_file = len(options.inputs) == 1 and not os.path.isdir(options.inputs[0])

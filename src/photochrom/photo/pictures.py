@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pyvips
 from numpy.typing import NDArray
 
 from photochrom.photo.vips import to_numpy, to_vips
 
-__all__ = ["resized", "shrunk", "to_jpeg", "to_png"]
+__all__ = ["from_jpeg", "resized", "shrunk", "to_jpeg", "to_png"]
 
 
 def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -31,6 +32,11 @@ def shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 def to_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
     """A picture (H, W, 3) as a JPEG without metadata; from quality 90 on with full chroma."""
     return bytes(to_vips(rgb).jpegsave_buffer(Q=quality, keep="none"))
+
+
+def from_jpeg(data: bytes) -> NDArray[np.uint8]:
+    """A JPEG of our own as a picture (H, W, C)."""
+    return to_numpy(pyvips.Image.jpegload_buffer(data))
 
 
 def to_png(picture: NDArray[np.uint8]) -> bytes:

@@ -58,10 +58,10 @@ def encode_picture(rgb: NDArray[np.uint8]) -> bytes:
 
 
 def decode_picture(jpeg: bytes) -> NDArray[np.uint8]:
-    import pyvips
+    """A picture of a study, uint8 (H, W, 3)."""
+    from photochrom.photo.pictures import from_jpeg
 
-    pixels: NDArray[np.uint8] = pyvips.Image.jpegload_buffer(jpeg).numpy()
-    return pixels
+    return from_jpeg(jpeg)
 
 
 def obvious_fake(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
