@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Described = tuple[dict[str, Any], dict[str, np.ndarray]]
 """What is said, ready for JSON, and the pixels of each page by its name."""
 
 _SHOWN = 2000  # bytes of a text that is written out
+_BLANKS = dict.fromkeys(map(ord, "\n\ufeff"))  # of which a packet of XMP has some
 # Where the pixels are, how many bytes they take, and the tables of their code; where directories
 # are, of which the content is described in place.
 _PLACES = {273, 279, 324, 325, 330, 288, 289, 513, 514, 519, 520, 521}
@@ -49,7 +51,7 @@ def shown(value: Any) -> Any:
             text = value.decode()
         except UnicodeDecodeError:
             text = "\0"
-        if len(value) <= _SHOWN and text.replace("\n", "").isprintable():
+        if len(value) <= _SHOWN and text.translate(_BLANKS).isprintable():
             return text
         if len(value) <= 64:
             return "hex " + value.hex()
@@ -94,12 +96,27 @@ def _png(data: bytes) -> Described:
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind != b"IDAT":
-            chunks.append([kind.decode(), shown(data[at + 8 : at + 8 + size])])
+            chunks.append([kind.decode(), *_content(kind, data[at + 8 : at + 8 + size])])
         elif not chunks or chunks[-1] != ["IDAT"]:
             chunks.append(["IDAT"])
         at += 12 + size
     pixels = _decoded(data)
     return {"kind": "PNG", "chunks": chunks, **_samples(pixels)}, {"": pixels}
+
+
+def _content(kind: bytes, data: bytes) -> list[Any]:
+    """What a chunk says: of a text its keyword and what is compressed, without the compression."""
+    if kind not in (b"iCCP", b"zTXt", b"iTXt", b"tEXt"):
+        return [shown(data)]
+    keyword, _, rest = data.partition(b"\0")
+    found = [keyword.decode("latin-1")]
+    if kind == b"iTXt":
+        found.append(f"packed {rest[0]}")
+        language, _, inner = rest[2:].partition(b"\0")
+        keyword, _, text = inner.partition(b"\0")
+        found += [language.decode(), keyword.decode()]
+        return [*found, shown(zlib.decompress(text) if rest[0] else text)]
+    return [*found, shown(zlib.decompress(rest[1:]) if kind in (b"iCCP", b"zTXt") else rest)]
 
 
 def _webp(data: bytes) -> Described:

@@ -12,8 +12,8 @@
     full size with several settings, large photos, what a prediction answers besides, folders and
     single photos through the command, with the manifest and all that it says, and its help. On one
     machine the code before a change and after it write the same; ``diff`` of the two SHA256SUMS
-    proves it. What is left out of a manifest is what no two runs have in common: times, and where
-    the folder is.
+    proves it. What is left out of a manifest is what two runs do not have in common: times, and
+    where the folder is.
 
 Only public names of photochrom are used, so that it runs with whatever is inside the package.
 """
@@ -40,15 +40,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums are round
 import numpy as np
 import PIL.Image
 import tifffile
-from cases import DATA, INPUTS, cases
+from cases import COMMANDED, DATA, INPUTS, SIZE, cases
 from description import describe
 from make_inputs import EXAMPLES, deep, luma, make_inputs, scene
 
-from photochrom import Colorizer
+from photochrom import Colorizer, __version__
 
 EXPECTED, PIXELS = DATA / "expected.json", DATA / "expected.npz.xz"
-# A folder with what is told of in notes, what fails, and a subfolder.
-COMMANDED = ("gray.jpg", "rgba-16.png", "pages.tif", "everything.webp", "cut.jpg", "text.jpg")
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -87,21 +85,24 @@ def manifest_lines(path: Path, root: Path, *, pixels: bool) -> list[dict[str, An
     lines = []
     for text in path.read_text().splitlines():
         line = json.loads(_without(root, text))
+        names = list(line)
         assert line.pop("time") and line.pop("seconds") >= 0
+        assert line.pop("version") == __version__
         for file in ("source_file", "result_file"):
             if line[file] is not None:
                 assert line[file].pop("mtime_ns") > 0
         if line["result_file"] is not None and not pixels:
             assert line["result_file"].pop("size") > 0
             assert len(line["result_file"].pop("sha256")) == 64
-        lines.append(line)
+        lines.append({**line, "fields": names})
     return sorted(lines, key=lambda line: line["result"])
 
 
 def command_on_folder(folder: Path, *, pixels: bool = False) -> dict[str, Any]:
     """Color a folder by the command; the results are left in `folder`/out."""
     copy_commanded(folder / "in")
-    said, _ = command(folder, "colorize", "in", "-o", "out", "--workers", "1", "-v")
+    options = ("--workers", "1", "--size", str(SIZE), "-v")
+    said, _ = command(folder, "colorize", "in", "-o", "out", *options)
     said["stderr"] = sorted(said["stderr"].splitlines())
     said["stdout"] = sorted(said["stdout"].splitlines())
     manifest = folder / "out" / "photochrom.jsonl"
