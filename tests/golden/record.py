@@ -59,7 +59,7 @@ def command(folder: Path, *arguments: str, stdin: bytes = b"") -> tuple[dict[str
         [sys.executable, "-m", "photochrom", *arguments],
         cwd=folder, input=stdin, capture_output=True, env=environment, check=False,
     )  # fmt: skip
-    is_photo = arguments[-1] == "-"
+    is_photo = arguments[-1:] == ("-",)
     said = {"arguments": list(arguments), "exit code": done.returncode}
     said["stdout"] = "a photo" if is_photo else _without(folder, done.stdout.decode())
     said["stderr"] = _without(folder, done.stderr.decode())
@@ -213,7 +213,7 @@ def _write_answers(folder: Path) -> None:
     """What a prediction says besides its colors."""
     said: dict[str, Any] = {}
     colorizer = Colorizer(threads=1)
-    hints = ((30, 20, (30, 60, 210)),)
+    hints = ((20, 20, (30, 60, 210)),)
     for name in ("gray.png", "rgba-16.png", "everything.jpg"):
         for label, given in (("plain", ()), ("hint", hints)):
             prediction = colorizer.predict(INPUTS / name, given)
@@ -230,11 +230,11 @@ def _write_answers(folder: Path) -> None:
 
 def _write_commands(folder: Path) -> None:
     said = [command_on_folder(folder, pixels=True)]
-    again = command(folder, "colorize", "in", "-o", "out.2", "--workers", "2", "--saturation", "2")
+    again = command(folder, "colorize", "in", "-o", "out-2", "--workers", "2", "--saturation", "2")
     said += [_sorted(again[0])]
-    manifest = folder / "out.2" / "photochrom.jsonl"
+    manifest = folder / "out-2" / "photochrom.jsonl"
     said += [{"manifest": manifest_lines(manifest, folder, pixels=True)}]
-    said += [_sorted(command(folder, "colorize", "in", "-o", "out.2", "--dry-run")[0])]
+    said += [_sorted(command(folder, "colorize", "in", "-o", "out-2", "--dry-run")[0])]
     manifest.unlink()
     hint = ("--hint", "8,6,c8281e")
     single: list[tuple[str, ...]] = [
