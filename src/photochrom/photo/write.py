@@ -236,8 +236,9 @@ def _write(
         raise PhotoError(f"{name}: its folder does not exist; create it first") from None
     except OSError as error:
         raise PhotoError(
-            f"{name}: cannot be written: {error.strerror}; "
-            "choose a folder that you may write to and that has space left"
+            f"{name}: cannot be written: {error.strerror}",
+            "choose a folder that you may write to and that has space left",
+            retry=True,
         ) from error
     except (OverflowError, struct.error) as error:  # an offset that is too wide
         raise PhotoError(
@@ -246,7 +247,9 @@ def _write(
         ) from error
     except pyvips.Error as error:
         raise PhotoError(
-            f"{name}: cannot be written: {reason(error)}; check the space left, or use .png"
+            f"{name}: cannot be written: {reason(error)}",
+            "check the space left, or use .png",
+            retry=True,
         ) from error
     finally:
         with contextlib.suppress(OSError):
