@@ -9,7 +9,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom import __version__
 from photochrom.cli.main import main
 from photochrom.photo.read import read_photo
 
@@ -22,29 +21,6 @@ def photo(tmp_path: Path) -> Path:
     with PIL.Image.open(EXAMPLES / "castle.jpg") as image:
         image.convert("L").resize((150, 100)).save(path, quality=95)
     return path
-
-
-def test_version_help_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, code in ((["--version"], 0), (["--help"], 0), (["colorize"], 2), (["x"], 2)):
-        with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert stop.value.code == code
-    assert f"photochrom {__version__}" in capsys.readouterr().out
-    assert main([]) == 2
-
-
-@pytest.mark.parametrize("command", [
-    "colorize", "evaluate", "models", "prepare", "train", "export", "import",
-    "study", "study serve", "study report",
-])  # fmt: skip
-def test_every_command_explains_itself_with_examples(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([*command.split(), "--help"])
-    assert stop.value.code == 0
-    text = capsys.readouterr().out
-    assert f"photochrom {command}" in text.split("examples:")[1]
 
 
 def test_as_a_real_process(photo: Path) -> None:

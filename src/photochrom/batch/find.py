@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator
 
-from photochrom.batch.job import identity, result_state
+from photochrom.batch.job import identity, result_name
 from photochrom.batch.manifest import manifest_parts, read_manifests
 from photochrom.naming import COLORED
 
@@ -66,7 +66,7 @@ def find_photos(
             if suffix.lower() not in INPUT_EXTENSIONS or name.startswith("."):
                 continue
             path = os.path.join(here, name)
-            if base := next((b for b in above if result_state(path, b) in earlier[b]), None):
+            if base := next((b for b in above if result_name(path, b) in earlier[b]), None):
                 if base not in told:
                     note(
                         f"{base}: skipped the results of an earlier run; to color them, name "
@@ -76,7 +76,7 @@ def find_photos(
                 continue
             if stem.endswith(".color"):
                 known = read_manifests(folder) if known is None else known
-                if name in beside or result_state(path, folder) in known:
+                if name in beside or result_name(path, folder) in known:
                     continue
             yield path
 

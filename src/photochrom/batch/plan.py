@@ -6,10 +6,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
-from photochrom.batch.job import Job, Settings, identity
+from photochrom.batch.job import Job, Settings, identity, result_name
 from photochrom.batch.manifest import read_manifests
 
 __all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
@@ -50,7 +49,7 @@ def plan(
     # With force a file is replaced unseen, but an original never.
     originals = {identity(source) for source, _ in photos} - {None} if force else set()
     for source, target in photos:
-        result = target if folder is None else Path(os.path.relpath(target, folder)).as_posix()
+        result = target if folder is None else result_name(target, folder)
         if _shard_of(result, shard[1]) != shard[0]:
             continue
         job = Job(source, target, result, known.get(result), force)
@@ -128,6 +127,7 @@ def found_result(job: Job) -> os.stat_result | None:
 
 
 def unknown_result(job: Job) -> str:
+    """What to say if a file that no manifest knows has the name of the result."""
     return (
         f"{job.source}: {job.target} exists but is not a known result; move it away, or use "
         "--force to replace it"

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -39,7 +38,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from photochrom.batch.job import FileState, Job, Known, Settings
+from photochrom.batch.job import Attempt, FileState, Job, Known, Settings
 from photochrom.batch.manifest import Manifest
 from photochrom.batch.plan import found_result, unknown_result
 from photochrom.errors import PhotochromError, PhotoError
@@ -49,6 +48,8 @@ if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
 
 __all__ = ["Coloring", "Outcome", "color"]
+
+_SIGKILL = 9  # Windows has no name for it
 
 
 class Outcome(NamedTuple):
@@ -110,7 +111,8 @@ class Coloring:
         """
         if self.manifest is not None:
             with contextlib.suppress(OSError):  # a full disk: it is said on the screen all the same
-                self.manifest.append(job, self.settings, seconds, error=message, result=written)
+                attempt = Attempt(seconds, error=message, result=written)
+                self.manifest.append(job, self.settings, attempt)
         return Outcome("failed", message)
 
     def _color(self, job: Job, began: float, written: list[FileState]) -> Outcome:
@@ -131,7 +133,7 @@ class Coloring:
                 if self._is_done(job, job.known, before):
                     result = job.known.result_file
                     seconds = time.perf_counter() - began
-                    manifest.append(job, settings, seconds, source=before, result=result)
+                    manifest.append(job, settings, Attempt(seconds, before, result))
                     return Outcome("skipped")
             # What _is_done has let pass is ours, and so is an empty file that is known.
             replace = replace or os.path.lexists(job.target)
@@ -144,7 +146,8 @@ class Coloring:
                     )
                 result = FileState.of(draft)
                 seconds = time.perf_counter() - began
-                manifest.append(job, settings, seconds, source=before, result=result, notes=notes)
+                attempt = Attempt(seconds, before, result, notes=notes)
+                manifest.append(job, settings, attempt)
                 written.append(result)
 
         photo = read_photo(job.source)
@@ -254,7 +257,7 @@ def color(
                         )
                         yield job, work.failed(job, message)
                         continue
-                    if outcome.exit_code == -signal.SIGKILL and round_jobs is jobs:
+                    if outcome.exit_code == -_SIGKILL and round_jobs is jobs:
                         killed.append(job)
                         continue
                     message = (

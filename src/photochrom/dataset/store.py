@@ -13,8 +13,10 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
+import threading
 import weakref
 import zlib
 from collections.abc import Iterable, Sequence
@@ -137,7 +139,7 @@ class PhotoStore:
         try:
             if descriptor < 0:
                 return (self._origins[origin] / self._names[index]).read_bytes()
-            data = os.pread(descriptor, size, offset)
+            data = _read_at(descriptor, size, offset)
         except OSError as error:
             raise DataError(f"{self.name(index)}: cannot be read: {error.strerror}") from error
         if len(data) != size:
@@ -171,6 +173,17 @@ class PhotoStore:
                 path = self._origins[int(self._places[index, 0])] / self._names[index]
                 digest.update(f"{path.stat().st_mtime_ns}\n".encode())
         return digest.hexdigest()
+
+
+if sys.platform == "win32":  # has no pread
+    _READING = threading.Lock()
+
+    def _read_at(descriptor: int, size: int, offset: int) -> bytes:
+        with _READING:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.read(descriptor, size)
+else:
+    _read_at = os.pread
 
 
 def _close_all(descriptors: list[int]) -> None:

@@ -80,6 +80,7 @@ class Tally:
         sweep: Float64 | None,
         features: NDArray[np.float32] | None,
     ) -> None:
+        """Add the sums of photo `i`, a row each, and what else came of it."""
         self.used.append(i)
         self.sums.append(sums)
         self.errors += errors
@@ -89,6 +90,7 @@ class Tally:
             self.features.append(features)
 
     def part(self) -> Part:
+        """Everything that was added."""
         n = len(self.used)
         width = self.features[0].shape[1] if self.features else 0
         return Part(

@@ -134,6 +134,7 @@ def one_a_model(result: Result) -> Iterator[int]:
 
 
 def model_of(result: Result, r: int) -> str:
+    """Name of the model of row `r`."""
     return result.asked.models[result.rows[r].source][0]
 
 

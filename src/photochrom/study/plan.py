@@ -82,6 +82,7 @@ def plan(
 
 
 def check_enough(photos: int, settings: StudySettings) -> None:
+    """Raise StudyError if there are too few photos for one participant."""
     if photos < settings.photos:
         raise StudyError(
             f"there are {photos} pairs, and a participant needs {settings.photos} (practice "
