@@ -31,7 +31,8 @@ def help_of(command: str) -> str:
 def page() -> str:
     """The page, as Markdown."""
     names = [command.name for command in COMMANDS] + ["study serve", "study report"]
-    parts = ["# Help\n\nWhat `--help` prints for each command. `make help-page` writes this page.\n"]
+    about = "What `--help` prints for each command. `make help-page` writes this page."
+    parts = [f"# Help\n\n{about}\n"]
     for name in ("", *sorted(names)):
         title = f"photochrom {name}".rstrip()
         parts.append(f"## {title}\n\n```text\n{help_of(name)}\n```\n")

@@ -69,11 +69,6 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def colorizer() -> Colorizer:
-    return Colorizer(threads=1)
-
-
-@pytest.fixture(scope="module")
 def settings(colorizer: Colorizer) -> Settings:
     return Settings.of(colorizer, 0.38, 1.0, [])
 
@@ -132,6 +127,7 @@ def test_photos_are_found_in_order_without_hidden_files_and_the_output(
     ]  # fmt: skip
 
 
+@pytest.mark.process
 def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_photo(
     tmp_path: Path, capfd: Any
 ) -> None:
@@ -153,6 +149,7 @@ def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_phot
     assert found(None) == found(str(tmp_path / "out")) == ["autochrome.color.png"]
 
 
+@pytest.mark.process
 def test_results_of_an_earlier_run_among_the_photos_are_left_out(
     tmp_path: Path, capfd: Any
 ) -> None:
@@ -840,6 +837,7 @@ def test_wrong_usage(archive: Path, out: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.process
 def test_a_folder_without_output_goes_on_as_well(tmp_path: Path, capfd: Any) -> None:
     scans = tmp_path / "scans"
     draw(scans / "a.png", 1)
@@ -888,6 +886,7 @@ class Deadly(Coloring):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.process
 def test_a_dead_worker_costs_one_photo_and_one_out_of_memory_gets_a_second_chance(
     scans: Path, out: Path, settings: Settings, capfd: Any
 ) -> None:
@@ -916,6 +915,7 @@ def animated(path: Path) -> Path:
     return path
 
 
+@pytest.mark.process
 def test_frames_that_are_left_out_are_said_and_noted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -935,6 +935,7 @@ def test_frames_that_are_left_out_are_said_and_noted(
     assert "0 done, 0 failed, 2 already done" in capfd.readouterr().err  # such lines are read too
 
 
+@pytest.mark.process
 def test_a_quality_is_said_to_have_no_effect_without_loss(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,6 +67,7 @@ def test_an_original_is_never_overwritten(photo: Path, capsys: pytest.CaptureFix
     assert "old.jpg" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_folder_is_no_place_for_its_own_results(
     photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
     assert found == ["1923/b.jpg", "a.jpg", "c.color.jpg", "photochrom.jsonl"]
 
 
+@pytest.mark.process
 def test_an_output_folder_inside_the_input_is_not_read_again(photo: Path) -> None:
     folder = photo.parent
     assert main(["colorize", str(folder), "-o", str(folder / "out")]) == 0
@@ -142,6 +144,7 @@ def test_senseless_settings_are_wrong_usage(photo: Path) -> None:
     assert list(photo.parent.iterdir()) == [photo]
 
 
+@pytest.mark.process
 def test_two_photos_of_one_name_do_not_overwrite_each_other(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

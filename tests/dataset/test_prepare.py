@@ -539,6 +539,7 @@ def test_preparing_shards_again_keeps_the_very_bytes(tmp_path: Path) -> None:
 # --- the same bytes whatever happens --------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_neither_workers_nor_runs_change_a_byte(tmp_path: Path) -> None:
     photos = fields(tmp_path / "in", 20)
     run(photos, tmp_path / "one", workers=1, shard_size=8)

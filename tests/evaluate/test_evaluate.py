@@ -516,6 +516,7 @@ def many(tmp_path: Path, pictures: list[Picture]) -> Path:
     return folder
 
 
+@pytest.mark.process
 def test_several_processes_give_what_one_gives(many: Path, prior: Path, tmp_path: Path) -> None:
     asked = Evaluation((str(many),), models=(("m", "photochrom-1"),), prior=str(prior), sweep=20)
     one = measured(asked, tmp_path / "one")

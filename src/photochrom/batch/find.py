@@ -15,7 +15,7 @@ INPUT_EXTENSIONS = frozenset({
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png",
     ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 })  # fmt: skip
-"""What counts as a photo in a folder; what cannot be read then fails by name, and is not lost."""
+"""What counts as a photo in a folder. One that cannot be read fails by name and is not lost."""
 
 
 def find_photos(
@@ -24,25 +24,24 @@ def find_photos(
     problem: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[str]:
-    """Photos of a folder tree in order, by their names; links to folders are not followed.
+    """Photos of a folder tree in the order of their names; links to folders are not followed.
 
     Parameters
     ----------
-    folder : where to look; what lies in `skip`, hidden files and results are left out. A result is
-        what the manifest in the folder says, and, where results lie beside the photos, what has the
-        name of one whose photo is there: NAME.color.EXT of NAME.EXT. Below the folder, what another
-        manifest says: the output of an earlier run among the photos.
+    folder : where to look. Hidden files, everything in `skip`, and results are left out. Results are
+        the files that a manifest in the folder or below it names. If results lie beside the photos,
+        a file that is named like one is a result too: NAME.color.EXT beside NAME.EXT.
     skip : the output folder; None if results lie beside the photos
-    problem : told of each folder that cannot be read
-    note : told of each folder that is left out because it is a link, or has results left out
+    problem : called for each folder that cannot be read
+    note : called for each folder that is a link, or whose results are left out
     """
     output = identity(skip) if skip is not None else None
 
     def unreadable(error: OSError) -> None:
         problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
-    known: Container[str] | None = None  # read when it is needed
-    earlier: dict[str, Container[str]] = {}  # what the manifests of folders below say
+    known: Container[str] | None = None  # read on demand
+    earlier: dict[str, Container[str]] = {}  # the manifests of folders below
     told: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
@@ -82,7 +81,7 @@ def find_photos(
 
 
 def target_of(source: str, folder: str, beside: bool) -> str:
-    """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
+    """NAME.color.EXT beside the photo, elsewhere NAME.EXT; .png if EXT cannot be written."""
     from photochrom.photo.formats import heic
     from photochrom.photo.formats.table import EXTENSIONS
 
