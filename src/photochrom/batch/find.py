@@ -28,9 +28,9 @@ def find_photos(
 
     Parameters
     ----------
-    folder : where to look. Hidden files, everything in `skip`, and results are left out. Results are
-        the files that a manifest in the folder or below it names. If results lie beside the photos,
-        a file that is named like one is a result too: NAME.color.EXT beside NAME.EXT.
+    folder : where to look. Hidden files, everything in `skip`, and results are left out: the files
+        that a manifest in the folder or below it names. If results lie beside the photos, a file
+        that is named like one is a result too: NAME.color.EXT beside NAME.EXT.
     skip : the output folder; None if results lie beside the photos
     problem : called for each folder that cannot be read
     note : called for each folder that is a link, or whose results are left out

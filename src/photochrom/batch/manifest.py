@@ -77,8 +77,8 @@ class Manifest:
                 raise
         except OSError as error:
             raise PhotoError(
-                f"{error.filename or self.path}: cannot be written: {error.strerror}; choose "
-                "an output folder that is writable and has free space"
+                f"{error.filename or self.path}: cannot be written: {error.strerror}",
+                "choose an output folder that is writable and has free space",
             ) from error
 
     def _lock(self, patience: float) -> bool:

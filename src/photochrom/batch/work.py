@@ -142,7 +142,7 @@ class Coloring:
             def ready(draft: str) -> None:
                 if not before.is_untouched(os.stat(job.source)):
                     raise PhotoError(
-                        f"{job.source}: changed while it was being read; run this again"
+                        f"{job.source}: changed while it was being read", "run this again"
                     )
                 result = FileState.of(draft)
                 seconds = time.perf_counter() - began
@@ -156,8 +156,8 @@ class Coloring:
             os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
         except OSError as error:
             raise PhotoError(
-                f"{job.target}: its folder cannot be created: {error.strerror}; choose an "
-                "output folder that is writable and has free space"
+                f"{job.target}: its folder cannot be created: {error.strerror}",
+                "choose an output folder that is writable and has free space",
             ) from error
         self._colorizer.color_file(
             photo,
@@ -189,8 +189,8 @@ class Coloring:
         moved = known.source != os.path.abspath(job.source)
         if moved and source.sha256 != known.source_file.sha256:
             raise PhotoError(
-                f"{job.source}: {job.target} is the result of another photo, {known.source}; "
-                "choose another output folder, or use --force to replace it"
+                f"{job.source}: {job.target} is the result of another photo, {known.source}",
+                "choose another output folder, or use --force to replace it",
             )
         try:
             ours = (
@@ -201,8 +201,8 @@ class Coloring:
             ours = False
         if not ours:
             raise PhotoError(
-                f"{job.source}: {job.target} has changed since it was made; move it away, or "
-                "use --force to replace it"
+                f"{job.source}: {job.target} has changed since it was made",
+                "move it away, or use --force to replace it",
             )
         return False
 

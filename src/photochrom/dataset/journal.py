@@ -162,6 +162,6 @@ def refuse_other_work(output: Path, theirs: dict[str, Any], ours: dict[str, Any]
     if theirs.get("inputs") != ours["inputs"]:
         changed.append("the photos differ")
     raise ConfigError(
-        f"{output}: holds the work of another run ({'; '.join(changed) or 'another version'}); "
-        "use another output folder, or --force to start over"
+        f"{output}: holds the work of another run ({'; '.join(changed) or 'another version'})",
+        "use another output folder, or --force to start over",
     )

@@ -91,8 +91,8 @@ class PrepareReport:
             return cls(output=output, settings=settings, reused=True, **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
-                f"{path}: not a report of photochrom prepare ({error}); use another output "
-                "folder, or --force to start over"
+                f"{path}: not a report of photochrom prepare ({error})",
+                "use another output folder, or --force to start over",
             ) from error
 
 
@@ -110,8 +110,8 @@ def _outcomes(
             if isinstance(outcome, Died):
                 raise DataError(
                     f"{store.name(index)}: a worker died on this photo (exit code "
-                    f"{outcome.exit_code}), perhaps out of memory; run this again with fewer "
-                    "--workers, and it resumes"
+                    f"{outcome.exit_code}), perhaps out of memory",
+                    "run this again with fewer --workers, and it resumes",
                 )
             yield outcome
 
@@ -248,8 +248,8 @@ def prepare(
             return report
     except OSError as error:
         raise DataError(
-            f"{error.filename or target}: {error.strerror}; fix that and run this again, and "
-            "it resumes"
+            f"{error.filename or target}: {error.strerror}",
+            "fix that and run this again, and it resumes",
         ) from error
 
 

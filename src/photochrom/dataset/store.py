@@ -68,7 +68,7 @@ class PhotoStore:
         if isinstance(sources, str | os.PathLike):  # one path; a str is a sequence too, of letters
             sources = [sources]
         if not sources:
-            raise DataError("no photos given; name tar shards or a folder of photos")
+            raise DataError("no photos given", "name tar shards or a folder of photos")
         self._sources = [Path(source) for source in sources]
         self._origins: list[Path] = []
         self._descriptors: list[int] = []  # per origin; -1 for a folder
@@ -89,8 +89,9 @@ class PhotoStore:
                     places.append((len(self._origins) - 1, offset, size))
             if len(places) == before:
                 raise DataError(
-                    f"{source}: holds no photo; give tar shards, or a folder with files that "
-                    f"end in {', '.join(sorted(PHOTO_SUFFIXES))}"
+                    f"{source}: holds no photo",
+                    "give tar shards, or a folder with files that end in "
+                    f"{', '.join(sorted(PHOTO_SUFFIXES))}",
                 )
         # Columns: origin, offset, size. One array, as a million tuples would weigh ten times more.
         self._places: NDArray[np.int64] = np.array(places, dtype=np.int64)
@@ -144,7 +145,7 @@ class PhotoStore:
             raise DataError(f"{self.name(index)}: cannot be read: {error.strerror}") from error
         if len(data) != size:
             raise DataError(
-                f"{self.name(index)}: its shard has shrunk since it was opened; start again"
+                f"{self.name(index)}: its shard has shrunk since it was opened", "start again"
             )
         return data
 
@@ -199,7 +200,7 @@ def _origins_of(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     if (source / JOURNAL).exists() and not (source / REPORT).exists():
-        raise DataError(f"{source}: is unfinished; run the same `photochrom prepare` again")
+        raise DataError(f"{source}: is unfinished", "run the same `photochrom prepare` again")
     shards = sorted(
         path
         for path in source.iterdir()
@@ -274,7 +275,7 @@ def _index_shard(file: IO[bytes], path: Path) -> list[tuple[str, int, int]]:
 
 
 def _damaged(path: Path, reason: object) -> DataError:
-    return DataError(f"{path}: is damaged or not a tar shard ({reason}); copy or create it again")
+    return DataError(f"{path}: is damaged or not a tar shard ({reason})", "copy or create it again")
 
 
 def write_shard(path: str | os.PathLike[str], samples: Iterable[tuple[str, bytes]]) -> int:

@@ -86,8 +86,9 @@ class _Judge:
             wishes = None
         if not isinstance(wishes, dict):
             raise ModelError(
-                f"{self.path}: does not describe its input; write {beside.name} beside it: "
-                '{"size": 224, "mean": [...], "std": [...], "classes": [...]}'
+                f"{self.path}: does not describe its input",
+                f'write {beside.name} beside it: {{"size": 224, "mean": [...], "std": [...], '
+                '"classes": [...]}',
             )
         return wishes
 
@@ -130,8 +131,8 @@ class Classifier(_Judge):
         super().__init__(path, threads)
         if not self.classes:
             raise ModelError(
-                f"{self.path}: does not list its classes, so its answers cannot "
-                'be read; add "classes" to its description'
+                f"{self.path}: does not list its classes, so its answers cannot be read",
+                'add "classes" to its description',
             )
         self._index = {name: i for i, name in enumerate(self.classes)}
 

@@ -71,14 +71,14 @@ def open_store(photos: Sequence[str]) -> PhotoStore:
     """
     for path in photos:
         if Path(path).suffix.lower() in PHOTO_SUFFIXES and Path(path).is_file():
-            raise DataError(f"{path}: is a single photo; give its folder")
+            raise DataError(f"{path}: is a single photo", "give its folder")
     store = PhotoStore(photos)
     seen: dict[str, int] = {}
     for i in range(len(store)):
         if seen.setdefault(store.key(i), i) != i:
             raise DataError(
-                f"{store.name(i)}: has the same name as {store.name(seen[store.key(i)])}; "
-                "rename or remove one of them"
+                f"{store.name(i)}: has the same name as {store.name(seen[store.key(i)])}",
+                "rename or remove one of them",
             )
     return store
 

@@ -47,8 +47,8 @@ def mapped_figures(
         for task, result in results:
             if isinstance(result, Died):
                 raise DataError(
-                    f"a worker died (exit code {result.exit_code}), perhaps out of memory; run "
-                    "this again with fewer --workers, and it resumes"
+                    f"a worker died (exit code {result.exit_code}), perhaps out of memory",
+                    "run this again with fewer --workers, and it resumes",
                 )
             yield task, result
 
@@ -74,7 +74,8 @@ def _load_prior(path: Path) -> Float64:
         metrics.class_weights(prior, 0.5)  # raises if it is not a distribution
     except (OSError, EOFError, ValueError, TypeError, ConfigError) as error:
         raise DataError(
-            f"{path}: is not a prior ({error}); give the prior.npy that `photochrom prepare` writes"
+            f"{path}: is not a prior ({error})",
+            "give the prior.npy that `photochrom prepare` writes",
         ) from error
     return prior
 

@@ -76,10 +76,10 @@ class Evaluation:
         names = [name for name, _ in (*self.models, *self.against)]
         for name in names:
             if names.count(name) > 1 or name in ("original", "gray", "random"):
-                raise ConfigError(f"{name}: two rows have this name; rename one with NAME=...")
+                raise ConfigError(f"{name}: two rows have this name", "rename one with NAME=...")
             if not name.isprintable():
                 raise ConfigError(
-                    f"{name!r}: cannot be the name of a row; choose another with NAME=..."
+                    f"{name!r}: cannot be the name of a row", "choose another with NAME=..."
                 )
         for values in (self.temperatures, self.rebalance, self.hints):
             if len(set(values)) < len(values):
@@ -114,7 +114,7 @@ class Evaluation:
         for source, (name, _) in enumerate(self.models):
             info = infos[source]
             if any(self.hints) and info.channels != 4:
-                raise ConfigError(f"{name}: this model doesn't take hints; leave out --hints")
+                raise ConfigError(f"{name}: this model doesn't take hints", "leave out --hints")
             ts = (bins.TEMPERATURE,) if info.regression else self.temperatures
             shares = (1.0,) if info.regression else self.rebalance
             for r, t, n in itertools.product(shares, ts, self.hints):

@@ -34,11 +34,11 @@ def check_target(folder: Path, work: Path, force: bool) -> None:
     ConfigError
     """
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file; give a folder for the report")
+        raise ConfigError(f"{folder}: is a file", "give a folder for the report")
     taken = [name for name in FILES if (folder / name).exists()]
     if taken and not work.exists() and not force:
         raise ConfigError(
-            f"{folder / taken[0]}: already exists; give another folder, or use --force"
+            f"{folder / taken[0]}: already exists", "give another folder, or use --force"
         )
 
 

@@ -173,7 +173,7 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
 def _part(path: Path) -> Part:
     part = Part.load(path)
     if part is None:
-        raise DataError(f"{path}: is damaged; run the same command again to redo it")
+        raise DataError(f"{path}: is damaged", "run the same command again to redo it")
     return part
 
 

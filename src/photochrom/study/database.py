@@ -136,7 +136,7 @@ def open_database(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
         It is missing, damaged, or not a study of this version.
     """
     if not path.is_file():
-        raise StudyError(f"{path}: no such study; start one with `photochrom study serve`")
+        raise StudyError(f"{path}: no such study", "start one with `photochrom study serve`")
     db = None
     try:
         db = connect_database(path, mode)
@@ -222,8 +222,8 @@ def publish_file(temporary: Path, target: Path, force: bool) -> None:
     try:
         publish(str(temporary), str(target), force)
     except FileExistsError:
-        raise StudyError(f"{target}: already exists; use --force, or give another name") from None
+        raise StudyError(f"{target}: already exists", "use --force, or give another name") from None
     except OSError as error:
         raise StudyError(
-            f"{target}: cannot be written: {error.strerror}; choose another folder"
+            f"{target}: cannot be written: {error.strerror}", "choose another folder"
         ) from error

@@ -60,7 +60,7 @@ def find_pairs(real: Path, fakes: Sequence[tuple[str, Path]]) -> Pairs:
     for original, *others in files.values():
         for path in others:
             if path.samefile(original):
-                raise StudyError(f"{path}: is the original itself; give the recolored version")
+                raise StudyError(f"{path}: is the original itself", "give the recolored version")
     if not files:
         folders = ", ".join(str(folder) for _, folder in fakes)
         raise StudyError(
@@ -79,7 +79,7 @@ def _photos(folder: Path, fake: bool) -> dict[str, Path]:
     from photochrom.photo.formats.table import EXTENSIONS
 
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; check the name")
+        raise ConfigError(f"{folder}: no such folder", "check the name")
     plain: dict[str, Path] = {}
     colored: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
@@ -93,6 +93,6 @@ def _photos(folder: Path, fake: bool) -> dict[str, Path]:
         key = unicodedata.normalize("NFC", os.fsencode(name).decode(errors="replace"))
         key = key.removesuffix(".color")
         if key in home:
-            raise StudyError(f"{path}: stands for the same photo as {home[key]}; remove one")
+            raise StudyError(f"{path}: stands for the same photo as {home[key]}", "remove one")
         home[key] = path
     return plain | colored if fake else plain

@@ -242,13 +242,13 @@ def report(
     kept = [row for row in counted if row["participant"] not in out]
     if not kept:
         raise StudyError(
-            f"{path}: every participant failed too many catch trials; use --all to keep them"
+            f"{path}: every participant failed too many catch trials", "use --all to keep them"
         )
     mistimed = sum(row["mistimed"] for row in kept)
     if mistimed == len(kept) and not everyone:
         raise StudyError(
-            f"{path}: no pair was shown for about {stored.exposure:g} s, as the study asks; "
-            "use --all to keep the answers"
+            f"{path}: no pair was shown for about {stored.exposure:g} s, as the study asks",
+            "use --all to keep the answers",
         )
     if not everyone:
         kept = [row for row in kept if not row["mistimed"]]
@@ -308,7 +308,7 @@ def _stored(path: Path) -> _Stored:
                 **json.loads(db.execute("SELECT settings FROM study").fetchone()[0])
             )
     except sqlite3.Error as error:
-        raise StudyError(f"{path}: cannot be read: {error}; restore it from a copy") from error
+        raise StudyError(f"{path}: cannot be read: {error}", "restore it from a copy") from error
     rows = [dict(row) for row in answers]
     for row in rows:
         off = abs(row["exposure_ms"] / 1000 - settings.exposure)
@@ -433,7 +433,7 @@ def write_export(path: str | os.PathLike[str], text: str, *, force: bool = False
         publish_file(temporary, target, force)
     except OSError as error:
         raise StudyError(
-            f"{target}: cannot be written: {error.strerror}; choose another folder"
+            f"{target}: cannot be written: {error.strerror}", "choose another folder"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -155,8 +155,8 @@ class Study:
             publish_file(temporary, target, force=False)
         except sqlite3.Error as error:
             raise StudyError(
-                f"{target}: cannot be written: {error}; choose an existing folder that is "
-                "writable and has free space"
+                f"{target}: cannot be written: {error}",
+                "choose an existing folder that is writable and has free space",
             ) from error
         finally:
             with contextlib.suppress(OSError):
@@ -181,8 +181,8 @@ class Study:
         except sqlite3.Error as error:
             db.close()
             raise StudyError(
-                f"{path}: cannot be written: {error}; check the permissions of the file and "
-                "its folder"
+                f"{path}: cannot be written: {error}",
+                "check the permissions of the file and its folder",
             ) from error
 
     def close(self) -> None:
@@ -201,8 +201,8 @@ class Study:
         if sorted(pairs.methods) != sorted(self.methods.values()):
             raise StudyError(
                 f"{self.path}: was started with the methods "
-                f"{', '.join(self.methods.values())}, not {', '.join(pairs.methods)}; give the "
-                "same methods, or another file for a new study"
+                f"{', '.join(self.methods.values())}, not {', '.join(pairs.methods)}",
+                "give the same methods, or another file for a new study",
             )
         with self._transaction() as db:
             rows = db.execute(
@@ -220,8 +220,8 @@ class Study:
             photo, method = other[0]
             raise StudyError(
                 f"{self.path}: was started with other photos ({len(other)} files differ, such "
-                f"as {photo} of {method}); give the same folders, or another file for a new "
-                "study"
+                f"as {photo} of {method})",
+                "give the same folders, or another file for a new study",
             )
 
     def check_settings(self, given: Mapping[str, Any]) -> None:
@@ -230,8 +230,8 @@ class Study:
             mine = getattr(self.settings, name)
             if value is not None and value != mine:
                 raise StudyError(
-                    f"{self.path}: was started with --{name} {mine:g}, not {value:g}; leave "
-                    "out the option, or give another file for a new study"
+                    f"{self.path}: was started with --{name} {mine:g}, not {value:g}",
+                    "leave out the option, or give another file for a new study",
                 )
 
     def problems(self) -> list[str]:
@@ -394,8 +394,8 @@ class Study:
                     yield self._db
             except sqlite3.Error as error:
                 raise StudyError(
-                    f"{self.path}: cannot be used: {error}; check that it exists, is writable "
-                    "and has free space"
+                    f"{self.path}: cannot be used: {error}",
+                    "check that it exists, is writable and has free space",
                 ) from error
 
     def _abandon(self, db: sqlite3.Connection, participant: int) -> None:
