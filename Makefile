@@ -29,7 +29,7 @@ help:
 demo: $(HAVE_BASE)
 	@$(BIN)/python examples/demo.py
 
-FAST := not browser and not process and not hostile and not train and not schema
+FAST := not (browser or process or hostile or train or schema or slow)
 
 check: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m '$(FAST)' -q --cov --cov-report term

@@ -34,6 +34,8 @@ from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError
 from photochrom.naming import subject_of
 
+pytestmark = pytest.mark.slow
+
 RGB = NDArray[np.uint8]
 BUNDLED = Path(skimage.data.__file__).parent
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")

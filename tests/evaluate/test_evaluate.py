@@ -33,6 +33,8 @@ from photochrom.models import load_model
 from photochrom.naming import label_of
 from photochrom.photo.open import open_photo
 
+pytestmark = pytest.mark.slow
+
 Picture = NDArray[np.uint8]
 
 

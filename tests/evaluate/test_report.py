@@ -19,6 +19,8 @@ from photochrom.evaluate.result import Result
 from photochrom.evaluate.run import evaluate
 from photochrom.evaluate.summary import cell_text, summary
 
+pytestmark = pytest.mark.slow
+
 Picture = NDArray[np.uint8]
 NAME = "<b>'ours' & \"theirs\""
 
