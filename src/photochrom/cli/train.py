@@ -18,10 +18,35 @@ EXAMPLES = """\
   photochrom train shards/ -o runs/first --resume
   torchrun --nproc-per-node 2 -m photochrom train shards/ -o runs/two --steps 20000"""
 
+_NUMBERS: tuple[tuple[str, type[int] | type[float], str], ...] = (
+    ("batch", int, "photos per step, over all processes"),
+    ("lr", float, "peak learning rate"),
+    ("encoder_lr", float, "learning rate of pretrained weights, as a share of --lr"),
+    ("warmup", int, "steps until the learning rate peaks"),
+    ("weight_decay", float, "weight decay of matrices"),
+    ("clip", float, "largest norm of the gradient"),
+    ("ema", float, "decay of the averaged weights, which are the ones exported"),
+    ("neighbors", int, "bins that a color is spread over in the targets"),
+    ("sigma", float, "width of that spread, in ab units"),
+    ("rebalance", float, "lambda of the class rebalancing, from 0 (full) to 1 (none)"),
+    ("crop", float, "smallest crop, as a share of the photo's short side"),
+    ("tone", float, "share of photos with faded, blurred or noisy tones"),
+    ("hints", float, "share of photos with simulated hints"),
+    ("seed", int, "seed of the run"),
+    ("save_every", float, "seconds between checkpoints"),
+    ("sample_every", int, "steps between pictures in TensorBoard; 0 for no pictures"),
+)
+_SWITCHES = (
+    ("pretrained", "start the encoder from its ImageNet weights"),
+    ("channels_last", "keep arrays with their channels last, which most devices prefer"),
+    ("amp", "compute in bfloat16, which pays on a GPU"),
+    ("resident", "decode all photos once into the memory of the GPU"),
+)
+
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES
+    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES, TrainConfig
 
     p.add_argument(
         "shards", nargs="+", metavar="SHARDS", help="tar or tar.gz shards, or a folder of them"
@@ -38,25 +63,35 @@ def arguments(p: argparse.ArgumentParser) -> None:
     budget = p.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="train for this many minutes")
     budget.add_argument("--steps", type=int, help="train for this many steps")
-    p.add_argument("--arch", choices=ARCHITECTURES)
-    p.add_argument("--encoder", choices=ENCODERS)
-    p.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=None)
-    p.add_argument("--objective", choices=OBJECTIVES)
+    p.add_argument("--arch", choices=ARCHITECTURES, help=f"network (default: {TrainConfig.arch})")
+    p.add_argument(
+        "--encoder", choices=ENCODERS,
+        help=f"EfficientNet that photochrom starts from (default: {TrainConfig.encoder})",
+    )  # fmt: skip
+    p.add_argument(
+        "--objective", choices=OBJECTIVES,
+        help=f"what the network learns: the paper's methods (default: {TrainConfig.objective})",
+    )  # fmt: skip
     p.add_argument(
         "--size", dest="sizes", type=sizes_value, metavar="SIZES",
         help="side of the crops: SIZE, or SHARE:SIZE[/SIZE...],... to change it after each "
              "share of the budget; each step draws one of several sizes (default: "
              "0:96,0.6:128)",
     )  # fmt: skip
-    p.add_argument("--batch", type=int, help="photos per step, over all processes")
-    for name in ("lr", "encoder_lr", "weight_decay", "clip", "ema", "sigma", "rebalance", "crop",
-                 "tone", "hints", "save_every"):  # fmt: skip
-        p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
-    for name in ("warmup", "neighbors", "seed", "sample_every"):
-        p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
-    for name in ("amp", "channels_last", "resident"):
+    for name, kind, text in _NUMBERS:
         p.add_argument(
-            f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=None
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            metavar="N" if kind is int else "X",
+            help=f"{text} (default: {getattr(TrainConfig, name):g})",
+        )
+    for name, text in _SWITCHES:
+        default = "yes" if getattr(TrainConfig, name) else "no"
+        p.add_argument(
+            f"--{name.replace('_', '-')}",
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help=f"{text} (default: {default})",
         )
 
 
