@@ -79,6 +79,7 @@ def test_a_folder_is_no_place_for_its_own_results(
     assert photo.read_bytes() == before
 
 
+@pytest.mark.process
 def test_one_bad_file_fails_alone(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_one_bad_file_fails_alone(
     assert "bad.png" in err and "missing.jpg" in err and "2 done, 2 failed" in err
 
 
+@pytest.mark.process
 def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
     scans = tmp_path / "scans"
     for name in ("a.jpg", "1923/b.jpg", "1923/notes.txt", ".hidden.jpg", "c.color.jpg"):
