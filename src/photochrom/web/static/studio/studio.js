@@ -43,11 +43,11 @@ let original = false; // the colors that a file came with, instead of its lightn
 // --- errors ---------------------------------------------------------------------------------------
 
 function failed(error) {
-  if (error.name === "AbortError" || error.status === 0) return; // the banner says it
+  if (error.name === "AbortError" || error.away) return; // the banner says it
   if (error.forgotten && current) {
     // It is on its way already, or has arrived: what was asked for before tells nothing new.
     if (current.opening) return;
-    if (current.info && error.concerns && !error.concerns(current.info.photo)) return viewer.redraw();
+    if (current.info && !error.concerns(current.info.photo)) return viewer.redraw();
     const lately = current.revived.filter((at) => performance.now() - at < 1e4);
     if (lately.length === 3) return current.fail(error); // its card offers to try again
     current.revived = [...lately, performance.now()];
@@ -70,13 +70,13 @@ async function attempt(act) {
 
 let away = null; // a promise, while the service does not answer
 
-window.addEventListener("service-away", () => {
+service.connection.addEventListener("away", () => {
   away ??= untilBack().finally(() => { away = null; });
 });
 
 async function untilBack() {
-  for (let status; (status = await service.answers()) !== 200;) {
-    const anew = status === 403; // a cookie that another tab gets lets this one in too
+  for (let status; (status = await service.answers()) !== "yes";) {
+    const anew = status === "anew"; // a cookie that another tab gets lets this one in too
     $("away").querySelector("[data-why=silent]").hidden = anew;
     $("away").querySelector("[data-why=anew]").hidden = !anew;
     $("away").hidden = false;
@@ -174,7 +174,7 @@ function refresh() {
     try {
       let refused = null;
       const found = await photo.predict(photo.work.hints).catch((error) => {
-        if (error.status !== 422) throw error;
+        if (!error.unusable) throw error;
         refused = error;
         return photo.info.prediction;
       });
