@@ -23,7 +23,7 @@ from photochrom.hints import Anchors, Hint, check_hints, heard
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
-from photochrom.photo.write import check_pages, write_pages
+from photochrom.photo.write import Output, check_pages, write_pages
 from photochrom.prediction import Prediction
 from photochrom.render import lightness
 
@@ -189,4 +189,4 @@ class Colorizer:
                 prediction = self.predict(one, hints if page == 0 else ())
                 yield prediction.colors(**colors), one
 
-        write_pages(target, pages(), model=self.info.name, **put)
+        write_pages(target, pages(), Output(model=self.info.name, **put))

@@ -57,6 +57,9 @@ def _restore(kind: type[PhotochromError], problem: str, remedy: str, retry: bool
 class PhotoError(PhotochromError):
     """A photograph cannot be read, used or written."""
 
+    not_written = ""
+    """Why the result could not be written; "" if something else failed."""
+
 
 class HintError(PhotochromError):
     """A color hint lies outside the photo or is not a color."""

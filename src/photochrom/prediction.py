@@ -21,7 +21,7 @@ from photochrom.hints import Anchors
 from photochrom.look import check_keep, check_settings
 from photochrom.models import ModelInfo
 from photochrom.photo.photo import Photo
-from photochrom.photo.write import write_photo
+from photochrom.photo.write import Output, write_photo
 from photochrom.render import Strips, by_strips, colored_strips, rejoin, rows_L
 
 __all__ = ["Prediction"]
@@ -117,18 +117,11 @@ class Prediction:
         PhotoError
             The file exists (and not `force`), or cannot be written.
         """
-        rgb = self.colors(temperature, saturation, keep_color)
-        model = self.info.name
-        write_photo(
-            path,
-            rgb,
-            self.photo,
-            force=force,
-            model=model,
-            quality=quality,
-            draft=draft,
-            ready=ready,
+        output = Output(
+            quality=quality, force=force, model=self.info.name, draft=draft, ready=ready
         )
+        rgb = self.colors(temperature, saturation, keep_color)
+        write_photo(path, rgb, self.photo, output)
 
     def candidates(
         self,

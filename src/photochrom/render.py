@@ -19,7 +19,6 @@ from photochrom.arrays import Float32
 from photochrom.color.lab import fit_gamut, gray_to_L, rgb_to_L, rgb_to_lab
 from photochrom.color.upsample import AreaShrink, Upsampler
 from photochrom.photo.photo import Photo
-from photochrom.photo.strips import strip_rows
 
 __all__ = ["Strips", "by_strips", "colored_strips", "lightness", "reduced_L", "rejoin", "rows_L"]
 
@@ -36,7 +35,7 @@ def reduced_L(photo: Photo, sizes: Sequence[tuple[int, int]], threads: int) -> l
     shape = photo.height, photo.width
     shrinks = [AreaShrink(shape, size) for size in sizes]
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for pixels, _ in photo.content.strips(strip_rows(photo.width)):
+        for pixels, _ in photo.content.strips(photo.strip_rows):
             L = np.empty(pixels.shape[:2], dtype=np.float32)
 
             def take(rows: slice, pixels: NDArray[Any] = pixels, L: Float32 = L) -> None:
@@ -56,7 +55,7 @@ def colored_strips(photo: Photo, paint: Paint, threads: int) -> Strips:
     """A photo in color, read anew."""
     first = 0
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for pixels, alpha in photo.content.strips(strip_rows(photo.width)):
+        for pixels, alpha in photo.content.strips(photo.strip_rows):
             height, width = pixels.shape[:2]
             out = np.empty((height, width, 3), dtype=photo.samples)
 

@@ -95,9 +95,9 @@ def _colorize_heard(options: argparse.Namespace, source: str, target: str, signa
                     photo, path, hints, **save, force=options.force, draft=draft, ready=ready
                 )
             except PhotoError as error:
-                _, found, why = str(error).partition(f"{path}: cannot be written: ")
-                if target == "-" and found:
-                    raise no_room(source, why.partition(";")[0], os.path.dirname(folder)) from None
+                if target == "-" and error.not_written:
+                    where = os.path.dirname(folder)
+                    raise no_room(source, error.not_written, where) from None
                 raise
             if target == "-":
                 signals.release()

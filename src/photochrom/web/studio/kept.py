@@ -11,6 +11,7 @@ from photochrom.arrays import Float32
 from photochrom.color.upsample import Upsampler
 from photochrom.hints import Anchors
 from photochrom.models import STRIDE
+from photochrom.photo.facts import Facts
 from photochrom.photo.photo import Held, Photo
 
 __all__ = ["Base", "Fields", "Full", "KEPT", "Leanings", "Level", "Made", "encoded_picture"]
@@ -114,4 +115,4 @@ class Fields:
 
 
 def encoded_picture(pixels: NDArray[Any]) -> Photo:
-    return Photo(Held(pixels, None), "picture", "array")
+    return Photo(Held(pixels, None), Facts("picture", "array"))
