@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photochrom import Colorizer, ConfigError, HintError, ModelError, PhotoError, Prediction, render
-from photochrom import colorizer as module
-from photochrom import render as render_module
+from photochrom import Colorizer, ConfigError, HintError, ModelError, PhotoError, Prediction
 from photochrom.color import native
-from photochrom.color import native as native_module
 from photochrom.color.lab import from_unit, gray_to_L, rgb_to_L, rgb_to_lab, to_unit
 from photochrom.frame import Frame, network_input
+from photochrom.look import Look
 from photochrom.photo.open import open_photo
 from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-@pytest.fixture(scope="module")
-def colorizer() -> Colorizer:
-    return Colorizer(threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -115,22 +109,21 @@ def test_equal_calls_give_equal_pixels(colorizer: Colorizer, gray: np.ndarray) -
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_result_does_not_depend_on_the_strips(
-    prediction: Prediction, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, strips = prediction.render(), render.by_strips
+def test_the_result_does_not_depend_on_the_parts(prediction: Prediction) -> None:
+    whole = prediction.render()
     for pixels in (1, 5000, 10**9):
-        monkeypatch.setattr(render_module, "_strips", lambda *a, n=pixels: strips(*a, n))
-        np.testing.assert_array_equal(prediction.render(), whole)
+        np.testing.assert_array_equal(prediction._rgb(Look(), part=pixels), whole)
 
 
 def test_the_result_does_not_depend_on_the_kernel(
-    prediction: Prediction, gray: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    colorizer: Colorizer,
+    prediction: Prediction,
+    gray: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    other = Colorizer(threads=2)
     for kernel in {native.kernel, None}:
-        monkeypatch.setattr(native_module, "kernel", kernel)
-        plain = other.predict(gray).render().astype(int)
+        monkeypatch.setattr(native, "kernel", kernel)
+        plain = colorizer.predict(gray).render().astype(int)
         assert np.abs(plain - prediction.render()).max() <= 1
 
 
@@ -219,7 +212,7 @@ def test_candidates_are_smooth_where_the_prediction_is(prediction: Prediction) -
 def test_candidate_of_a_sure_pixel_is_its_color(prediction: Prediction) -> None:
     logits = np.full((313, 8, 8), -20.0, dtype=np.float32)
     logits[120] = 20
-    sure = module.replace(prediction, logits=logits)
+    sure = replace(prediction.distribution, logits=logits)
     for variant in sure.variants(3):
         np.testing.assert_allclose(variant.ab(), sure.ab(), atol=1e-3)
 
@@ -228,8 +221,8 @@ def test_uncertainty_is_entropy_in_bits(prediction: Prediction) -> None:
     u = prediction.uncertainty()
     assert u.shape == prediction.logits.shape[1:] and u.dtype == np.float32
     assert (u >= 0).all() and (u <= np.log2(313) + 1e-3).all()
-    flat = module.replace(
-        prediction,
+    flat = replace(
+        prediction.distribution,
         logits=np.broadcast_to(prediction.info.log_weights[:, None, None], (313, 4, 4)).copy(),
     )
     np.testing.assert_allclose(flat.uncertainty(), np.log2(313), rtol=1e-4)
@@ -284,9 +277,9 @@ def test_no_hints_is_the_automatic_result(colorizer: Colorizer, gray: np.ndarray
         ((100, 5, (1, 2, 3)), "outside"),
         ((-1, 5, (1, 2, 3)), "outside"),
         ((float("nan"), 5, (1, 2, 3)), "outside"),
-        ((5, 5, (1, 2)), "no color"),
-        ((5, 5, (1, 2, 300)), "no color"),
-        ((5, 5, (1, 2, float("nan"))), "no color"),
+        ((5, 5, (1, 2)), "not a color"),
+        ((5, 5, (1, 2, 300)), "not a color"),
+        ((5, 5, (1, 2, float("nan"))), "not a color"),
         ((5, 5), "is not"),
         ((5, "b", (1, 2, 3)), "is not"),
         (7, "is not"),
