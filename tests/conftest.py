@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from photochrom import Colorizer
+    from photochrom import Colorizer, Prediction
 
 Picture = NDArray[np.uint8]
 
@@ -48,6 +48,21 @@ def colorizer() -> Colorizer:
     from photochrom import Colorizer
 
     return Colorizer(threads=2)
+
+
+@pytest.fixture(scope="session")
+def gray() -> Picture:
+    """An example photo in gray: uint8 (H, W)."""
+    from PIL import Image
+
+    with Image.open(Path(__file__).parents[1] / "examples" / "castle.jpg") as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.fixture(scope="session")
+def prediction(colorizer: Colorizer, gray: Picture) -> Prediction:
+    """What the bundled model predicts for `gray`."""
+    return colorizer.predict(gray)
 
 
 @pytest.fixture(scope="session")
