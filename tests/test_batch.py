@@ -25,14 +25,13 @@ import pytest
 
 from photochrom import Colorizer
 from photochrom.batch import manifest as manifest_module
-from photochrom.batch.find import find_photos
+from photochrom.batch.find import find_photos, target_of
 from photochrom.batch.job import FileState, Job, Settings
 from photochrom.batch.manifest import MANIFEST, Manifest, read_manifests
 from photochrom.batch.plan import ALTERED, plan
 from photochrom.batch.work import Coloring, Outcome, color
 from photochrom.cli.main import main
 from photochrom.errors import ConfigError, PhotoError
-from photochrom.batch.find import target_of
 from photochrom.photo.read import read_photo
 
 DRAFT = re.compile(r"\.photochrom-")

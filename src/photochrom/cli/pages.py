@@ -10,7 +10,7 @@ __all__ = ["listen_arguments", "needs_web"]
 
 
 def needs_web(error: ImportError) -> PhotochromError:
-    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "uvicorn"):
+    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "filelock", "uvicorn"):
         raise error
     return DependencyError("this command needs FastAPI and uvicorn: pip install 'photochrom[web]'")
 

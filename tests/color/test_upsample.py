@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photochrom.color import upsample as upsample_module
 from photochrom.color.lab import gray_to_L, rgb_to_lab
-from photochrom.color.upsample import CELL, MARGIN, TO_GRAY, Upsampler, area_shrink, box_mean
+from photochrom.color.resize import area_shrink, box_mean
+from photochrom.color.upsample import CELL, MARGIN, TO_GRAY, Upsampler
 from photochrom.photo.read import read_photo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
@@ -43,9 +43,9 @@ def bilinear(ab: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([linear(ab[..., c], size) for c in range(ab.shape[-1])], axis=-1)
 
 
-def enlarge(L: np.ndarray, ab: np.ndarray) -> np.ndarray:
+def enlarge(L: np.ndarray, ab: np.ndarray, to_gray: float = TO_GRAY) -> np.ndarray:
     height, width = ab.shape[:2]
-    return Upsampler(L, (height, width))(ab, L)
+    return Upsampler(L, (height, width), to_gray=to_gray)(ab, L)
 
 
 def shrink_ab(ab: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -252,9 +252,7 @@ def test_no_halo(large: tuple[int, int], small: tuple[int, int]) -> None:
         assert (out[pixel] <= high[rows, columns].max(axis=(0, 1)) + 1e-3).all()
 
 
-def test_gray_is_in_reach_where_small_pixels_only_mix_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_gray_is_in_reach_where_small_pixels_only_mix_it() -> None:
     # A gray thread before a field of red to orange: no small pixel is as gray as the thread.
     x, y = np.meshgrid(np.arange(96), np.arange(96))
     thread = np.abs(x - 44 - y // 16) < 2
@@ -266,8 +264,7 @@ def test_gray_is_in_reach_where_small_pixels_only_mix_it(
         # Of the opposite hue as well: gray is neither below nor above all colors.
         wrong = []
         for share in (MARGIN, TO_GRAY):
-            monkeypatch.setattr(upsample_module, "TO_GRAY", share)
-            large = enlarge(L, turn * small)
+            large = enlarge(L, turn * small, to_gray=share)
             wrong.append(np.abs(large[16:80][thread[16:80]]).mean())
         assert wrong[1] < 0.9 * wrong[0]
         # It ends there: no thread may become blue or green.

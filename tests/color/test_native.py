@@ -23,10 +23,11 @@ from photochrom.color.lab import (
     rgb_to_L,
     rgb_to_lab,
 )
-from photochrom.color.upsample import Upsampler, area_shrink
+from photochrom.color.resize import area_shrink
+from photochrom.color.upsample import Upsampler
 from photochrom.photo.read import read_photo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 KERNEL = native.load(None)
 
 relaxed = settings(deadline=None, max_examples=60)
@@ -238,11 +239,19 @@ def test_curves_at_L_are_the_same_to_the_bit() -> None:
     np.testing.assert_array_equal(ours, plain)
 
 
-def test_a_strip_without_rows_is_painted() -> None:
+@compiled
+def test_a_strip_without_rows_writes_nothing() -> None:
     L = np.full((8, 9), 50, np.float32)
     upsampler = Upsampler(L, (2, 2))
-    out = np.empty((0, 9, 3), np.uint8)
-    upsampler.paint(upsampler.fit(np.zeros((2, 2, 2))), L[:0], out, 8)
+    fitted = upsampler.fit(np.zeros((2, 2, 2)))
+
+    def around() -> np.ndarray:
+        rows = np.full((2, 9, 3), 7, np.uint8)
+        upsampler.paint(fitted, L[:0], rows[1:1], 8)
+        return rows
+
+    for rows in both(around):
+        np.testing.assert_array_equal(rows, 7)
 
 
 # --- the border: nothing that Python passes may lead outside an array ----------------------------

@@ -14,7 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from photochrom.color import metrics
 from photochrom.intervals import bootstrap_interval, pigeonhole_interval
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 HALF_CELL = 100 / (2 * 1500) + 1e-9
 """What the histogram's cells of 0.1 can move an AuC by: half a cell of 1500, in percent."""
 

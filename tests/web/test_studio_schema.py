@@ -38,10 +38,10 @@ CHECKS = [
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(colorizer: Colorizer) -> Iterator[str]:
     limits = Limits(photos=20)
     with (
-        Studio(Colorizer(threads=1), limits) as studio,
+        Studio(colorizer, limits) as studio,
         listen("127.0.0.1", 0) as sock,
     ):
         server = make_server(

@@ -217,7 +217,7 @@ def test_one_neighbor_is_a_hard_target_and_313_are_allowed() -> None:
 
 @pytest.mark.parametrize("k", [0, -1, 314])
 def test_k_out_of_range(k: int) -> None:
-    with pytest.raises(ConfigError, match=rf"k = {k}: must lie in 1\.\.313"):
+    with pytest.raises(ConfigError, match=rf"k = {k}: must be from 1 to 313"):
         bins.soft_encode([0, 0], k=k)
     with pytest.raises(ConfigError, match="k = "):
         bins.soft_table(k)
@@ -341,7 +341,7 @@ def test_weights_refuse_what_is_no_prior() -> None:
         with pytest.raises(ConfigError, match="a prior must be 313 shares that sum to 1"):
             bins.rebalancing_weights(wrong)
     for strength in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ConfigError, match=r"lambda = .*: must lie in \[0, 1\]"):
+        with pytest.raises(ConfigError, match=r"lambda = .*: must be from 0 to 1"):
             bins.rebalancing_weights(flat, strength)
     empty = np.r_[0.0, 2 * flat[0], flat[2:]]
     with pytest.raises(ConfigError, match="every bin occurs"):
