@@ -397,7 +397,7 @@ def test_ctrl_c_ends_it_cleanly_and_says_how_to_go_on(
     assert server.end(sign) == 0
     assert f"photochrom study serve -o '{path}'" in server.said
     assert f"photochrom study report '{path}'" in server.said
-    assert "Traceback" not in server.said and "14 photos, methods ours" in server.said
+    assert "Traceback" not in server.said and "14 photos; methods: ours" in server.said
     assert [p.name for p in tmp_path.iterdir()] == ["my study.db"]
 
 
@@ -408,13 +408,13 @@ def test_the_command_names_what_is_wrong(
     both = ["--real", real, "--fake", f"ours={ours}"]
     new, old = ["-o", str(tmp_path / "new.db")], ["-o", str(study.path)]
     for options, code, text in (
-        ([*both[:3], "ours", *new], 2, "--fake ours: give NAME=DIR"),
-        ([*both[:3], "ours=", *new], 2, "--fake ours=: give NAME=DIR"),
+        ([*both[:3], "ours", *new], 2, "--fake ours: must be NAME=DIR"),
+        ([*both[:3], "ours=", *new], 2, "--fake ours=: must be NAME=DIR"),
         ([*both[:2], *new], 2, "--real and --fake go together"),
         (new, 2, "no such study"),
-        ([*both, *new], 1, "14 photos are there in pairs"),
+        ([*both, *new], 1, "there are 14 pairs"),
         ([*both, *new, "--trials", "0"], 2, "--trials 0"),
-        ([*both, *old], 1, "was begun with the methods ours, calm, not ours"),
+        ([*both, *old], 1, "was started with the methods ours, calm, not ours"),
         ([*old, "--exposure", "2"], 1, "--exposure 1, not 2"),
         ([*old, "--host", "0.0.0.0"], 2, "--allow-network"),
     ):
@@ -428,7 +428,7 @@ def test_the_report_as_a_command(
     study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["study", "report", str(study.path)]) == 1
-    assert "no answers that count yet" in capsys.readouterr().err
+    assert "no counted answers yet" in capsys.readouterr().err
     who = study.join()
     while trial := study.next_trial(who):
         study.start(who, trial.token)
@@ -440,7 +440,7 @@ def test_the_report_as_a_command(
     assert json.loads(Path(out[0]).read_text())["participants"] == 1
     assert len(Path(out[1]).read_text().splitlines()) == 7
     assert main(command) == 1
-    assert "report.json: exists" in capsys.readouterr().err
+    assert "report.json: already exists" in capsys.readouterr().err
     assert main([*command, "--force"]) == 0
 
 
@@ -461,7 +461,7 @@ def test_the_command_line_starts_without_the_web() -> None:
         "import sys\n"
         "from photochrom.cli.main import _parser\n"
         "import photochrom.study.study, photochrom.study.report\n"
-        "_parser()\n"
+        "_parser(['study', 'serve'])\n"
         "print(sorted({'fastapi', 'uvicorn', 'pydantic', 'pyvips', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

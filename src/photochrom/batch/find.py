@@ -52,7 +52,10 @@ def find_photos(
             if output is not None and identity(path) == output:
                 folders.remove(name)
             elif os.path.islink(path):
-                note(f"{path}: a link to a folder is not followed; name it as an input")
+                note(
+                    f"{path}: skipped, because it is a link to a folder; to color it, name it "
+                    "as an input"
+                )
         beside = {target_of(name, "", True) for name in files} if skip is None else set()
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
@@ -61,7 +64,10 @@ def find_photos(
             path = os.path.join(here, name)
             if base := next((b for b in above if result_state(path, b) in earlier[b]), None):
                 if base not in told:
-                    note(f"{base}: results of an earlier run are left out; name it as an input")
+                    note(
+                        f"{base}: skipped the results of an earlier run; to color them, name "
+                        "the folder as an input"
+                    )
                 told.add(base)
                 continue
             if stem.endswith(".color"):

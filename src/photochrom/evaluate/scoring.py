@@ -102,7 +102,7 @@ class Scorer:
                 rgb = self.folders[row.source].read(self.store.key(i), self.asked.short_side)
                 if rgb.shape != truth.shape:
                     raise PhotoError(
-                        f"{self.store.name(i)}: the result of {row.name} is not of its size"
+                        f"{self.store.name(i)}: the result of {row.name} has another size"
                     )
             else:
                 rgb = _rendered(predictions[row.source, row.hints][0], row)
@@ -112,7 +112,7 @@ class Scorer:
         """The photo with the ab of another one, stretched over it (the paper's "random")."""
         n = len(self.photos)
         if n < 2:
-            raise PhotoError("the colors of another photo need a second photo")
+            raise PhotoError("the random row needs a second photo to take colors from")
         rng, here = np.random.default_rng((self.asked.seed, i)), self.photos.index(i)
         for _ in range(16):  # another one may be unreadable, or gray
             other = self.photos[(here + 1 + int(rng.integers(n - 1))) % n]

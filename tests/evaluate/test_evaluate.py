@@ -367,7 +367,7 @@ def test_rows_with_hints_are_nearer_the_truth(photos: Path, prior: Path, tmp_pat
 def test_hints_for_a_model_without_them_are_refused(photos: Path, tmp_path: Path) -> None:
     info = replace(load_model().info, channels=1)
     asked = Evaluation(("x",), models=(("m", "m.onnx"),), hints=(0, 5))
-    with pytest.raises(ConfigError, match="m: this model takes no hints"):
+    with pytest.raises(ConfigError, match="m: this model doesn't take hints"):
         asked.rows([info])
     for hints in ((-1,), (5, 5), (), (100000,)):
         with pytest.raises(ConfigError):
@@ -613,7 +613,7 @@ def test_the_row_to_compare_with_can_be_named(many: Path, prior: Path, tmp_path:
     low, high = named.differences()[row_of(named, "gray")]["chroma_share"]
     share = figures(named, "random")["chroma_share"]
     assert low <= -share <= high
-    with pytest.raises(ConfigError, match="there are original; gray; random"):
+    with pytest.raises(ConfigError, match="the rows are original; gray; random"):
         measured(replace(asked, compare="rand"), work)
 
 
@@ -767,7 +767,7 @@ def test_the_prior_beside_the_photos_is_taken_and_named(photos: Path, tmp_path: 
     gray = figures(result, "gray")
     assert gray["auc_rebalanced_0"] == pytest.approx(gray["auc_raw"], abs=1e-6)
     (photos / "prior.npy").unlink()
-    assert "photos measured" in measured(Evaluation((str(photos),)), tmp_path / "b").prior
+    assert "measured on these photos" in measured(Evaluation((str(photos),)), tmp_path / "b").prior
 
 
 def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -805,7 +805,9 @@ def test_a_photo_too_large_to_be_measured_unreduced_is_refused(
     monkeypatch.setattr(photos_module, "MOST_PIXELS", 40 * 50 - 1)
     Image.new("RGB", (50, 40), (200, 90, 40)).save(tmp_path / "a.png")
     store = open_store([str(tmp_path)])
-    with pytest.raises(PhotoError, match=r"a\.png: 50 x 40 pixels are more than .*--short-side"):
+    with pytest.raises(
+        PhotoError, match=r"a\.png: has 50 x 40 pixels, over the limit .*--short-side"
+    ):
         _read(store, 0, 0)
     assert _read(store, 0, 32).shape == (32, 40, 3)
     monkeypatch.setattr(photos_module, "MOST_PIXELS", 40 * 50)

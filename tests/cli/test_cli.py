@@ -13,7 +13,7 @@ from photochrom import __version__
 from photochrom.cli.main import main
 from photochrom.photo.read import read_photo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_folder_is_no_place_for_its_own_results(
     for flags in ([], ["--force"]):
         assert main(["colorize", str(photo.parent), "-o", str(photo.parent), *flags]) == 1
         err = capsys.readouterr().err
-        assert "is no place for its result" in err and "--force" not in err
+        assert "the result would overwrite the photo" in err and "--force" not in err
     assert photo.read_bytes() == before
 
 
@@ -174,7 +174,7 @@ def test_two_photos_of_one_name_do_not_overwrite_each_other(
     shutil.copy(photo, other)
     out = tmp_path / "out"
     assert main(["colorize", str(photo), str(other), "-o", str(out), "--force"]) == 1
-    assert "another photo" in capsys.readouterr().err
+    assert "would have the same result" in capsys.readouterr().err
 
 
 def test_bad_model_and_device(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -331,7 +331,7 @@ def test_an_image_is_not_poured_into_a_terminal(photo: Path) -> None:
         )
         into = subprocess.run([*command, "-"], stdin=terminal, capture_output=True)
     assert (out.returncode, into.returncode) == (2, 2)
-    assert b"terminal" in out.stderr and b"no photo comes in" in into.stderr
+    assert b"terminal" in out.stderr and b"stdin is a terminal" in into.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -485,7 +485,7 @@ def test_the_time_of_a_single_photo_is_limited(
     done = stopped(action, photo, "-o", target, "--timeout", "2", TMPDIR=str(scratch))
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == (
-        f"photochrom: {photo}: took longer than 2 seconds; allow more with --timeout\n"
+        f"photochrom: {photo}: took longer than 2 seconds; allow more time with --timeout\n"
     )
     assert not list(scratch.iterdir()) and not list(out.iterdir())
 

@@ -204,12 +204,12 @@ def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     # 1024 and 2560 fall right between two members, where tarfile itself takes no offense.
     for length in (0, 1, 511, 512, 700, 1024, 1100, 2560, 3000, last):
         cut.write_bytes(data[:length])
-        with pytest.raises(DataError, match=r"cut\.tar: damaged"):
+        with pytest.raises(DataError, match=r"cut\.tar: is damaged"):
             PhotoStore([cut])
     packed = gzip.compress(data)
     for length in (2, 100, len(packed) // 2, len(packed) - 8, len(packed) - 1):
         cut.write_bytes(packed[:length])
-        with pytest.raises(DataError, match=r"cut\.tar: damaged"):
+        with pytest.raises(DataError, match=r"cut\.tar: is damaged"):
             PhotoStore([cut])
 
 
@@ -220,7 +220,7 @@ def test_a_broken_header_in_the_middle_is_no_end(tmp_path: Path) -> None:
     third = data.index(b"000002-cat.webp")
     data[third + 150] ^= 0xFF  # in the checksum
     path.write_bytes(data)
-    with pytest.raises(DataError, match=rf"a\.tar: damaged.*broken at byte {third} of"):
+    with pytest.raises(DataError, match=rf"a\.tar: is damaged.*broken at byte {third} of"):
         PhotoStore([path])
 
 
@@ -231,13 +231,13 @@ def test_a_flipped_bit_in_a_compressed_shard_is_noticed(tmp_path: Path) -> None:
     data = bytearray(packed.read_bytes())
     data[2500] ^= 1
     packed.write_bytes(data)
-    with pytest.raises(DataError, match=r"a\.tar\.gz: damaged"):
+    with pytest.raises(DataError, match=r"a\.tar\.gz: is damaged"):
         PhotoStore([packed])
 
 
 def test_no_shard_at_all(tmp_path: Path) -> None:
     (tmp_path / "cat.jpg").write_bytes(np.random.default_rng(0).bytes(9000))
-    with pytest.raises(DataError, match=r"cat\.jpg: damaged or no tar shard"):
+    with pytest.raises(DataError, match=r"cat\.jpg: is damaged or not a tar shard"):
         PhotoStore([tmp_path / "cat.jpg"])
     with pytest.raises(DataError, match=r"nowhere: no such file or folder"):
         PhotoStore([tmp_path / "nowhere"])
@@ -257,7 +257,7 @@ def test_an_unfinished_prepare_is_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "shard-00000.tar", SAMPLES)
     (tmp_path / ".work").mkdir()
     (tmp_path / ".work/journal.jsonl").write_text("{}\n")
-    with pytest.raises(DataError, match="not finished: run the same `photochrom prepare` again"):
+    with pytest.raises(DataError, match="is unfinished; run the same `photochrom prepare` again"):
         PhotoStore([tmp_path])
     (tmp_path / "report.json").write_text("{}")
     assert len(PhotoStore([tmp_path])) == 5
@@ -272,7 +272,7 @@ def test_photos_that_vanish_or_shrink_are_named(tmp_path: Path) -> None:
     os.truncate(tmp_path / "a.tar", 3000)
     with pytest.raises(DataError, match=r"photos/cat\.jpg: cannot be read: No such file"):
         store.read(0)
-    with pytest.raises(DataError, match=r"a\.tar: 000004-cat\.webp: the shard has become shorter"):
+    with pytest.raises(DataError, match=r"a\.tar: 000004-cat\.webp: its shard has shrunk"):
         store.read(5)
 
 

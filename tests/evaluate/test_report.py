@@ -84,7 +84,7 @@ def test_the_page_is_whole_and_asks_for_nothing(report: Path) -> None:
             assert (attributes.get(key) or "data:image/jpeg;base64,").startswith("data:")
     assert "http:" not in page and "https:" not in page and "url(" not in page
     for section in ("Figures", "Error curves", "30 % right", "Temperature", "By subject",
-                    "Random", "Best", "Worst", "Most uncertain", "1 photos left out"):  # fmt: skip
+                    "Random", "Best", "Worst", "Most uncertain", "1 photos skipped"):  # fmt: skip
         assert section in checker.text
     pictures = [a for tag, a in checker.tags if tag == "img"]
     assert len(pictures) == 4 * 6 * 5

@@ -193,6 +193,6 @@ def test_missing_weights_leave_the_column_out_and_say_so(
     command = ["evaluate", str(folder), "-o", str(tmp_path / "r"), "--sweep", "0"]
     assert main([*command, "--classifier", "no.onnx", "--fid", "none.onnx"]) == 1
     out, err = capsys.readouterr()
-    assert "no.onnx: no such file; the column top-1 is left out" in err
-    assert "none.onnx: no such file; the column FID is left out" in err
+    assert "no.onnx: no such file; leaving out the column top-1" in err
+    assert "none.onnx: no such file; leaving out the column FID" in err
     assert "top-1" not in out and "FID" not in out and "AuC raw" in out

@@ -105,7 +105,7 @@ def test_folders_that_make_no_sense_are_named(tmp_path: Path) -> None:
         ([("x", real), ("x", real)], ConfigError, "twice"),
         ([("x", tmp_path / "one")], StudyError, "none of its 1 photos"),
         ([("x", tmp_path / "two")], StudyError, "a.png: stands for the same photo"),
-        ([("x", tmp_path / "same")], StudyError, "is the real photo itself"),
+        ([("x", tmp_path / "same")], StudyError, "is the original itself"),
     ):
         with pytest.raises(error, match=text):
             find_pairs(real, fakes)
@@ -229,7 +229,7 @@ def test_unusable_photos_are_left_out_and_named(study_folders: Path, tmp_path: P
         first, second = study.problems()
         assert "ours/01.png: cannot be read" in first and "real/02.jpg: has no color" in second
         study.check_same(pairs)  # the unusable ones are known as well
-    with pytest.raises(StudyError, match=r"12 photos .* lower --trials(.|\n)*left out: .*01.png"):
+    with pytest.raises(StudyError, match=r"12 pairs.* lower --trials(.|\n)*skipped: .*01.png"):
         Study.create(tmp_path / "t.db", pairs, StudySettings(trials=13, practice=0, catch=0))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["copy", "s.db"]
 
@@ -240,7 +240,7 @@ def test_a_study_needs_enough_photos_before_any_is_read(
     def nothing_is_read(names):
         raise AssertionError
 
-    with pytest.raises(StudyError, match=r"14 photos are there in pairs, .* needs 50"):
+    with pytest.raises(StudyError, match=r"there are 14 pairs, .* needs 50"):
         Study.create(
             tmp_path / "s.db", pairs_of(study_folders, "ours"), StudySettings(), nothing_is_read
         )
@@ -248,7 +248,7 @@ def test_a_study_needs_enough_photos_before_any_is_read(
 
 def test_an_existing_file_is_never_replaced(study_folders: Path, tmp_path: Path) -> None:
     (tmp_path / "s.db").write_bytes(b"precious")
-    with pytest.raises(StudyError, match=r"s\.db: exists"):
+    with pytest.raises(StudyError, match=r"s\.db: already exists"):
         Study.create(tmp_path / "s.db", pairs_of(study_folders, "ours"), SMALL)
     assert (tmp_path / "s.db").read_bytes() == b"precious"
     assert len(list(tmp_path.iterdir())) == 1
@@ -289,7 +289,7 @@ def test_files_that_are_no_study_are_told_apart(study: Study, tmp_path: Path) ->
     db.close()
     for name, text in (
         ("missing.db", "no such study"),
-        ("text.db", "is no database, or damaged"),
+        ("text.db", "is not a database, or is damaged"),
         ("empty.db", "not a study's database"),
         ("cut.db", "damaged"),
         ("torn.db", "damaged"),
@@ -449,7 +449,7 @@ def test_rates_are_those_counted_by_hand(study: Study) -> None:
     text = found.text()
     for part in ("3 participants", "50.0%", "bootstrap over participants and photos", "too narrow"):
         assert part in text
-    assert "without width" in text and "shown for 1.00 s" in text
+    assert "zero width" in text and "shown for 1.00 s" in text
 
 
 def test_of_one_participant_the_photos_are_resampled_and_the_report_says_so(study: Study) -> None:
@@ -457,8 +457,8 @@ def test_of_one_participant_the_photos_are_resampled_and_the_report_says_so(stud
     respond(study, study.join(), lambda row: row["method"] == 1 and next(ours))
     found = report(study.path)
     assert {m.resampled for m in found.methods} == {"photos"}
-    assert "the bootstrap is over photos: it says nothing about other people" in found.text()
-    assert "participants and photos, as if" not in found.text()
+    assert "the bootstrap is over photos and says nothing about other people" in found.text()
+    assert "participants and photos. They show" not in found.text()
     assert (found.methods[0].low, found.methods[0].rate, found.methods[0].high) == (0, 0.5, 1)
 
 
@@ -551,13 +551,13 @@ def test_photos_are_smoothed_towards_the_rate_of_their_method(
 
 
 def test_a_study_without_answers_says_so(study: Study) -> None:
-    with pytest.raises(StudyError, match="no answers that count yet"):
+    with pytest.raises(StudyError, match="no counted answers yet"):
         report(study.path)
     respond(study, study.join(), lambda row: row["kind"] == "catch")
     with pytest.raises(StudyError, match="every participant failed"):
         report(study.path)
     respond(study, study.join(), lambda row: False, lambda row: 10)
-    with pytest.raises(StudyError, match="no pair was shown for about the 1 s"):
+    with pytest.raises(StudyError, match="no pair was shown for about 1 s"):
         report(study.path)
     assert report(study.path, everyone=True).mistimed == 4
 
@@ -613,7 +613,7 @@ def test_names_that_strangers_chose_do_no_harm(study_folders: Path, tmp_path: Pa
     assert main(["study", "serve", "--real", str(tmp_path / "real"), *options]) == 1
     error = capsys.readouterr().err
     assert "\x1b" not in error
-    assert "such as alone\\x1b[0m" in error and "3 photos are there" in error
+    assert "such as alone\\x1b[0m" in error and "there are 3 pairs" in error
     with pytest.raises(StudyError) as raised:
         Study.create(tmp_path / "u.db", pairs, StudySettings(trials=3, practice=0, catch=0))
     (note,) = raised.value.__notes__
@@ -633,7 +633,7 @@ def test_exports_hold_every_answer_and_replace_nothing(study: Study, tmp_path: P
     assert [m["method"] for m in values["methods"]] == ["ours", "calm"]
     target = tmp_path / "out.json"
     write_export(target, "one\n")
-    with pytest.raises(StudyError, match=r"out\.json: exists"):
+    with pytest.raises(StudyError, match=r"out\.json: already exists"):
         write_export(target, "two\n")
     assert target.read_text() == "one\n"
     write_export(target, "two\n", force=True)
