@@ -627,7 +627,14 @@ def _train(options: argparse.Namespace) -> int:
     config = TrainConfig.from_dict(values)
     init = None if options.init is None else _start_of(options.init)
     done = train(
-        config, options.shards, run, resume=options.resume, init=init, device=options.device
+        config,
+        options.shards,
+        run,
+        resume=options.resume,
+        init=init,
+        device=options.device,
+        validation=dict(options.validate),
+        validate_every=60 * options.validate_every,
     )
     if not done:
         print(
@@ -681,6 +688,13 @@ def _sizes(text: str) -> tuple[tuple[float, int], ...]:
         raise argparse.ArgumentTypeError(
             "give SIZE, or SHARE:SIZE,... such as 0:96,0.6:96/128/160"
         ) from None
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError("give NAME=SHARDS, such as val=val.tar.gz")
+    return name, path
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -1153,7 +1167,7 @@ def _prepare_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def _train_arguments(p: argparse.ArgumentParser) -> None:
-    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES
+    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES, SCHEDULES
 
     p.add_argument("shards", nargs="+", metavar="SHARDS", help="tar, tar.gz, or a folder")
     p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
@@ -1172,15 +1186,31 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=None)
     p.add_argument("--objective", choices=OBJECTIVES)
     p.add_argument(
+        "--schedule", choices=SCHEDULES,
+        help="how the rate falls: over the whole budget, or in its last part alone (--cooldown)",
+    )  # fmt: skip
+    p.add_argument(
+        "--balance", type=float, metavar="X",
+        help="a source of N photos gives N^X of the samples: 1 each photo alike, 0 each source",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate", type=_named, action="append", default=[], metavar="NAME=SHARDS",
+        help="print figures on every third photo of these; may be repeated",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate-every", type=float, default=30.0, metavar="MINUTES",
+        help="minutes of training between two validations (default: 30)",
+    )  # fmt: skip
+    p.add_argument(
         "--size", dest="sizes", type=_sizes, metavar="SIZES",
         help="crop side, or SHARE:SIZE[/SIZE...],... over the budget; of several each step draws "
         "one (default: 0:96,0.6:128)",
     )  # fmt: skip
     p.add_argument("--batch", type=int, help="photos a step, over all processes")
-    for name in ("lr", "encoder_lr", "weight_decay", "clip", "ema", "sigma", "rebalance", "crop",
-                 "tone", "hints", "save_every"):  # fmt: skip
+    for name in ("lr", "cooldown", "encoder_lr", "weight_decay", "clip", "ema", "sigma",
+                 "rebalance", "crop", "tone", "hints", "save_every"):  # fmt: skip
         p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
-    for name in ("warmup", "neighbors", "seed", "sample_every"):
+    for name in ("warmup", "neighbors", "freeze", "seed", "sample_every"):
         p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
     for name in ("amp", "channels_last", "resident"):
         p.add_argument(

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +25,7 @@ from photochrom.errors import ConfigError, DataError
 from photochrom.train.color import annealed_mean
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import Batch, Loader, make_batch, measure_prior, require_color
+from photochrom.train.evaluate import validate
 from photochrom.train.losses import Criterion
 from photochrom.train.networks import (
     AB_SCALE,
@@ -43,6 +44,12 @@ CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
 PRIOR = "prior.npy"
 SOURCES = "sources.json"
+VALIDATION = "validation.jsonl"
+
+VALIDATION_PHOTOS, VALIDATION_EVERY, VALIDATION_SIZE = 300, 3, 160
+"""Of the photos to validate on the first, fourth, seventh ..., so many at most, and their side."""
+KEPT = 0.75
+"""Validation decodes all runs alike: with this share of the rebalancing of the default lambda."""
 
 
 class Trainer:
@@ -80,6 +87,8 @@ class Trainer:
         self.network = build(config).to(self.device)
         self.criterion = Criterion(config, torch.from_numpy(prior).float().to(self.device))
         self.step, self.seconds = 0, 0.0
+        self.validation: dict[str, PhotoStore] = {}
+        self.validate_every = math.inf
 
     def start(self, init: Path | None = None) -> None:
         """Initialize: pretrained encoder fitted to gray photos, output bias at the prior.
@@ -152,6 +161,8 @@ class Trainer:
             if self.device.type != "cuda":
                 raise ConfigError("arch eccv16: several processes need CUDA; on the CPU use one")
             nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
+        if isinstance(self.network, Photochrom):
+            self.network.encoder.freeze(self.config.freeze)
         if self.config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Averaged weights: every float of the state, BatchNorm statistics included.
@@ -173,6 +184,8 @@ class Trainer:
         """Matrices decay, biases and norms do not; pretrained weights learn more slowly."""
         groups: dict[tuple[bool, bool], list[Tensor]] = {}
         for name, p in self.network.named_parameters():
+            if not p.requires_grad:
+                continue
             slow = self.config.pretrained and name.startswith("encoder.")
             groups.setdefault((slow, p.ndim > 1), []).append(p)
         return [
@@ -194,9 +207,13 @@ class Trainer:
         return min(1.0, self.seconds / (60 * self.config.minutes))
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to zero over the budget."""
+        """Linear warm-up, then the schedule of the config over the budget, to zero."""
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup))
-        return self.config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.progress))
+        if self.config.schedule == "trapezoid":
+            left = min(1.0, (1 - self.progress) / max(self.config.cooldown, 1e-9))
+        else:
+            left = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return self.config.lr * warm * left
 
     def _requests(self) -> Iterator[tuple[int, int]]:
         """What the loader makes next, until the budget is used."""
@@ -294,12 +311,68 @@ class Trainer:
 
     # --- the loop ---
 
-    def fit(self, *, progress: bool = True) -> bool:
-        """Train until the budget is used. Returns False when interrupted (the state is saved)."""
+    def fit(
+        self,
+        *,
+        progress: bool = True,
+        validation: Mapping[str, PhotoStore] | None = None,
+        validate_every: float = 1800.0,
+    ) -> bool:
+        """Train until the budget is used. Returns False when interrupted (the state is saved).
+
+        Parameters
+        ----------
+        validation : photos by name; figures of each are printed and kept in validation.jsonl
+        validate_every : seconds of training between two of these, which come at the end as well
+        """
+        self.validation = {} if self.rank else dict(validation or {})
+        self.validate_every = validate_every
         with _Interrupt() as interrupt:
             self._fit(interrupt, progress and self.rank == 0)
-        self.save()
+            self.save()
+            if not interrupt.asked:
+                self.validate()
         return not interrupt.asked
+
+    def validate(self) -> list[dict[str, Any]]:
+        """Figures of the averaged weights on the photos to validate on, printed and kept.
+
+        Notes
+        -----
+        Whatever the run's lambda, it is taken off, and `KEPT` of the default one put back: figures
+        of any two runs can be compared. NLL is that of the distribution without any.
+        """
+        rows: list[dict[str, Any]] = []
+        if not self.validation:
+            return rows
+        own = self._log_class_weights()
+        default = np.log(bins.rebalancing_weights(self.prior, bins.REBALANCE))
+        network = self.averaged().cpu()
+        for name, store in self.validation.items():
+            gray, plain, decoded = validate(
+                network,
+                store,
+                self.prior,
+                photos=VALIDATION_PHOTOS,
+                every=VALIDATION_EVERY,
+                size=VALIDATION_SIZE,
+                shifts=(-own, KEPT * default - own),
+            )
+            figures = decoded | ({"nll": plain["nll"]} if "nll" in plain else {})
+            rows.append({"step": self.step, "seconds": self.seconds, "name": name} | figures)
+            nll = f"NLL {figures['nll']:.3f} bits, " if "nll" in figures else ""
+            print(
+                f"\n{name}: step {self.step}: {nll}AuC raw {figures['auc_raw']:.2f} (gray "
+                f"{gray['auc_raw']:.2f}), rebalanced {figures['auc_rebalanced_0']:.2f} (λ = 0), "
+                f"{figures['auc_rebalanced_0.5']:.2f} (λ = 1/2), chroma "
+                f"{figures['chroma_share']:.2f}, inventions {figures['inventions']:.2f} % (worst "
+                f"tenth {figures['inventions_worst']:.2f} %)",
+                file=sys.stderr,
+                flush=True,
+            )
+        with (self.run / VALIDATION).open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        return rows
 
     def _fit(self, interrupt: _Interrupt, show: bool) -> None:
         channels = self.network.in_channels
@@ -310,6 +383,7 @@ class Trainer:
                 board = stack.enter_context(contextlib.closing(_Board(self)))
             batches = stack.enter_context(contextlib.closing(self._batches(channels)))
             clock = saved = time.monotonic()
+            validated = self.seconds
             loss_mean = math.nan
             for batch in batches:
                 loss = self.train_step(batch.x, batch.ab)
@@ -325,6 +399,9 @@ class Trainer:
                     saved = time.monotonic()
                 if self._done(interrupt):
                     break
+                if self.validation and self.seconds - validated > self.validate_every:
+                    self.validate()
+                    validated, clock = self.seconds, time.monotonic()
 
     def _batches(self, channels: int) -> Generator[Batch, None, None]:
         if self.config.resident:
@@ -540,16 +617,20 @@ def train(
     init: Path | None = None,
     device: str = "cpu",
     progress: bool = True,
+    validation: Mapping[str, str] | None = None,
+    validate_every: float = 1800.0,
 ) -> bool:
     """Train a run from start or checkpoint to the end of its budget.
 
     Parameters
     ----------
-    config : of the run; on resume it must equal the stored one except for the budget
+    config : of the run; on resume it must equal the stored one except for budget and schedule
     sources : tar or tar.gz shards, or a folder (`PhotoStore`)
     run : folder; gets config.json, prior.npy, checkpoint.pt and log/
     init : another run, whose averaged weights this one starts from, or an exported .onnx file; not
         for `resume`
+    validation : sources of photos to validate on, by name (`Trainer.fit`)
+    validate_every : seconds of training between two validations
 
     Returns
     -------
@@ -569,6 +650,7 @@ def train(
             torch.cuda.set_device(device)
     try:
         store = PhotoStore(sources)
+        watched = {name: PhotoStore([source]) for name, source in (validation or {}).items()}
         rank = dist.get_rank() if dist.is_initialized() else 0
         if rank == 0:
             _open_run(config, sources, store, run, resume)
@@ -579,7 +661,7 @@ def train(
             trainer.resume()
         else:
             trainer.start(init)
-        return trainer.fit(progress=progress)
+        return trainer.fit(progress=progress, validation=watched, validate_every=validate_every)
     finally:
         if several:
             dist.destroy_process_group()
@@ -591,7 +673,7 @@ def _open_run(
     """Make the run's folder, or check that it is the same run."""
     if resume:
         stored = TrainConfig.load(run / CONFIG).to_dict()
-        budget = ("steps", "minutes", "save_every", "sample_every")
+        budget = ("steps", "minutes", "schedule", "cooldown", "save_every", "sample_every")
         for key, value in config.to_dict().items():
             if key not in budget and json_equal(stored[key]) != json_equal(value):
                 raise ConfigError(f"{run}: was started with {key} = {stored[key]!r}, not {value!r}")
