@@ -130,6 +130,19 @@ def test_ciede2000_equals_scikit_image_over_the_space() -> None:
     assert metrics.delta_e_2000(a, a).max() == 0
 
 
+def test_inventions_by_hand() -> None:
+    truth = [[0, 7.9], [0, 8.1], [5, 5], [60, 0], [0, 0]]
+    ab = [[0, 31], [0, 31], [-22, 22], [0, 90], [29.9, 0]]
+    # Dull and made vivid are the first and the third; the fifth stays below 30.
+    assert metrics.invented(ab, truth) == pytest.approx(2 / 5)
+    assert metrics.invented(truth, truth) == 0
+
+
+def test_the_worst_tenth_by_hand() -> None:
+    assert metrics.worst_tenth([*range(18), 90.0, 100.0]) == pytest.approx(95)
+    assert metrics.worst_tenth([1.0, 3.0]) == 3
+
+
 def test_class_weights_by_hand() -> None:
     p = np.full(313, 1 / 312)
     p[7] = 0

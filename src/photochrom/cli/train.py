@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from photochrom.cli.extras import needs_torch
-from photochrom.cli.values import sizes_value, start_value
+from photochrom.cli.values import named_value, sizes_value, start_value
 
 __all__ = ["EXAMPLES", "arguments", "run"]
 
@@ -21,7 +21,7 @@ EXAMPLES = """\
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES
+    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES, SCHEDULES
 
     p.add_argument(
         "shards", nargs="+", metavar="SHARDS", help="tar or tar.gz shards, or a folder of them"
@@ -43,16 +43,33 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=None)
     p.add_argument("--objective", choices=OBJECTIVES)
     p.add_argument(
+        "--schedule", choices=SCHEDULES,
+        help="lower the rate over the whole budget, or only in its last part (--cooldown)",
+    )  # fmt: skip
+    p.add_argument(
+        "--balance", type=float, metavar="X",
+        help="give a source of N photos N^X of the samples: 1 treats all photos alike, 0 all "
+             "sources",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
+        help="print figures for every third of these photos; can be repeated",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate-every", type=float, default=30.0, metavar="MINUTES",
+        help="minutes of training between two validations (default: 30)",
+    )  # fmt: skip
+    p.add_argument(
         "--size", dest="sizes", type=sizes_value, metavar="SIZES",
         help="side of the crops: SIZE, or SHARE:SIZE[/SIZE...],... to change it after each "
              "share of the budget; each step draws one of several sizes (default: "
              "0:96,0.6:128)",
     )  # fmt: skip
     p.add_argument("--batch", type=int, help="photos per step, over all processes")
-    for name in ("lr", "encoder_lr", "weight_decay", "clip", "ema", "sigma", "rebalance", "crop",
-                 "tone", "hints", "save_every"):  # fmt: skip
+    for name in ("lr", "cooldown", "encoder_lr", "weight_decay", "clip", "ema", "sigma",
+                 "rebalance", "crop", "tone", "hints", "save_every"):  # fmt: skip
         p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
-    for name in ("warmup", "neighbors", "seed", "sample_every"):
+    for name in ("warmup", "neighbors", "freeze", "seed", "sample_every"):
         p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
     for name in ("amp", "channels_last", "resident"):
         p.add_argument(
@@ -66,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     from photochrom.train.checkpoint import CONFIG
     from photochrom.train.config import TrainConfig
     from photochrom.train.loop import train
+    from photochrom.train.watch import Watch
 
     folder = Path(options.output)
     values: dict[str, Any] = {}
@@ -85,8 +103,17 @@ def run(options: argparse.Namespace) -> int:
     values |= given
     config = TrainConfig.from_dict(values)
     init = None if options.init is None else start_value(options.init)
+    watch = None
+    if options.validate:
+        watch = Watch.of(dict(options.validate), 60 * options.validate_every)
     done = train(
-        config, options.shards, folder, resume=options.resume, init=init, device=options.device
+        config,
+        options.shards,
+        folder,
+        resume=options.resume,
+        init=init,
+        device=options.device,
+        watch=watch,
     )
     if not done:
         print(

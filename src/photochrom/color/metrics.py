@@ -11,13 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from photochrom.color import bins
 
 __all__ = [
+    "DULL",
     "THRESHOLDS",
+    "VIVID",
     "auc",
     "class_weights",
     "colorfulness",
     "delta_e_2000",
     "error_histogram",
+    "invented",
     "psnr",
+    "worst_tenth",
 ]
 
 THRESHOLDS = 150
@@ -44,6 +48,24 @@ def error_histogram(
     cell = np.minimum(np.ceil(error.ravel() * _STEPS), THRESHOLDS * _STEPS).astype(np.int64)
     w = None if weights is None else np.asarray(weights, np.float64).ravel()
     return np.bincount(cell, weights=w, minlength=THRESHOLDS * _STEPS + 1).astype(np.float64)
+
+
+VIVID, DULL = 30.0, 8.0
+"""A pixel is an invention if its chroma is above the first and that of the original below the
+second: a color that anybody sees, where there was none."""
+
+
+def invented(ab: ArrayLike, truth: ArrayLike) -> float:
+    """The share of a photo's pixels, 0 to 1, that are inventions; ab and truth are (..., 2)."""
+    ours = np.linalg.norm(np.asarray(ab, np.float32), axis=-1)
+    theirs = np.linalg.norm(np.asarray(truth, np.float32), axis=-1)
+    return float(np.mean((ours > VIVID) & (theirs < DULL)))
+
+
+def worst_tenth(values: ArrayLike) -> float:
+    """Mean of the largest tenth of the values, one at least: how bad it is where it is bad."""
+    ordered = np.sort(np.asarray(values, np.float64).ravel())
+    return float(ordered[-max(1, round(len(ordered) / 10)) :].mean())
 
 
 RAREST = 1e-5
