@@ -21,6 +21,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ import pyvips
 from photochrom import Colorizer
 from photochrom.cli.main import main
 from photochrom.look import Look
-from photochrom.photo.read import read_photo
+from photochrom.photo.limits import ReadLimits
+from photochrom.photo.read import decode_photo, read_photo
 from photochrom.web.serving.listen import address, listen, make_server
 from photochrom.web.studio.api import studio_app
 from photochrom.web.studio.bodies import max_body
@@ -627,7 +629,8 @@ def test_hostile_files_get_clean_errors(
     from test_hostile import mutants
 
     if streamed:  # decoded only when it is read
-        monkeypatch.setattr("photochrom.photo.streamed.STREAM_PIXELS", 1)
+        large = partial(decode_photo, limits=ReadLimits(stream_pixels=1))
+        monkeypatch.setattr("photochrom.web.studio.studio.decode_photo", large)
     counts: Counter[int] = Counter()
     for n, (_, data) in enumerate(mutants(60, seed=6)):
         reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)
