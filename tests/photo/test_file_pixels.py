@@ -25,7 +25,7 @@ from photochrom.color.upsample import AreaShrink, area_shrink
 from photochrom.photo.limits import ReadLimits
 from photochrom.photo.photo import Photo
 from photochrom.photo.read import decode_photo, read_photo, read_stream
-from photochrom.photo.streamed import Streamed
+from photochrom.photo.file_pixels import FilePixels
 
 # Everything is huge, and a strip has only a few rows.
 HUGE = ReadLimits(stream_pixels=0, cache_bytes=0, strip_pixels=5000)
@@ -137,7 +137,7 @@ def test_a_file_of_moderate_size_is_decoded_once(
     def counting(limit: int) -> Photo:
         """A photo that counts the strips that are decoded."""
         photo = read_photo(path, limits=replace(HUGE, cache_bytes=limit))
-        assert isinstance(photo.content, Streamed)
+        assert isinstance(photo.content, FilePixels)
         convert = photo.content.convert
 
         def counted(samples: np.ndarray) -> Any:
