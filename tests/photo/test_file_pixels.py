@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from photochrom import Colorizer, PhotoError
 from photochrom.color.upsample import AreaShrink, area_shrink
+from photochrom.photo.file_pixels import FilePixels
 from photochrom.photo.limits import ReadLimits
 from photochrom.photo.photo import Photo
 from photochrom.photo.read import decode_photo, read_photo, read_stream
-from photochrom.photo.file_pixels import FilePixels
 
 # Everything is huge, and a strip has only a few rows.
 HUGE = ReadLimits(stream_pixels=0, cache_bytes=0, strip_pixels=5000)

@@ -74,7 +74,7 @@ def no_room(name: str, why: str | None, folder: str | None = None) -> PhotoError
 
 
 def named_in_words(name: str, read: Callable[[], T]) -> T:
-    """Read; what is raised on the way becomes a PhotoError with the name of the file."""
+    """Read, and turn any failure into a PhotoError with the name of the file."""
     try:
         return read()
     except FileNotFoundError:
