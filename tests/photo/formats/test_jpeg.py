@@ -123,7 +123,7 @@ def test_a_second_part_that_has_no_place_or_is_missing_is_said(tmp_path: Path) -
     assert "x.jpg: the second part of its XMP" in told
     torn = read_photo(extended_jpeg(tmp_path / "y.jpg", "r" * 150_000, parts=3, missing=1))
     (told,) = losses(torn, tmp_path / "b.jpg")
-    assert "y.jpg: its XMP refers to a second part that is missing" in told
+    assert "y.jpg: the second part of its XMP is missing" in told
     for photo, name in ((large, "a.jpg"), (torn, "b.jpg")):
         write_photo(tmp_path / name, colored(photo), photo)
         said = taken(xmp_of(tmp_path / name))
