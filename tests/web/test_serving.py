@@ -18,6 +18,7 @@ import pytest
 from studio_client import EXAMPLES, encoded, gray_photo, send, serving
 
 from photochrom import Colorizer
+from photochrom.photo.limits import ReadLimits
 from photochrom.web.serving.bounds import Bounds
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.store import prediction_name
@@ -25,24 +26,23 @@ from photochrom.web.studio.studio import Studio
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["small", "as large ones"])
-def test_hostile_files_get_clean_errors(
-    client: httpx.Client, studio: Studio, monkeypatch: pytest.MonkeyPatch, streamed: bool
-) -> None:
+def test_hostile_files_get_clean_errors(colorizer: Colorizer, streamed: bool) -> None:
     from test_hostile import mutants
 
-    if streamed:  # decoded only when it is read
-        monkeypatch.setattr("photochrom.photo.streamed.STREAM_PIXELS", 1)
+    # A large photo is decoded only when it is read.
+    limits = Limits(reading=ReadLimits(stream_pixels=1)) if streamed else Limits()
     counts: Counter[int] = Counter()
-    for n, (_, data) in enumerate(mutants(60, seed=6)):
-        reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)
-        counts[reply.status_code] += 1
-        if reply.status_code >= 400:
-            text = reply.json()["error"]
-            assert str(studio.store.folder()) not in text and "Traceback" not in text
-    assert set(counts) <= {200, 201, 413, 415, 422}, counts
-    assert counts[201] > 5 and counts[422] > 10
-    kept = len(studio.store)
-    assert len(list(studio.store.folder().iterdir())) == kept + 1  # none of the refused ones
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        for n, (_, data) in enumerate(mutants(60, seed=6)):
+            reply = client.post("/api/photos" if n % 2 else "/api/color", content=data)
+            counts[reply.status_code] += 1
+            if reply.status_code >= 400:
+                text = reply.json()["error"]
+                assert str(studio.store.folder()) not in text and "Traceback" not in text
+        assert set(counts) <= {200, 201, 413, 415, 422}, counts
+        assert counts[201] > 5 and counts[422] > 10
+        kept = len(studio.store)
+        assert len(list(studio.store.folder().iterdir())) == kept + 1  # none of the refused ones
 
 
 def test_bombs_and_other_kinds(client: httpx.Client) -> None:

@@ -22,7 +22,7 @@ __all__ = ["Held", "Photo", "Pixels", "check_colors"]
 
 
 class Pixels(Protocol):
-    """The pixels of a photo: in memory (`Held`), or in its file (`streamed.Streamed`)."""
+    """The pixels of a photo: in memory (`Held`), or in its file (`file_pixels.FilePixels`)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -92,8 +92,7 @@ class Held:
 class Photo:
     """A photograph as the colorizer sees it, with what is needed to give it back as it came.
 
-    The pixels of a large file stay there: see `streamed`. Each field of the facts is also an
-    attribute of the photo.
+    The pixels of a large file stay there: see `streamed`.
     """
 
     content: Pixels

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
 from photochrom.photo.facts import Facts
+from photochrom.photo.file_pixels import FilePixels
 from photochrom.photo.formats.format import Format, Page, Request
 from photochrom.photo.formats.table import find_format
 from photochrom.photo.limits import LIMITS, ReadLimits
@@ -30,7 +31,6 @@ from photochrom.photo.source import (
     no_room,
     temporary_file,
 )
-from photochrom.photo.streamed import Streamed
 from photochrom.photo.vips import DTYPES, to_numpy, upright, watched
 
 __all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_stream"]
@@ -258,7 +258,7 @@ def _content(
     sides = image.height, image.width
     height, width = sides[::-1] if orientation in _SIDEWAYS else sides
     depth = np.dtype(DTYPES[image.format])
-    return Streamed(
+    return FilePixels(
         origin=page.origin,
         # Turning needs the pixels in another order than decoding gives them. libvips then puts them
         # into a temporary file, or into memory if they are less than 100 MB.

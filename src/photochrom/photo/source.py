@@ -35,6 +35,11 @@ REMEDY_DAMAGED = "restore it from a copy, or export it as PNG or TIFF"
 _TEMPORARY = re.compile(r"write failed|unable to (write|open|create|make)[^\n]*vips-\d")
 # What libvips says about files that are intact but that it cannot read; our problem and remedy.
 _BEYOND = {
+    "separate planes not supported": (
+        "TIFF tiles with separate planes are supported only for gray, RGB and CMYK of at least 8 "
+        "bits",
+        "save it with interleaved channels",
+    ),
     "tile size out of range": (
         "its tiles are too large to read",
         "save it with 256-pixel tiles, or with strips",
@@ -46,11 +51,6 @@ _BEYOND = {
     "cumulated byte limit": (
         "one of its strips is too large for memory",
         "save it with smaller strips, or with tiles",
-    ),
-    "separate planes not supported": (
-        "TIFF tiles with separate planes are supported only for gray, RGB and CMYK of at least 8 "
-        "bits",
-        "save it with interleaved channels",
     ),
 }
 
@@ -74,7 +74,7 @@ def no_room(name: str, why: str | None, folder: str | None = None) -> PhotoError
 
 
 def named_in_words(name: str, read: Callable[[], T]) -> T:
-    """Read; what is raised on the way becomes a PhotoError with the name of the file."""
+    """Read, and turn any failure into a PhotoError with the name of the file."""
     try:
         return read()
     except FileNotFoundError:

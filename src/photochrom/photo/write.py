@@ -167,7 +167,7 @@ def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
 
 
 def format_for(path: str | os.PathLike[str], photo: Photo) -> Format:
-    """The format of a result by its name; PhotoError if it cannot be written, or is too small."""
+    """The format of a result by its name; PhotoError if it cannot hold the photo."""
     name = file_name(path)
     form = format_of(name)
     if form is None:

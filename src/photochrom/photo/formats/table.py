@@ -35,8 +35,8 @@ EXTENSIONS = tuple(suffix for suffix, form in _OF_SUFFIX.items() if not form.ext
 INPUT_EXTENSIONS = frozenset(RESULT_EXTENSIONS) | {
     ".bmp", ".gif", ".jfif", ".jpe", ".pgm", ".pnm", ".ppm",
 }  # fmt: skip
-"""Of files that count as photos in a folder. Those that cannot be read fail by name, so that none
-gets lost."""
+"""Of files that count as photos in a folder. Those that cannot be read fail by name, so that no
+photo gets lost."""
 FORMATS = {form.suffixes[0]: form.name for form in ALL}
 """Names of the formats by their usual extension."""
 TYPES = {suffix: form.media_type for suffix, form in _OF_SUFFIX.items()}
@@ -52,7 +52,7 @@ def find_format(head: bytes, name: str) -> Format:
     Raises
     ------
     PhotoError
-        It is none of ours, or the format cannot be read here.
+        It is not one of these formats, or the format cannot be read here.
     """
     form = next((form for form in ALL if form.begins(head)), None)
     if form is None:
@@ -70,5 +70,5 @@ def find_format(head: bytes, name: str) -> Format:
 
 
 def format_of(name: str) -> Format | None:
-    """The format of a result by its name; None if it is none of ours."""
+    """The format of a result by its name; None if it is not one of these."""
     return _OF_SUFFIX.get(os.path.splitext(name)[1].lower())

@@ -152,7 +152,7 @@ class _Block:
             if slot.tag == tag:
                 if slot.kind not in (4, 13) or slot.number != 1:
                     raise _Damaged
-                if not (place := self._number(slot)):  # some blocks say in this way: there is none
+                if not (place := self._number(slot)):  # 0 means that there is none
                     return None
                 self.all.append(self._directory(place))
                 return self.all[-1]

@@ -109,13 +109,13 @@ def with_iptc(
         return xmp, [*names.values(), *lost]
     try:
         packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
-        said = _Outline(packet).said
+        properties = _Outline(packet).properties
     except (UnicodeDecodeError, ValueError):
         return xmp, [*names.values(), *lost]
     texts = []
     for key, (kind, values) in made.items():
         prefix, _, local = key.partition(":")
-        if f"{_NAMESPACES[prefix]} {local}" not in said:
+        if f"{_NAMESPACES[prefix]} {local}" not in properties:
             texts.append(f"<{key}>{_xml(kind, values)}</{key}>")
     if not texts:
         return xmp, lost
@@ -164,7 +164,7 @@ def result_packet(xmp: bytes | None, iptc: bytes, model: str, most: int = MOST_T
     Parameters
     ----------
     xmp : of the source
-    iptc : records from `read_iptc` that the XMP shall hold; b"" for nothing
+    iptc : records from `read_iptc` for the XMP to hold; b"" for nothing
     model : that made the colors
     most : bytes of a packet that is changed other than by adding to it
     """
@@ -242,12 +242,12 @@ def _rebuilt(packet: str) -> str | None:
         if root.tag != f"{{{_META}}}xmpmeta":
             return None
         ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
-    said = {f"{{{_IPTC_EXTENSION}}}{key}" for key in ("DigitalSourceType", "AISystemUsed")}
+    statements = {f"{{{_IPTC_EXTENSION}}}{key}" for key in ("DigitalSourceType", "AISystemUsed")}
     turned = f"{{{_TIFF}}}Orientation"
     for element in root.iter():
-        for child in [child for child in element if child.tag in said]:
+        for child in [child for child in element if child.tag in statements]:
             element.remove(child)
-        for key in said & element.attrib.keys():
+        for key in statements & element.attrib.keys():
             del element.attrib[key]
         if turned in element.attrib:
             element.set(turned, "1")
@@ -281,8 +281,8 @@ def _serialized(root: ElementTree.Element) -> str:
     element: ElementTree.Element | None = root
     while element is not None:
         tag = name(element.tag)
-        said = "".join(f" {name(key)}={quoteattr(value)}" for key, value in element.items())
-        parts += [f"<{tag}", f"{said}>", escape(element.text or "")]
+        attributes = "".join(f" {name(key)}={quoteattr(value)}" for key, value in element.items())
+        parts += [f"<{tag}", f"{attributes}>", escape(element.text or "")]
         open_.append((tag, iter(element), element.tail or ""))
         element = None
         while open_ and (element := next(open_[-1][1], None)) is None:
@@ -346,7 +346,7 @@ class _Outline:
     """
 
     def __init__(self, packet: str, keys: Iterable[str] = (), added: int = 0) -> None:
-        self.said: set[str] = set()  # properties
+        self.properties: set[str] = set()
         self.values: dict[str, list[tuple[str | None, bool]]] = {key: [] for key in keys}
         """The values of these attributes, and whether each is at the top; None for an element."""
         self.upright = True  # no orientation other than 1, under any prefix
@@ -383,7 +383,7 @@ class _Outline:
         if top:
             self._subjects.append("")
         elif len(parents) > 1 and parents[-2] == _RDF_ROOT:
-            self.said.add(name)
+            self.properties.add(name)
         parents.append(name)
         if name in self.values:
             self.values[name].append((None, top))
@@ -396,7 +396,7 @@ class _Outline:
             elif key == _TURNED and value != "1":
                 self.upright = False
             if top:
-                self.said.add(key)
+                self.properties.add(key)
                 if key == _ABOUT:
                     self._subjects[-1] = value
 
@@ -465,15 +465,15 @@ def join_extension(xmp: bytes, extension: bytes | None) -> tuple[bytes, bytes | 
     -------
     Both are packets. The second is None if one of the parts cannot be read.
     """
-    said = f"{{{_NOTE}}}HasExtendedXMP"
+    reference = f"{{{_NOTE}}}HasExtendedXMP"
     try:
         root = _parsed(_decoded(xmp)[0])
         (home,) = [element for element in root.iter() if element.tag == f"{{{_RDF}}}RDF"]
     except ValueError:
         return xmp, None
     for element in root.iter():
-        element.attrib.pop(said, None)
-        for child in [child for child in element if child.tag == said]:
+        element.attrib.pop(reference, None)
+        for child in [child for child in element if child.tag == reference]:
             element.remove(child)
     first = _wrapped(root)
     try:

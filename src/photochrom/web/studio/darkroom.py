@@ -103,7 +103,7 @@ class Darkroom:
                     f"{self.limits.pixels / 1e6:g} megapixels",
                     "scale it down",
                 )
-            return decode_photo(data)
+            return decode_photo(data, limits=self.limits.reading)
 
     def receive(self, token: str, path: Path) -> tuple[Base, dict[str, Any]]:
         """Decode a new photo, and describe it; errors as for `decode`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from photochrom.errors import ConfigError
+from photochrom.photo.limits import LIMITS, ReadLimits
 
 __all__ = ["CANDIDATES", "Limits", "TILE", "VIEW"]
 
@@ -41,6 +42,7 @@ class Limits:
     networks: int = 128  # photos and clicks that wait for the network
     renders: int = 512  # pictures that wait
     exports: int = 32  # whole files that wait
+    reading: ReadLimits = LIMITS
 
     @classmethod
     def of(cls, **values: Any) -> Limits:

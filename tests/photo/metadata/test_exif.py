@@ -1,3 +1,5 @@
+"""EXIF: every byte that is still true goes into the result."""
+
 from __future__ import annotations
 
 import io
@@ -8,16 +10,90 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
 import pytest
+import pyvips
+from material import colored, exif_with, full_source, smooth, to_pil
 
+from photochrom.photo.formats.format import replace_bytes
+from photochrom.photo.formats.jpeg import JPEG_EXIF_LIMIT
 from photochrom.photo.losses import losses
-from photochrom.photo.metadata.exif import JPEG_EXIF_LIMIT, taken_over
+from photochrom.photo.metadata.exif import exif_resolution, for_result
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
 
+
+def exif_with_thumbnail(orientation: int) -> bytes:
+    """An EXIF block of two directories, the second with a JPEG thumbnail (EXIF 2.32, 4.5.5)."""
+    buffer = io.BytesIO()
+    to_pil(smooth(8, 8, 1), "L").save(buffer, "JPEG")
+    thumbnail = buffer.getvalue()
+
+    def directory(entries: list[tuple[int, int, int, int]], following: int) -> bytes:
+        packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        return struct.pack("<H", len(entries)) + packed + struct.pack("<I", following)
+
+    start = 8 + 2 + 12 + 4
+    first = directory([(0x0112, 3, 1, orientation)], start)
+    data_at = start + 2 + 12 * 4 + 4
+    entries = [(0x0103, 3, 1, 6), (0x0112, 3, 1, orientation), (0x0201, 4, 1, data_at)]
+    second = directory([*entries, (0x0202, 4, 1, len(thumbnail))], 0)
+    return b"Exif\0\0II*\0\x08\0\0\0" + first + second + thumbnail
+
+
+@pytest.mark.parametrize("block", [b"", b"Exif\0\0II*\0", b"Exif\0\0" + bytes(40)])
+def test_an_exif_that_is_damaged_states_no_resolution(block: bytes) -> None:
+    assert exif_resolution(block) is None
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".avif"])
+def test_exif_travels_with_its_orientation_reset(tmp_path: Path, extension: str) -> None:
+    photo = read_photo(full_source(tmp_path))
+    assert (photo.height, photo.width) == (32, 24)
+    out = tmp_path / f"out{extension}"
+    write_photo(out, colored(photo), photo)
+    with PIL.Image.open(out) as image:
+        assert image.size == (24, 32)
+        exif = image.getexif()
+        base, camera = PIL.ExifTags.Base, exif.get_ifd(PIL.ExifTags.IFD.Exif)
+        assert exif.get(base.Orientation, 1) == 1
+        assert exif[base.Copyright] == "(c) 1931"
+        assert exif[base.Make] == "Kodak"
+        assert exif[base.XResolution] == 300
+        assert camera[base.DateTimeOriginal] == "1931:05:06 07:08:09"
+        assert camera[base.ColorSpace] == 1
+        assert (camera[base.ExifImageWidth], camera[base.ExifImageHeight]) == (24, 32)
+        assert exif.get_ifd(PIL.ExifTags.IFD.GPSInfo)[PIL.ExifTags.GPS.GPSLatitudeRef] == "N"
+
+
+def test_bytes_beyond_ascii_survive_in_exif(tmp_path: Path) -> None:
+    path = tmp_path / "source.jpg"
+    exif = exif_with(Artist="JosXX").tobytes().replace(b"JosXX", "Jos\u00e9".encode())
+    to_pil(smooth(8, 8, 1), "L").save(path, exif=exif)
+    photo = read_photo(path)
+    write_photo(tmp_path / "out.jpg", colored(photo), photo)
+    assert "Jos\u00e9".encode() in (tmp_path / "out.jpg").read_bytes()
+
+
+def test_the_gray_thumbnail_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "source.jpg"
+    to_pil(smooth(24, 32, 1), "L").save(path, exif=exif_with_thumbnail(6))
+    assert "jpeg-thumbnail-data" in pyvips.Image.new_from_file(str(path)).get_fields()
+    photo = read_photo(path)
+    assert photo.height == 32
+    write_photo(tmp_path / "out.jpg", colored(photo), photo)
+    fields = pyvips.Image.new_from_file(str(tmp_path / "out.jpg")).get_fields()
+    assert "exif-data" in fields
+    assert not [key for key in fields if "thumbnail" in key or key.startswith("exif-ifd1")]
+
+
 FORMATS = [".jpg", ".png", ".webp", ".avif"]
+
+
 HEAD = b"Exif\0\0"
+
+
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 13: 4}
 
 
@@ -123,12 +199,14 @@ def save(path: Path, block: bytes) -> None:
     PIL.Image.fromarray(gray(20, 30)).convert("RGB").save(path, exif=block)
 
 
-def colored(path: Path, target: Path) -> bytes:
+def block_of_result(path: Path, target: Path) -> bytes:
     """The EXIF block of a result."""
     photo = read_photo(path)
     rgb = np.broadcast_to(photo.pixels[..., :1], (photo.height, photo.width, 3))
     write_photo(target, rgb, photo)
-    return bytes(read_photo(target).metadata["exif-data"])
+    found = read_photo(target).metadata.exif
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -142,7 +220,7 @@ def test_all_tags_travel_with_what_they_refer_to(
     path, target = tmp_path / f"a{origin}", tmp_path / f"b{result}"
     save(path, block)
     assert losses(read_photo(path), target) == []
-    found = Read(colored(path, target))
+    found = Read(block_of_result(path, target))
     before = Read(block)
     height, width = read_photo(path).height, read_photo(path).width
     changed: dict[tuple[str, int], Any] = {
@@ -165,21 +243,18 @@ def test_all_tags_travel_with_what_they_refer_to(
 
 
 @pytest.mark.parametrize("result", FORMATS)
-def test_the_rest_of_a_result_stays_whole(
-    tmp_path: Path, result: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # With the block of libvips, smaller, and with a much larger one: whatever is moved.
-    monkeypatch.setattr("photochrom.photo.formats.format._MOST_COPIED", 100)
+def test_the_rest_of_a_result_stays_whole(tmp_path: Path, result: str) -> None:
+    # With a block that is smaller than that of libvips, and with a much larger one.
     path, target = tmp_path / "a.jpg", tmp_path / f"b{result}"
     blocks = {"small": camera_block(note=0)[0], "large": camera_block(note=255)[0] + bytes(20_001)}
     pixels, packets = [], []
     for name, block in blocks.items():
         save(path, block)
-        found = colored(path, target)
+        found = block_of_result(path, target)
         assert len(found) > 20_000 if name == "large" else len(found) < 2_000
         photo = read_photo(target)
         pixels.append(photo.pixels)
-        packets.append(photo.metadata["xmp-data"])
+        packets.append(photo.metadata.xmp)
         with PIL.Image.open(target) as image:
             image.load()
             assert image.getexif()[271] == "Acme"
@@ -201,9 +276,18 @@ def test_the_rest_of_a_result_stays_whole(
     assert packets[0] == packets[1]
 
 
+@pytest.mark.parametrize("piece", [1, 7, 100, 1000])
+@pytest.mark.parametrize("size", [0, 5, 20, 400])
+def test_bytes_are_replaced_and_the_rest_is_moved_piece_by_piece(size: int, piece: int) -> None:
+    data = random.Random(size).randbytes(500)
+    file = io.BytesIO(data)
+    replace_bytes(file, 30, 50, b"x" * size, piece)
+    assert file.getvalue() == data[:30] + b"x" * size + data[50:]
+
+
 def test_a_block_without_room_for_what_is_to_be_said_is_made_longer() -> None:
     block, secret = camera_block(space=False)
-    found = Read(taken_over(block, 70_000, 50, (20.0, 10.0)) or b"")
+    found = Read(for_result(block, 70_000, 50, (20.0, 10.0)) or b"")
     assert (found.number("exif", 40961), found.number("exif", 40962)) == (1, 70_000)
     assert found.number("exif", 40963) == 50 and found.number("main", 296) == 2
     across, down = (struct.unpack(">II", found.values["main", tag]) for tag in (282, 283))
@@ -211,29 +295,32 @@ def test_a_block_without_room_for_what_is_to_be_said_is_made_longer() -> None:
     assert found.data[secret : secret + 26] == b"only the camera knows this"
     assert found.values["maker", 1] == b"firmware\0"
     bare = HEAD + b"II*\0\x08\0\0\0" + struct.pack("<HHHI4sI", 1, 271, 2, 3, b"Us\0", 0)
-    found = Read(taken_over(bare, 3, 4, None) or b"")
+    found = Read(for_result(bare, 3, 4, None) or b"")
     assert struct.unpack("<II", found.values["main", 282]) == (72_000, 1000)
     assert found.values["main", 271] == b"Us\0"
 
 
 def test_what_is_said_already_changes_nothing() -> None:
-    block = taken_over(camera_block()[0], 30, 20, (300 / 25.4, 300 / 25.4))
-    assert block is not None and taken_over(block, 30, 20, (300 / 25.4, 300 / 25.4)) == block
+    block = for_result(camera_block()[0], 30, 20, (300 / 25.4, 300 / 25.4))
+    assert block is not None and for_result(block, 30, 20, (300 / 25.4, 300 / 25.4)) == block
+
+
+def with_entry(tag: int, form: str, *values: int) -> bytes:
+    """A block in which an entry of the main directory says something else."""
+    data = camera_block("<")[0].removeprefix(HEAD)
+    main = struct.unpack_from("<I", data, 4)[0]
+    at = next(
+        at for at in range(main + 2, len(data), 12) if data[at:][:2] == struct.pack("<H", tag)
+    )
+    changed = bytearray(data)
+    struct.pack_into("<" + form, changed, at + 2, *values)
+    return HEAD + bytes(changed)
 
 
 def hostile() -> dict[str, bytes]:
     block, _ = camera_block("<")
     data = block.removeprefix(HEAD)
     main = struct.unpack_from("<I", data, 4)[0]
-
-    def with_entry(tag: int, form: str, *values: int) -> bytes:
-        at = next(
-            at for at in range(main + 2, len(data), 12) if data[at:][:2] == struct.pack("<H", tag)
-        )
-        changed = bytearray(data)
-        struct.pack_into("<" + form, changed, at + 2, *values)
-        return HEAD + bytes(changed)
-
     return {
         "a circle": with_entry(34665, "HII", 4, 1, main),
         "the same twice": with_entry(34853, "HII", 4, 1, Read(block).number("main", 34665)),
@@ -241,7 +328,6 @@ def hostile() -> dict[str, bytes]:
         "a directory beyond the end": with_entry(34665, "HII", 4, 1, 1 << 30),
         "a value beyond the end": with_entry(271, "HII", 2, 5000, 8),
         "a huge number": with_entry(271, "HII", 12, 0xFFFFFFFF, 8),
-        "values all over": with_entry(50341, "HII", 7, len(data) - 8, 8),
         "a pointer of text": with_entry(34665, "HII", 2, 4, 8),
         "a first directory beyond the end": HEAD + data[:4] + b"\xff\xff\xff\x7f" + data[8:],
         "cut off": block[: 6 + main + 20],
@@ -250,22 +336,36 @@ def hostile() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("what", hostile())
+NO_EXIF = ("nothing", "no order")
+
+
+def test_values_all_over_a_block_do_no_harm() -> None:
+    data = camera_block("<")[0].removeprefix(HEAD)
+    found = Read(for_result(with_entry(50341, "HII", 7, len(data) - 8, 8), 30, 20, None) or b"")
+    assert found.values["maker", 1] == b"firmware\0"
+    assert len(found.values["main", 50341]) == len(data) - 8
+
+
+@pytest.mark.parametrize("what", NO_EXIF)
+def test_what_does_not_begin_like_exif_is_none(tmp_path: Path, what: str) -> None:
+    block = hostile()[what]
+    assert for_result(block, 30, 20, None) is None
+    save(tmp_path / "a.png", block)  # nor do libpng and Pillow take it for EXIF
+    photo = read_photo(tmp_path / "a.png")
+    assert photo.metadata.exif is None and losses(photo, tmp_path / "b.jpg") == []
+
+
+@pytest.mark.parametrize("what", [what for what in hostile() if what not in NO_EXIF])
 def test_a_block_that_does_not_hold_together_is_not_trusted(tmp_path: Path, what: str) -> None:
     block = hostile()[what]
-    if what == "values all over":  # odd, but nothing that could do harm
-        assert taken_over(block, 30, 20, None) is not None
-        return
-    assert taken_over(block, 30, 20, None) is None
-    if what in ("nothing", "no order"):  # nor do libpng and Pillow take them for EXIF
-        return
+    assert for_result(block, 30, 20, None) is None
     path, target = tmp_path / "a.png", tmp_path / "b.jpg"
     save(path, block)
     photo = read_photo(path)
     (told,) = losses(photo, target)
-    assert "a.png: its EXIF is damaged; what could be read of it is kept" in told
+    assert "a.png: its EXIF is damaged; photochrom keeps what it can read" in told
     if what == "a value beyond the end":
-        assert told.endswith("kept, but not HostComputer, Rating, tag 200")
+        assert told.endswith("read, but not HostComputer, Rating, tag 200")
     write_photo(
         target, np.broadcast_to(photo.pixels[..., :1], (photo.height, photo.width, 3)), photo
     )
@@ -278,7 +378,7 @@ def test_a_damaged_thumbnail_is_left_out_and_the_rest_kept() -> None:
     for change in (struct.pack("<H", 9999), struct.pack("<HHHII", 1, 513, 4, 1, 1 << 31)):
         changed = bytearray(block)
         changed[6 + following : 6 + following + len(change)] = change
-        found = Read(taken_over(bytes(changed), 30, 20, None) or b"")
+        found = Read(for_result(bytes(changed), 30, 20, None) or b"")
         assert found.following == 0 and found.values["maker", 1] == b"firmware\0"
 
 
@@ -290,11 +390,11 @@ def test_random_damage_never_does_harm() -> None:
         changed = bytearray(block[: rng.randrange(20, len(block))] if rng.random() < 0.2 else block)
         for _ in range(rng.randrange(1, 6)):
             changed[rng.randrange(6, len(changed))] = rng.choice([0, 1, 255, rng.randrange(256)])
-        found = taken_over(bytes(changed), 30, 20, (1.0, 2.0))
+        found = for_result(bytes(changed), 30, 20, (1.0, 2.0))
         kept += found is not None
         assert found is None or len(found) < len(block) + 1000
         if found is not None:  # and what is taken over is a block that holds together
-            assert taken_over(found, 30, 20, (1.0, 2.0)) is not None
+            assert for_result(found, 30, 20, (1.0, 2.0)) is not None
     assert 0 < kept < 3000
 
 
@@ -302,7 +402,7 @@ def test_many_claims_of_the_same_bytes_cost_no_time() -> None:
     size = 8 << 20
     entries = b"".join(struct.pack("<HHII", 50_000, 7, size, 8) for _ in range(65_535))
     data = b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + entries + bytes(size)
-    assert taken_over(data, 1, 1, None) is None
+    assert for_result(data, 1, 1, None) is None
 
 
 def test_what_jpeg_cannot_hold_is_said(tmp_path: Path) -> None:
@@ -313,7 +413,7 @@ def test_what_jpeg_cannot_hold_is_said(tmp_path: Path) -> None:
     photo = read_photo(path)
     assert losses(photo, tmp_path / "b.webp") == []
     (told,) = losses(photo, tmp_path / "b.jpg")
-    assert "its EXIF is larger than JPEG can hold" in told
+    assert "its EXIF is too large for JPEG" in told
     write_photo(tmp_path / "b.jpg", np.broadcast_to(photo.pixels[..., :1], (30, 20, 3)), photo)
     read_photo(tmp_path / "b.jpg")
     save(path, large[:-100])

@@ -20,8 +20,13 @@ from photochrom.photo.read import read_photo
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
+
 D50 = np.array([0.9642, 1.0, 0.8249])  # ICC.1:2022, 7.2.16
+
+
 D65 = (0.3127, 0.3290)
+
+
 Y = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -49,7 +54,11 @@ def columns_of(white: tuple[float, float], *primaries: tuple[float, float]) -> n
 SRGB = adapted(
     np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 )
+
+
 ADOBE = columns_of(D65, (0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+
+
 PROPHOTO = columns_of((0.3457, 0.3585), (0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001))
 
 
@@ -122,10 +131,17 @@ def ecis(v: np.ndarray) -> np.ndarray:
 
 
 ECI = (3, 3, 1 / 1.16, 0.16 / 1.16, 100 / (29 / 3) ** 3, 0.08)
+
+
 ADOBE_GAMMA, PRO_GAMMA = 563 / 256, 461 / 256
+
+
 LISTED = np.round(65535 * np.linspace(0, 1, 1024) ** 2.4)
 
+
 Curve = Callable[[np.ndarray], np.ndarray]
+
+
 GRAYS: dict[str, tuple[bytes, Curve]] = {
     "2.2": (gray(gamma(2.2)), lambda v: v ** (563 / 256)),
     "1.8": (gray(gamma(1.8)), lambda v: v ** (461 / 256)),
@@ -136,12 +152,16 @@ GRAYS: dict[str, tuple[bytes, Curve]] = {
         lambda v: np.interp(v * 1023, np.arange(1024), LISTED / 65535),
     ),
 }
+
+
 COLORS: dict[str, tuple[bytes, np.ndarray, Curve]] = {
     "adobe": (rgb(ADOBE, gamma(2.2)), ADOBE, lambda v: v**ADOBE_GAMMA),
     "prophoto": (rgb(PROPHOTO, gamma(1.8)), PROPHOTO, lambda v: v**PRO_GAMMA),
     "eci": (rgb(ADOBE, para(*ECI)), ADOBE, ecis),
     "parametric": (rgb(PROPHOTO, para(0, 1.8)), PROPHOTO, lambda v: v**1.8),
 }
+
+
 DARK = np.array([0, 1, 2, 40, 300, 1000, 3000, 5000, 10_000])
 
 
@@ -155,11 +175,6 @@ def samples(channels: int, dtype: Any) -> np.ndarray:
     values[2, : len(DARK)] = DARK[:, None] / 65535
     scaled = values * top
     return scaled.astype(np.float32) if top == 1 else scaled.round().astype(dtype)
-
-
-@pytest.fixture(scope="module")
-def colorizer() -> Colorizer:
-    return Colorizer(working_size=64, threads=1)
 
 
 def L_in_and_out(
@@ -300,6 +315,8 @@ def test_a_table_goes_before_the_matrix() -> None:
 
 
 TAIL = 128 + 4 + 12 * 3  # where the tag table has the entry of the first curve of a gray profile
+
+
 HOSTILE = {
     "cut": gray(gamma(2.2))[:-6],
     "cut in the table": gray(gamma(2.2))[:150],

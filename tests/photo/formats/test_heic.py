@@ -17,11 +17,12 @@ import pyvips
 from photochrom import Colorizer, PhotoError
 from photochrom.cli.main import main
 from photochrom.color.lab import rgb_to_L, rgb_to_lab
+from photochrom.photo.limits import ReadLimits
 from photochrom.photo.profiles import srgb_profile
 from photochrom.photo.read import read_photo
-from photochrom.photo.write import write_photo
+from photochrom.photo.write import Output, write_photo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_profile_and_statement_are_written(tmp_path: Path, rgb: np.ndarray) -> N
     assert photo.profiled
     plain = pillow_heif.open_heif(tmp_path / "a.heic")[0].to_pillow()
     assert np.abs(photo.pixels.astype(int) - np.asarray(plain)).max() > 3  # it was converted
-    write_photo(tmp_path / "b.heic", photo.pixels, photo, model="m")
+    write_photo(tmp_path / "b.heic", photo.pixels, photo, Output(model="m"))
     info = pillow_heif.open_heif(tmp_path / "b.heic")[0].info
     assert b"compositeWithTrainedAlgorithmicMedia" in info["xmp"]
     assert info["icc_profile"] == srgb_profile()
@@ -140,7 +141,7 @@ def test_without_the_extra_it_is_said_what_to_install(
     save(tmp_path / "a.heic", rgb)
     photo = read_photo(tmp_path / "a.heic")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    message = r"\.heic: HEIC needs photochrom\[heif\]: pip install 'photochrom\[heif\]'"
+    message = r"\.heic: HEIC needs an extra; run pip install 'photochrom\[heif\]'"
     with pytest.raises(PhotoError, match="a" + message):
         read_photo(tmp_path / "a.heic")
     with pytest.raises(PhotoError, match="b" + message):
@@ -156,13 +157,10 @@ def test_what_only_begins_like_heic_is_refused(tmp_path: Path, brand: bytes) -> 
         read_photo(path)
 
 
-def test_too_many_pixels_are_refused(
-    tmp_path: Path, rgb: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_pixels_are_refused(tmp_path: Path, rgb: np.ndarray) -> None:
     save(tmp_path / "a.heic", rgb)
-    monkeypatch.setattr("photochrom.photo.photo.MAX_PIXELS", 1000)
-    with pytest.raises(PhotoError, match="160 x 120 pixels are over the limit"):
-        read_photo(tmp_path / "a.heic")
+    with pytest.raises(PhotoError, match="has 160 x 120 pixels, over the limit"):
+        read_photo(tmp_path / "a.heic", limits=ReadLimits(max_pixels=1000))
 
 
 def test_mutants_are_read_or_refused_by_name(tmp_path: Path, rgb: np.ndarray) -> None:

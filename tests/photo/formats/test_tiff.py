@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import random
 import shutil
 import struct
@@ -15,32 +14,139 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
+import PIL.IptcImagePlugin
 import pytest
 import pyvips
 import tifffile
+from material import LARGE, colored, exif, iptc, noise, photo_of, refusal, smooth, to_pil
 
 from photochrom import Colorizer, PhotoError
 from photochrom.cli.main import main
 from photochrom.color.lab import gray_to_L, rgb_to_L
-from photochrom.photo import streamed as streamed_module
-from photochrom.photo import vips as vips_module
-from photochrom.photo.formats import tiff_write as tiff_write_module
+from photochrom.photo import read as read_module
 from photochrom.photo.formats.tiff import largest_part, read_pages
 from photochrom.photo.formats.tiff_write import Joiner
+from photochrom.photo.limits import LIMITS
 from photochrom.photo.losses import losses
 from photochrom.photo.metadata.exif import exif_block
+from photochrom.photo.metadata.iptc import photoshop_block
 from photochrom.photo.read import decode_photo, read_photo
 from photochrom.photo.strips import StripSource, strip_rows
 from photochrom.photo.vips import _TILE, to_numpy
-from photochrom.photo.write import write_pages, write_photo
+from photochrom.photo.write import Output, write_pages, write_photo
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiff_samples_are_read_exactly(
+    tmp_path: Path, dtype: Any, color: bool, alpha: bool
+) -> None:
+    samples = noise(7, 9, (3 if color else 1) + alpha, dtype)
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(
+        path,
+        samples if samples.shape[2] > 1 else samples[..., 0],
+        photometric="rgb" if color else "minisblack",
+        planarconfig="contig" if samples.shape[2] > 1 else None,
+        extrasamples=["unassalpha"] if alpha else None,
+    )
+    photo = read_photo(path)
+    assert photo.pixels.dtype == dtype
+    np.testing.assert_array_equal(photo.pixels, samples[..., : 3 if color else 1])
+    if alpha:
+        np.testing.assert_array_equal(photo.alpha, samples[..., -1])
+    else:
+        assert photo.alpha is None
+
+
+def test_sixteen_bit_cmyk_stays_sixteen_bit(tmp_path: Path) -> None:
+    path = tmp_path / "cmyk.tif"
+    ramp = np.linspace(0, 65535, 2000).astype(np.uint16).reshape(4, 500, 1)
+    tifffile.imwrite(path, np.repeat(ramp, 4, axis=2), photometric="separated")
+    photo = read_photo(path)
+    assert photo.pixels.dtype == np.uint16
+    assert photo.pixels.shape == (4, 500, 3)
+    assert len(np.unique(photo.pixels)) > 1000
+
+
+def test_camera_raw_is_not_taken_for_its_preview(tmp_path: Path) -> None:
+    path = tmp_path / "DSC_0001.NEF"
+    tifffile.imwrite(path, smooth())
+    assert "camera raw" in refusal(read_photo, path)
+
+
+@pytest.mark.parametrize(
+    ("compression", "damage"), [(None, "cut"), ("zlib", "cut"), ("zlib", "overwritten")]
+)
+def test_one_damaged_tile_is_enough(tmp_path: Path, compression: str | None, damage: str) -> None:
+    path = tmp_path / "tiles.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (150, 200), np.uint8)
+    tifffile.imwrite(path, noise, tile=(32, 48), compression=compression)
+    assert np.array_equal(read_photo(path).pixels[..., 0], noise)
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        del data[-40:]
+    else:
+        data[len(data) // 2 : len(data) // 2 + 300] = b"\xff" * 300
+    path.write_bytes(data)
+    assert "tile" in refusal(read_photo, path) or "Decoding" in refusal(read_photo, path)
+
+
+def test_without_compression_any_samples_are_as_good_as_others(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.tif"
+    tifffile.imwrite(path, np.zeros((150, 200), np.uint8), tile=(32, 48))
+    data = bytearray(path.read_bytes())
+    data[-300:] = b"\xff" * 300  # the last tile, part of which lies outside of the photo
+    path.write_bytes(data)
+    assert 0 < np.count_nonzero(read_photo(path).pixels) <= 300
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.5, 255.0])
+def test_float_files_out_of_range_are_refused(tmp_path: Path, bad: float) -> None:
+    path = tmp_path / "photo.tif"
+    samples = np.full((3, 4), 0.5, np.float32)
+    samples[1, 2] = bad
+    tifffile.imwrite(path, samples)
+    message = refusal(read_photo, path)
+    assert "photo.tif" in message
+    assert ("NaN" in message) == bool(np.isnan(bad))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiff_is_read_by_another_library(tmp_path: Path, dtype: Any) -> None:
+    rgba = noise(20, 30, 4, dtype)
+    path = tmp_path / "out.tif"
+    write_photo(path, rgba[..., :3], photo_of(rgba))
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        assert isinstance(page, tifffile.TiffPage)
+        assert page.extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)
+        np.testing.assert_array_equal(page.asarray(), rgba)
+
+
+def test_iptc_in_the_photoshop_block_of_tiff_is_read(tmp_path: Path) -> None:
+    block = photoshop_block(iptc((2, 120, "caption"))).removeprefix(b"Photoshop 3.0\0")
+    gray = smooth(8, 8, 1)[..., 0]
+    tags = [(34377, 1, len(block), block, True)]
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="minisblack", extratags=tags)
+    photo = read_photo(tmp_path / "a.tif")
+    write_photo(tmp_path / "b.jpg", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "b.jpg") as image:
+        assert PIL.IptcImagePlugin.getiptcinfo(image) == {(2, 120): b"caption"}
+
+
+def test_the_description_of_a_tiff_travels(tmp_path: Path) -> None:
+    path = tmp_path / "source.tif"
+    to_pil(smooth(8, 8, 1), "L").save(path, description="Main street, 1911", dpi=(600, 600))
+    photo = read_photo(path)
+    write_photo(tmp_path / "out.tif", colored(photo), photo)
+    with PIL.Image.open(tmp_path / "out.tif") as image:
+        assert image.tag_v2[270] == "Main street, 1911"  # type: ignore[attr-defined]
+        assert image.info["dpi"] == pytest.approx((600, 600), abs=0.1)
+
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
-
-
-@pytest.fixture(scope="module")
-def colorizer() -> Colorizer:
-    return Colorizer(threads=1)
 
 
 def gray(height: int, width: int, dtype: Any = np.uint8) -> np.ndarray:
@@ -63,23 +169,22 @@ def pages_file(path: Path, dtype: Any = np.uint8, **options: Any) -> list[np.nda
 def test_all_pages_are_colored_each_in_its_size_and_depth(
     colorizer: Colorizer,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     options: dict[str, Any],
     dtype: Any,
     streamed: bool,
 ) -> None:
-    if streamed:
-        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
+    limits = LARGE if streamed else LIMITS
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     pages = pages_file(source, dtype, **options)
-    assert read_photo(source).pages == 3
-    colorizer.color_file(source, target)
+    photo = read_photo(source, limits=limits)
+    assert photo.pages == 3 and photo.streamed == photo.turned_to(1).streamed == streamed
+    colorizer.color_file(photo, target)
     with tifffile.TiffFile(target) as file:
         assert [page.shape[:2] for page in file.pages] == SIZES
         for number, (page, result) in enumerate(zip(pages, file.pages, strict=True)):
             rgb = result.asarray()
             assert rgb.dtype == dtype
-            wanted = colorizer.predict(read_photo(source, number)).render()
+            wanted = colorizer.predict(read_photo(source, number, limits)).render()
             np.testing.assert_array_equal(rgb, wanted)
             wrong = np.abs(rgb_to_L(rgb) - gray_to_L(page)).max()
             assert wrong <= (0.30 if dtype == np.uint8 else 0.005)
@@ -217,13 +322,12 @@ def test_the_way_of_storing_is_kept(colorizer: Colorizer, tmp_path: Path) -> Non
             assert before.pages[0].compression == after.pages[0].compression
 
 
-def test_large_files_become_big_ones(
-    colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tiff_write_module, "_large", lambda *args: True)
+def test_large_files_become_big_ones(tmp_path: Path) -> None:
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     pages_file(source)
-    colorizer.color_file(source, target)
+    photos = [read_photo(source, page) for page in range(3)]
+    parts = [(np.broadcast_to(p.pixels, (p.height, p.width, 3)), p) for p in photos]
+    write_pages(target, parts, Output(bigtiff=1000))
     with tifffile.TiffFile(target) as file:
         assert file.is_bigtiff and [page.shape[:2] for page in file.pages] == SIZES
 
@@ -234,12 +338,12 @@ def test_the_width_of_offsets_is_chosen_by_the_sizes_of_all_pages(tmp_path: Path
         file.write(gray(20, 30), metadata=None)
         file.write(gray(90, 70, np.uint16), metadata=None)
     photo = read_photo(path)
-    assert photo.volume == 4 * 20 * 30 + 8 * 90 * 70
-    for volume, big in ((photo.volume, False), (5 << 30, True)):
+    assert photo.facts.volume == 4 * 20 * 30 + 8 * 90 * 70
+    for volume, big in ((photo.facts.volume, False), (5 << 30, True)):
         pages = [photo, photo.turned_to(1)]
         parts = [(np.broadcast_to(p.pixels, (p.height, p.width, 3)), p) for p in pages]
-        parts[0] = parts[0][0], replace(photo, volume=volume)
-        write_pages(tmp_path / "b.tif", parts, force=True)
+        parts[0] = parts[0][0], replace(photo, facts=replace(photo.facts, volume=volume))
+        write_pages(tmp_path / "b.tif", parts, Output(force=True))
         with tifffile.TiffFile(tmp_path / "b.tif") as written:
             assert written.is_bigtiff == big
 
@@ -259,25 +363,9 @@ def test_more_than_a_classic_file_holds_is_refused_by_name(
 
     monkeypatch.setattr(Joiner, "add", far)
     part = np.broadcast_to(photo.pixels, (photo.height, photo.width, 3)), photo
-    with pytest.raises(PhotoError, match=r"b\.tif: cannot be written: it grows over the 4 GB"):
+    with pytest.raises(PhotoError, match=r"b\.tif: cannot be written: it would exceed the 4 GB"):
         write_pages(tmp_path / "b.tif", [part])
     assert list(tmp_path.iterdir()) == [path]
-
-
-# --- EXIF ---
-
-
-def exif() -> PIL.Image.Exif:
-    block = PIL.Image.Exif()
-    block[0x010F], block[0x0110], block[0x0132] = "Leica", "M3", "1954:05:06 07:08:09"
-    block[0x8298], block[0x0112] = "© Åsa", 6
-    inner = block.get_ifd(0x8769)
-    inner[0x829A], inner[0x8827], inner[0x9003] = 0.008, 400, "1954:05:06 07:08:09"
-    inner[0xA002], inner[0xA003] = 80, 60
-    place = block.get_ifd(0x8825)
-    place[1], place[2] = "N", (48.0, 51.0, 30.5)
-    block[0x8769], block[0x8825] = dict(inner), dict(place)  # Pillow's TIFF wants them twice
-    return block
 
 
 def check_exif(path: Path, size: tuple[int, int]) -> None:
@@ -339,9 +427,6 @@ def test_exif_of_either_byte_order_is_read(tmp_path: Path, order: str) -> None:
     assert (read[271], read[305]) == ("Zeiss", "scanner")
 
 
-# --- broken files ---
-
-
 def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> None:
     rng = random.Random(0)
     source = tmp_path / "a.tif"
@@ -376,7 +461,7 @@ def test_mutants_of_many_pages_are_colored_or_refused(tmp_path: Path) -> None:
             first = read_photo(source)
             photos = [first, *(first.turned_to(page) for page in range(1, first.pages))]
             parts = [(np.broadcast_to(p.pixels, (p.height, p.width, 3)), p) for p in photos]
-            write_pages(target, parts, force=True)
+            write_pages(target, parts, Output(force=True))
             assert read_photo(target).pages == len(parts)
             done += 1
         except PhotoError as error:
@@ -451,7 +536,7 @@ def test_a_stray_place_of_a_next_page_is_passed_over_and_said(
         assert photo.pages == 1
         np.testing.assert_array_equal(photo.pixels[..., 0], gray(40, 50))
     (note,) = losses(photo, target)
-    assert note.startswith(f"{path}: names a next page where the file has ended before; ")
+    assert note.startswith(f"{path}: refers to a second page beyond the end of the file, ")
     assert main(["colorize", str(path), "-o", str(target)]) == 0
     assert capfd.readouterr().err == f"photochrom: {note}\n"
     with tifffile.TiffFile(target) as file:
@@ -470,7 +555,7 @@ def test_a_first_page_of_several_without_the_others_is_refused(tmp_path: Path, t
     data = path.read_bytes()
     at = data.index(struct.pack("<I", second))
     path.write_bytes(data[:at] + struct.pack("<I", 0xFFFF_FFF0) + data[at + 4 :])
-    with pytest.raises(PhotoError, match=r"a\.tif: the chain of its pages breaks off after 1;"):
+    with pytest.raises(PhotoError, match=r"a\.tif: only its first page can be reached;"):
         read_photo(path)
 
 
@@ -483,7 +568,7 @@ def test_a_chain_of_pages_that_breaks_off_is_refused(tmp_path: Path, place: int)
     data = path.read_bytes()
     at = data.index(struct.pack("<I", second))
     path.write_bytes(data[:at] + struct.pack("<I", place) + data[at + 4 :])
-    with pytest.raises(PhotoError, match=r"a\.tif: the chain of its pages breaks off after 2;"):
+    with pytest.raises(PhotoError, match=r"a\.tif: only its first 2 pages can be reached;"):
         read_photo(path)
 
 
@@ -510,7 +595,7 @@ def test_numbers_too_large_for_exif_are_left_out(tmp_path: Path) -> None:
     )
     photo = read_photo(path)
     read = PIL.Image.Exif()
-    read.load(photo.metadata["exif-data"])
+    read.load(photo.metadata.exif)
     assert dict(read.get_ifd(34665)) == {37385: 5, 40963: -7}
     for name in ("b.tif", "b.jpg"):
         write_photo(tmp_path / name, np.broadcast_to(photo.pixels, (size, size, 3)), photo)
@@ -550,8 +635,7 @@ def test_errors_of_other_threads_hide_no_damaged_tile(
         at, size = file.pages[0].dataoffsets[5], file.pages[0].databytecounts[5]
     data[at + 10 : at + size - 4] = bytes(size - 14)
     bad.write_bytes(data)
-    if streamed:
-        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
+    limits = LARGE if streamed else LIMITS
     # An error in another thread, just when the tiles were decoded: the first time only.
     name = "Region" if streamed else "to_numpy"
     decode = pyvips.Region.fetch if streamed else to_numpy
@@ -568,13 +652,13 @@ def test_errors_of_other_threads_hide_no_damaged_tile(
     if streamed:
         monkeypatch.setattr(pyvips.Region, "fetch", disturbed)
     else:
-        monkeypatch.setattr(vips_module, "to_numpy", disturbed)
+        monkeypatch.setattr(read_module, "to_numpy", disturbed)
     shutil.copy(bad, path)
     with pytest.raises(PhotoError, match=r"a\.tif: cannot be read: Decoding error"):
-        _ = read_photo(path).pixels
+        _ = read_photo(path, limits=limits).pixels
     decoded.clear()
     shutil.copy(good, path)
-    np.testing.assert_array_equal(read_photo(path).pixels[..., 0], pixels)
+    np.testing.assert_array_equal(read_photo(path, limits=limits).pixels[..., 0], pixels)
     assert len(decoded) == 2
 
 
@@ -602,9 +686,6 @@ def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:
     path.write_bytes(page_with([(tag, 7, size, 0) for tag in range(50_000, 50_004)]) + bytes(size))
     with pytest.raises(PhotoError, match=r"a\.tif: its directories list more data than"):
         read_photo(path)
-
-
-# --- what is said of a page ---
 
 
 def test_no_resolution_is_made_up(tmp_path: Path) -> None:
@@ -674,240 +755,8 @@ def test_a_thumbnail_below_a_page_makes_no_pyramid(tmp_path: Path) -> None:
 def test_floats_of_64_bits_are_refused_by_their_type(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.full((20, 30), 0.5))
-    with pytest.raises(PhotoError, match=r"a\.tif: floats of 64 bits are not supported; convert"):
+    with pytest.raises(PhotoError, match=r"a\.tif: 64-bit floats are not supported; convert"):
         read_photo(path)
-
-
-# --- tiles in separate planes ---------------------------------------------------------------------
-
-KINDS = {"minisblack": 1, "miniswhite": 1, "rgb": 3, "separated": 4}
-TOPS = {"uint8": 255, "uint16": 65535, "float32": 1}
-
-
-def channels(count: int, dtype: str, height: int = 83, width: int = 101) -> np.ndarray:
-    """A photo (height, width, count) of channels that all differ."""
-    y, x = np.mgrid[:height, :width]
-    noise = np.random.default_rng(0).integers(0, 9, (count, height, width))
-    planes = [((n + 1) * x + 2 * y + noise[n]) % 256 for n in range(count)]
-    return (np.stack(planes, axis=2) / 255 * TOPS[dtype]).astype(dtype)
-
-
-def tiled(pages: list[np.ndarray], separate: bool, order: str, big: bool, **options: Any) -> bytes:
-    file = io.BytesIO()
-    with tifffile.TiffWriter(file, byteorder=order, bigtiff=big) as writer:
-        for page in pages:
-            data = np.ascontiguousarray(page.transpose(2, 0, 1)) if separate else page
-            config = "separate" if separate else "contig"
-            writer.write(data, tile=(32, 48), planarconfig=config, metadata=None, **options)
-    return file.getvalue()
-
-
-def assert_same(one: Any, other: Any) -> None:
-    np.testing.assert_array_equal(one.pixels, other.pixels)
-    assert (one.alpha is None) == (other.alpha is None)
-    if one.alpha is not None:
-        np.testing.assert_array_equal(one.alpha, other.alpha)
-    assert (one.resolution, one.metadata) == (other.resolution, other.metadata)
-
-
-def kinds_of_planes() -> Iterator[tuple[str, str, str]]:
-    for kind, alpha, dtype in itertools.product(KINDS, ["", "unassalpha", "assocalpha"], TOPS):
-        one = KINDS[kind] == 1 and not alpha
-        # Floats of these may lie beyond 0..1, and of tiles that are not in planes libvips divides
-        # CMYK of 16 bits by the alpha of 8.
-        beyond = dtype == "float32" and (kind == "separated" or alpha == "assocalpha")
-        if not one and not beyond and (kind, alpha, dtype) != ("separated", "assocalpha", "uint16"):
-            yield kind, alpha, dtype
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize(("kind", "alpha", "dtype"), list(kinds_of_planes()))
-def test_tiles_of_separate_planes_are_read_as_those_of_one(
-    monkeypatch: pytest.MonkeyPatch, kind: str, alpha: str, dtype: str, streamed: bool
-) -> None:
-    if streamed:
-        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
-    count = KINDS[kind] + bool(alpha)
-    photo = channels(count, dtype)
-    options: dict[str, Any] = {"photometric": kind, "extrasamples": [alpha] if alpha else None}
-    packed = {"compression": "zlib", "predictor": dtype != "float32" or None}
-    for order, big, more in [("<", False, {}), (">", False, packed), (">", True, {})]:
-        one, other = (
-            decode_photo(tiled([photo, photo[9:]], separate, order, big, **options, **more))
-            for separate in (False, True)
-        )
-        assert other.streamed == streamed and other.layout is not None and one.layout is not None
-        assert (other.layout.planes, one.layout.planes) == (count, 0)
-        assert_same(one, other)
-        assert_same(one.turned_to(1), other.turned_to(1))
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("tile", [None, (32, 48)])
-@pytest.mark.parametrize(
-    ("kind", "dtype", "read"),
-    [
-        ("minisblack", "uint8", True), ("minisblack", "uint16", True), ("rgb", "uint8", True),
-        ("rgb", "uint16", True), ("rgb", "float32", True), ("separated", "uint8", True),
-        ("minisblack", "float32", False), ("separated", "uint16", False),
-    ],
-)  # fmt: skip
-def test_colors_multiplied_by_alpha_are_divided_by_it_or_refused(
-    monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str, read: bool, tile: Any, streamed: bool
-) -> None:
-    if streamed:
-        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
-    count, top = KINDS[kind], TOPS[dtype]
-    photo = np.empty((83, 101, count + 1), dtype)
-    photo[..., :-1], photo[..., -1] = np.array(0.2 * top, dtype), np.array(0.4 * top, dtype)
-    file = io.BytesIO()
-    tifffile.imwrite(
-        file, photo, photometric=kind, tile=tile, extrasamples=["assocalpha"], metadata=None
-    )
-    if not read:
-        with pytest.raises(PhotoError, match="save it with unassociated alpha"):
-            decode_photo(file.getvalue())
-        return
-    found = decode_photo(file.getvalue())
-    assert found.streamed == streamed and found.alpha is not None
-    share = 1 / TOPS[found.alpha.dtype.name]
-    np.testing.assert_allclose(found.alpha * share, 0.4, atol=0.004)
-    if kind != "separated":  # that of CMYK is by the profile of libvips
-        np.testing.assert_allclose(found.pixels * share, 0.5, atol=0.005)
-
-
-@pytest.mark.parametrize("predictor", ["none", "horizontal"])
-def test_planes_of_lzw_are_read(predictor: str) -> None:
-    photo, tiles = channels(3, "uint16"), []
-    for n in range(3):
-        plane = np.ascontiguousarray(photo[..., n])
-        image = pyvips.Image.new_from_memory(plane.data, 101, 83, 1, "ushort")
-        options = {"tile": True, "tile_width": 48, "tile_height": 32, "predictor": predictor}
-        data = bytes(image.tiffsave_buffer(compression="lzw", **options))
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
-            for at, size in zip(page.dataoffsets, page.databytecounts, strict=True):
-                tiles.append(data[at : at + size])
-    file = io.BytesIO()
-    tifffile.imwrite(
-        file, iter(tiles), shape=(3, 83, 101), dtype="uint16", photometric="rgb", tile=(32, 48),
-        planarconfig="separate", compression="zlib", predictor=predictor == "horizontal",
-    )  # fmt: skip
-    data = bytearray(file.getvalue())
-    with tifffile.TiffFile(io.BytesIO(data)) as made:
-        at = made.pages[0].tags["Compression"].valueoffset
-    data[at : at + 2] = struct.pack("<H", 5)  # tifffile cannot pack it, but has not to
-    np.testing.assert_array_equal(decode_photo(bytes(data)).pixels, photo)
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("separate", [False, True])
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_tiles_are_turned(
-    monkeypatch: pytest.MonkeyPatch, streamed: bool, separate: bool, orientation: int
-) -> None:
-    if streamed:
-        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
-    photo = channels(3, "uint8")
-    exif = PIL.Image.Exif()
-    exif[274] = orientation
-    upright = PIL.Image.fromarray(photo)
-    upright.info["exif"] = exif.tobytes()
-    upright.getexif()[274] = orientation
-    expected = np.asarray(PIL.ImageOps.exif_transpose(upright))
-    more = {"photometric": "rgb", "extratags": [(274, 3, 1, orientation, True)]}
-    read = decode_photo(tiled([photo], separate, "<", False, **more))
-    assert read.streamed == streamed
-    np.testing.assert_array_equal(read.pixels, expected)
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-def test_results_of_both_kinds_of_tiles_are_one(
-    colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool
-) -> None:
-    if streamed:
-        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
-    photo = channels(4, "uint16")
-    more = {"photometric": "rgb", "extrasamples": ["unassalpha"], "resolution": (300, 200)}
-    results = []
-    for separate in (False, True):
-        (tmp_path / "a.tif").write_bytes(tiled([photo, photo[20:]], separate, ">", False, **more))
-        colorizer.color_file(tmp_path / "a.tif", tmp_path / "b.tif", force=True)
-        results.append((tmp_path / "b.tif").read_bytes())
-    assert results[0] == results[1]
-
-
-def test_damaged_planes_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    whole = tiled([channels(3, "uint8")], True, "<", False, photometric="rgb", compression="zlib")
-    with tifffile.TiffFile(io.BytesIO(whole)) as file:
-        tags = file.pages[0].tags
-        places = {tag: (tags[tag].offset, tags[tag].valueoffset) for tag in (258, 277, 324, 325)}
-    damaged = []
-    for tag in (324, 325):  # of the last tile, and how many they are
-        for value in (0, 1 << 20, (1 << 32) - 1):
-            data = bytearray(whole)
-            entry, at = places[tag]
-            kind = struct.unpack_from("<H", data, entry + 2)[0]
-            size = {3: 2, 4: 4}[kind]
-            at += 26 * size  # of 3 x 9 tiles
-            data[at : at + size] = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
-            damaged.append(data)
-        data = bytearray(whole)
-        data[places[tag][0] + 4] -= 1
-        damaged.append(data)
-    data = bytearray(whole)
-    data[places[258][1] + 2] = 16  # bits of the second channel
-    damaged.append(data)
-    damaged.append(bytearray(whole[: len(whole) // 2]))
-    for data in damaged:
-        path.write_bytes(data)
-        with pytest.raises(PhotoError, match=r"a\.tif: .*; "):
-            read_photo(path)
-
-
-def test_planes_that_mean_nothing_by_themselves_are_refused_by_their_kind(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    data = bytearray(tiled([channels(3, "uint8")], True, "<", False, photometric="rgb"))
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        tags = file.pages[0].tags
-    data[tags[262].valueoffset] = 6  # YCbCr
-    data[tags[259].valueoffset] = 7  # of JPEG
-    path.write_bytes(data)
-    with pytest.raises(PhotoError, match=r"a\.tif: TIFF with tiles and a plane for each channel"):
-        read_photo(path)
-
-
-def test_mutants_of_planes_are_read_or_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    rng = random.Random(3)
-    seeds = [
-        tiled([channels(n, "uint8", 40, 56)], True, order, big, photometric=kind, **more)
-        for n, order, big, kind, more in [
-            (3, "<", False, "rgb", {"compression": "zlib"}), (4, ">", True, "separated", {}),
-            (2, ">", False, "minisblack", {"extrasamples": ["unassalpha"]}),
-        ]
-    ]  # fmt: skip
-    read = 0
-    for n in range(300):
-        data = bytearray(seeds[n % 3])
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            end = max(tag.offset for tag in file.pages[0].tags) + 250
-        if n % 5 == 0:
-            del data[rng.randrange(len(data)) :]
-        for _ in range(rng.choice((1, 3))):
-            if data:
-                data[rng.randrange(min(len(data), end))] = rng.choice((0, 1, 127, 255))
-        path.write_bytes(data)
-        try:
-            assert read_photo(path).pixels.size
-            read += 1
-        except PhotoError as error:
-            assert str(error).startswith(str(path)) and ";" in str(error)
-    assert 30 < read < 270
-
-
-# --- what libtiff would not read, or not read well ------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["deflate", "lzw", "planes"])
@@ -954,7 +803,7 @@ def test_what_libvips_does_not_read_is_told_with_a_way_out(tmp_path: Path) -> No
     with tifffile.TiffFile(path) as file:
         at = file.pages[0].tags["Compression"].offset
     data[at + 8 : at + 10] = struct.pack("<H", 50_000)  # ZSTD
-    with pytest.raises(PhotoError, match=r"its compression is not supported here; .* Deflate"):
+    with pytest.raises(PhotoError, match=r"its compression is not supported; .* Deflate"):
         decode_photo(bytes(data))
 
     tifffile.imwrite(path, gray(64, 64), compression="zlib", tile=(32, 32))
@@ -964,11 +813,8 @@ def test_what_libvips_does_not_read_is_told_with_a_way_out(tmp_path: Path) -> No
         places = [tags[name].offset for name in ("TileWidth", "TileLength")]
     for at in places:
         data[at + 2 : at + 12] = struct.pack("<HII", 4, 1, 1 << 16)
-    with pytest.raises(PhotoError, match=r"its tiles are larger .*; save it with tiles of 256"):
+    with pytest.raises(PhotoError, match=r"its tiles are too large .*; save it with 256-pixel"):
         decode_photo(bytes(data))
-
-
-# --- masks ----------------------------------------------------------------------------------------
 
 
 def with_mask(path: Path, order: str = "<", compression: str | None = None) -> list[np.ndarray]:

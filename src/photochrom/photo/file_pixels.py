@@ -18,14 +18,14 @@ from photochrom.photo.source import Origin, named_in_words
 from photochrom.photo.strips import strip_rows
 from photochrom.photo.vips import watched
 
-__all__ = ["Streamed", "Strip"]
+__all__ = ["FilePixels", "Strip"]
 
 Strip = tuple[NDArray[Any], NDArray[Any] | None]
 """Colors (n, W, 1 or 3), and alpha (n, W) or None."""
 
 
 @dataclass(frozen=True, eq=False)
-class Streamed:
+class FilePixels:
     """Pixels that stay in their file and are decoded each time they are needed.
 
     The samples of a file of moderate size are cached: see `ReadLimits.cache_bytes`.
@@ -126,7 +126,7 @@ class Streamed:
 class _Cache:
     """Memory for all samples of a file, filled one strip at a time."""
 
-    def __init__(self, photo: Streamed) -> None:
+    def __init__(self, photo: FilePixels) -> None:
         self.pixels: NDArray[Any] = np.empty(photo.shape, photo.dtype)
         self.alpha = np.empty(photo.shape[:2], photo.depth) if photo.has_alpha else None
 
