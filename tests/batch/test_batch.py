@@ -24,12 +24,12 @@ import PIL.Image
 import pytest
 
 from photochrom import Colorizer
-from photochrom.batch import manifest as manifest_module
 from photochrom.batch.find import find_photos, target_of
-from photochrom.batch.job import FileState, Job, Settings
+from photochrom.batch.job import Attempt, FileState, Job, Settings
 from photochrom.batch.manifest import MANIFEST, Manifest, read_manifests
 from photochrom.batch.plan import ALTERED, plan
 from photochrom.batch.work import Coloring, Outcome, color
+from photochrom.cli.folders import Progress
 from photochrom.cli.main import main
 from photochrom.errors import ConfigError, PhotoError
 from photochrom.photo.read import read_photo
@@ -66,11 +66,6 @@ def lines(out: Path, name: str = MANIFEST) -> list[dict[str, Any]]:
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "photochrom", "colorize", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def colorizer() -> Colorizer:
-    return Colorizer(threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +127,7 @@ def test_photos_are_found_in_order_without_hidden_files_and_the_output(
     ]  # fmt: skip
 
 
+@pytest.mark.process
 def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_photo(
     tmp_path: Path, capfd: Any
 ) -> None:
@@ -153,6 +149,7 @@ def test_a_photo_that_is_named_like_a_result_is_one_unless_it_is_beside_its_phot
     assert found(None) == found(str(tmp_path / "out")) == ["autochrome.color.png"]
 
 
+@pytest.mark.process
 def test_results_of_an_earlier_run_among_the_photos_are_left_out(
     tmp_path: Path, capfd: Any
 ) -> None:
@@ -282,12 +279,13 @@ def test_an_error_hides_no_earlier_result_but_can_take_its_own_back(
     good, other = FileState(1, 2, "3"), FileState(4, 5, "6")
     job = Job("a.png", "out/a.png", "a.png")
     with Manifest(out) as manifest:
-        manifest.append(job, settings, 0.1, source=good, result=good)
-        manifest.append(job, settings, 0.1, error="cannot be read")
+        manifest.append(job, settings, Attempt(0.1, good, good))
+        manifest.append(job, settings, Attempt(0.1, error="cannot be read"))
         assert read_manifests(out)["a.png"].result_file == good
-        manifest.append(job, settings, 0.1, source=good, result=other)
+        manifest.append(job, settings, Attempt(0.1, good, other))
         assert read_manifests(out)["a.png"].result_file == other
-        manifest.append(job, settings, 0.1, error="no name was free", result=other)
+        attempt = Attempt(0.1, error="no name was free", result=other)
+        manifest.append(job, settings, attempt)
         assert read_manifests(out) == {}
 
 
@@ -299,7 +297,7 @@ def test_of_two_manifests_the_later_line_counts_and_within_one_the_last(
     for shard, first in (((2, 3), 0), ((1, 1), 2)):
         with Manifest(out, shard) as manifest:
             for state in states[first : first + 2]:
-                manifest.append(job, settings, 0.1, source=state, result=state)
+                manifest.append(job, settings, Attempt(0.1, state, state))
                 time.sleep(0.002)  # their times have milliseconds
     assert sorted(path.name for path in out.iterdir()) == ["photochrom-2-of-3.jsonl", MANIFEST]
     assert read_manifests(out)["a.png"].result_file == states[3]
@@ -311,18 +309,16 @@ def test_of_two_manifests_the_later_line_counts_and_within_one_the_last(
     assert read_manifests(out)["a.png"].result_file == states[3]
 
 
-def test_a_shard_runs_once_at_a_time(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_module, "_LOCK_TRIES", 1)
+def test_a_shard_runs_once_at_a_time(out: Path) -> None:
     with Manifest(out, (1, 2)), Manifest(out, (2, 2)), Manifest(out):
         for shard in ((1, 2), (2, 2), (1, 1)):
             with pytest.raises(ConfigError, match="is in use by another run"):
-                Manifest(out, shard)
+                Manifest(out, shard, patience=0.15)
     Manifest(out).close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
-def test_who_sweeps_stands_in_no_ones_way(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_module, "_LOCK_TRIES", 1)
+def test_who_sweeps_stands_in_no_ones_way(out: Path) -> None:
     for number in (1, 2, 3):
         Manifest(out, (number, 3)).close()
     began: list[int] = []
@@ -330,7 +326,7 @@ def test_who_sweeps_stands_in_no_ones_way(out: Path, monkeypatch: pytest.MonkeyP
     def folders() -> Iterator[str]:
         for number in (2, 3):
             yield str(out)
-            Manifest(out, (number, 3)).close()
+            Manifest(out, (number, 3), patience=0).close()
             began.append(number)
 
     with Manifest(out, (1, 3)) as manifest:
@@ -841,6 +837,7 @@ def test_wrong_usage(archive: Path, out: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.process
 def test_a_folder_without_output_goes_on_as_well(tmp_path: Path, capfd: Any) -> None:
     scans = tmp_path / "scans"
     draw(scans / "a.png", 1)
@@ -858,12 +855,9 @@ def test_a_folder_without_output_goes_on_as_well(tmp_path: Path, capfd: Any) -> 
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from photochrom.cli.folders import _Progress
-
-    monkeypatch.setattr(_Progress, "EVERY", 0.0)
-    with _Progress(3) as progress:
+    with Progress(3, every=0.0) as progress:
         for kind, error in (("done", ""), ("failed", "a\nb.jpg: broken"), ("done", "")):
             progress.count(Outcome(kind, error))  # type: ignore[arg-type]
     told = capsys.readouterr().err.splitlines()
@@ -892,6 +886,7 @@ class Deadly(Coloring):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.process
 def test_a_dead_worker_costs_one_photo_and_one_out_of_memory_gets_a_second_chance(
     scans: Path, out: Path, settings: Settings, capfd: Any
 ) -> None:
@@ -920,6 +915,7 @@ def animated(path: Path) -> Path:
     return path
 
 
+@pytest.mark.process
 def test_frames_that_are_left_out_are_said_and_noted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -939,6 +935,7 @@ def test_frames_that_are_left_out_are_said_and_noted(
     assert "0 done, 0 failed, 2 already done" in capfd.readouterr().err  # such lines are read too
 
 
+@pytest.mark.process
 def test_a_quality_is_said_to_have_no_effect_without_loss(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom import __version__
 from photochrom.cli.main import main
 from photochrom.photo.read import read_photo
 
@@ -22,29 +21,6 @@ def photo(tmp_path: Path) -> Path:
     with PIL.Image.open(EXAMPLES / "castle.jpg") as image:
         image.convert("L").resize((150, 100)).save(path, quality=95)
     return path
-
-
-def test_version_help_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, code in ((["--version"], 0), (["--help"], 0), (["colorize"], 2), (["x"], 2)):
-        with pytest.raises(SystemExit) as stop:
-            main(arguments)
-        assert stop.value.code == code
-    assert f"photochrom {__version__}" in capsys.readouterr().out
-    assert main([]) == 2
-
-
-@pytest.mark.parametrize("command", [
-    "colorize", "evaluate", "models", "prepare", "train", "export", "import",
-    "study", "study serve", "study report",
-])  # fmt: skip
-def test_every_command_explains_itself_with_examples(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main([*command.split(), "--help"])
-    assert stop.value.code == 0
-    text = capsys.readouterr().out
-    assert f"photochrom {command}" in text.split("examples:")[1]
 
 
 def test_as_a_real_process(photo: Path) -> None:
@@ -91,6 +67,7 @@ def test_an_original_is_never_overwritten(photo: Path, capsys: pytest.CaptureFix
     assert "old.jpg" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_a_folder_is_no_place_for_its_own_results(
     photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +105,7 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
     assert found == ["1923/b.jpg", "a.jpg", "c.color.jpg", "photochrom.jsonl"]
 
 
+@pytest.mark.process
 def test_an_output_folder_inside_the_input_is_not_read_again(photo: Path) -> None:
     folder = photo.parent
     assert main(["colorize", str(folder), "-o", str(folder / "out")]) == 0
@@ -166,6 +144,7 @@ def test_senseless_settings_are_wrong_usage(photo: Path) -> None:
     assert list(photo.parent.iterdir()) == [photo]
 
 
+@pytest.mark.process
 def test_two_photos_of_one_name_do_not_overwrite_each_other(
     photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from filelock import lock_descriptor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from photochrom.color import bins
 from photochrom.color.lab import is_gray, rgb_to_lab
 from photochrom.dataset import examine as module
 from photochrom.dataset.decode import decode
-from photochrom.dataset.examine import difference_hash, find_duplicates, is_toned
+from photochrom.dataset.examine import Settings, difference_hash, find_duplicates, is_toned
 from photochrom.dataset.prepare import PrepareReport, prepare
 from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError
@@ -99,7 +99,8 @@ def stored(output: Path) -> dict[str, RGB]:
 
 def run(photos: Path | list[Path], output: Path, **options: object) -> PrepareReport:
     photos = photos if isinstance(photos, list) else [photos]
-    return prepare(photos, output, **{"workers": 1, "progress": False, **options})  # type: ignore[arg-type]
+    own = {"workers": options.pop("workers", 1), "force": options.pop("force", False)}
+    return prepare(photos, output, Settings(**options), progress=False, **own)  # type: ignore[arg-type]
 
 
 # --- what is dropped ------------------------------------------------------------------------------
@@ -538,6 +539,7 @@ def test_preparing_shards_again_keeps_the_very_bytes(tmp_path: Path) -> None:
 # --- the same bytes whatever happens --------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_neither_workers_nor_runs_change_a_byte(tmp_path: Path) -> None:
     photos = fields(tmp_path / "in", 20)
     run(photos, tmp_path / "one", workers=1, shard_size=8)
@@ -799,7 +801,7 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
     photos = fields(tmp_path / "in", 2)
     interrupted(photos, tmp_path / "out", 1)
     with (tmp_path / "out/.work/journal.jsonl").open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+        assert lock_descriptor(other.fileno(), blocking=False)
         with pytest.raises(ConfigError, match="is in use by another photochrom prepare"):
             run(photos, tmp_path / "out")
     assert run(photos, tmp_path / "out").kept == 2

@@ -22,10 +22,9 @@ from photochrom.color import bins, metrics
 from photochrom.color.lab import fit_gamut, gray_to_L, rgb_to_L, rgb_to_lab
 from photochrom.colorizer import Colorizer
 from photochrom.distribution import Distribution
-from photochrom.evaluate import photos as photos_module
 from photochrom.evaluate.figures import COLUMNS, EXACT, FIGURES, Sums, figures_of
 from photochrom.evaluate.part import Part
-from photochrom.evaluate.photos import _read, grayed, open_store, true_hints
+from photochrom.evaluate.photos import grayed, open_store, read_reduced, true_hints
 from photochrom.evaluate.question import Evaluation, Row
 from photochrom.evaluate.result import Result
 from photochrom.evaluate.run import evaluate
@@ -520,6 +519,7 @@ def many(tmp_path: Path, pictures: list[Picture]) -> Path:
     return folder
 
 
+@pytest.mark.process
 def test_several_processes_give_what_one_gives(many: Path, prior: Path, tmp_path: Path) -> None:
     asked = Evaluation((str(many),), models=(("m", "photochrom-1"),), prior=str(prior), sweep=20)
     one = measured(asked, tmp_path / "one")
@@ -799,16 +799,11 @@ def test_a_strangers_file_is_not_overwritten(photos: Path, tmp_path: Path) -> No
     assert (report / "report.html").read_text() == "precious"
 
 
-def test_a_photo_too_large_to_be_measured_unreduced_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(photos_module, "MOST_PIXELS", 40 * 50 - 1)
+def test_a_photo_too_large_to_be_measured_unreduced_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (50, 40), (200, 90, 40)).save(tmp_path / "a.png")
     store = open_store([str(tmp_path)])
-    with pytest.raises(
-        PhotoError, match=r"a\.png: has 50 x 40 pixels, over the limit .*--short-side"
-    ):
-        _read(store, 0, 0)
-    assert _read(store, 0, 32).shape == (32, 40, 3)
-    monkeypatch.setattr(photos_module, "MOST_PIXELS", 40 * 50)
-    assert _read(store, 0, 0).shape == (40, 50, 3)
+    text = r"a\.png: has 50 x 40 pixels, over the limit .*--short-side"
+    with pytest.raises(PhotoError, match=text):
+        read_reduced(store, 0, 0, most_pixels=40 * 50 - 1)
+    assert read_reduced(store, 0, 32, most_pixels=40 * 50 - 1).shape == (32, 40, 3)
+    assert read_reduced(store, 0, 0, most_pixels=40 * 50).shape == (40, 50, 3)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom.evaluate.chart import _ticks, chart
+from photochrom.evaluate.chart import Chart, axis_ticks
 from photochrom.evaluate.figures import FIGURES
 from photochrom.evaluate.question import Evaluation
 from photochrom.evaluate.report import table, write_report
@@ -159,17 +159,18 @@ def test_writing_again_replaces_and_leaves_nothing_else(result: Result, report: 
     assert {p.name for p in report.iterdir()} == {"report.html", "report.json", "photos.csv"}
 
 
-def test_ticks_are_round_and_inside() -> None:
-    assert _ticks(0, 100, False) == [0, 20, 40, 60, 80, 100]
-    assert _ticks(0.1, 100, True) == [0.1, 1, 10, 100]
+def testaxis_ticks_are_round_and_inside() -> None:
+    assert axis_ticks(0, 100, False) == [0, 20, 40, 60, 80, 100]
+    assert axis_ticks(0.1, 100, True) == [0.1, 1, 10, 100]
     for low, high in ((0, 1), (87.3, 88.1), (0, 150), (3.2, 49)):
-        ticks = _ticks(low, high, False)
+        ticks = axis_ticks(low, high, False)
         assert 3 <= len(ticks) <= 7
         assert all(low <= t <= high + 1e-9 for t in ticks)
 
 
 def test_a_chart_of_one_level_line_has_an_axis() -> None:
-    svg = chart([("flat", 3, np.array([0.0, 1.0]), np.array([5.0, 5.0]))], "t", "x", "y", x=(0, 1))
+    line = ("flat", 3, np.array([0.0, 1.0]), np.array([5.0, 5.0]))
+    svg = Chart("t", "x", "y", x=(0, 1)).svg([line])
     assert "nan" not in svg and "polyline" in svg
 
 

@@ -224,16 +224,16 @@ def _colorize_stream(options: argparse.Namespace) -> int:
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
     if source == "-" and "stdin" in closed:
-        raise ConfigError("-: stdin is closed; use < photo.jpg, or a pipe")
+        raise ConfigError("-: stdin is closed", "use < photo.jpg, or a pipe")
     if target == "-" and "stdout" in closed:
-        raise ConfigError("-: stdout is closed; use > color.jpg, or a pipe")
+        raise ConfigError("-: stdout is closed", "use > color.jpg, or a pipe")
     if source == "-" and sys.stdin.isatty():
-        raise ConfigError("-: stdin is a terminal; use < photo.jpg, or a pipe")
+        raise ConfigError("-: stdin is a terminal", "use < photo.jpg, or a pipe")
     if target == "-" and sys.stdout.isatty():
-        raise ConfigError("-: stdout is a terminal; use > color.jpg, or a pipe")
+        raise ConfigError("-: stdout is a terminal", "use > color.jpg, or a pipe")
     if target != "-" and _asks_folder(target):
         raise ConfigError(
-            f"{target}: is a folder, and a photo from stdin has no name; name the output file"
+            f"{target}: is a folder, and a photo from stdin has no name", "name the output file"
         )
     return _colorize_one(options, source, target)
 
@@ -241,7 +241,9 @@ def _colorize_stream(options: argparse.Namespace) -> int:
 def _check_target(source: str, target: str, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
     if os.path.exists(target) and not force:
-        raise PhotoError(f"{source}: the result {target} already exists; use --force to replace it")
+        raise PhotoError(
+            f"{source}: the result {target} already exists", "use --force to replace it"
+        )
     if os.path.isdir(target):
         raise PhotoError(f"{source}: the result {target} is a folder")
 

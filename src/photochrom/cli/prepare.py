@@ -36,18 +36,18 @@ def arguments(p: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run `photochrom prepare`."""
+    from photochrom.dataset.examine import Settings
     from photochrom.dataset.prepare import prepare
 
-    report = prepare(
-        options.photos,
-        options.output,
+    settings = Settings(
         short_side=options.short_side,
         max_aspect=options.max_aspect,
-        shard_size=options.shard_size,
         quality=options.quality,
+        shard_size=options.shard_size,
         seed=options.seed,
-        workers=options.workers,
-        force=options.force,
+    )
+    report = prepare(
+        options.photos, options.output, settings, workers=options.workers, force=options.force
     )
     print(report.summary())
     return 0

@@ -136,7 +136,7 @@ def _study(path: Path, pairs: Pairs | None, options: argparse.Namespace) -> Stud
             raise
         return study
     if pairs is None:
-        raise ConfigError(f"{path}: no such study; to start it, add --real DIR --fake NAME=DIR")
+        raise ConfigError(f"{path}: no such study", "to start it, add --real DIR --fake NAME=DIR")
     return Study.create(
         path, pairs, StudySettings.of(given), lambda names: tqdm(names, unit="photo", disable=None)
     )

@@ -1,4 +1,4 @@
-"""One photo examined: gray, toned, small, a duplicate?"""
+"""Whether a photo is fit for training: readable, large enough, colored, not a duplicate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
     "examine_loaded",
     "find_duplicates",
     "is_toned",
-    "load_worker",
+    "load_photo",
 ]
 
 SMALLEST_SIDE = 64
@@ -66,16 +66,27 @@ SHARES = np.dtype([("bin", "<u2"), ("sum", "<f4")])
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the bytes of the shards."""
+    """Everything but the photos that decides the bytes of the shards.
 
-    short_side: int  # of the stored photos, pixels
-    max_aspect: float  # longer photos lose their ends
-    quality: int  # WebP, 1..100
-    shard_size: int  # photos a shard
-    seed: int  # of the shuffle
+    Raises
+    ------
+    ConfigError
+        A value is out of range.
+    """
 
-    def check(self) -> None:
-        """Raise ConfigError for a value out of range."""
+    short_side: int = 128
+    """Short side of the stored photos, 32..4096 pixels."""
+    max_aspect: float = 1.5
+    """Longer side over shorter side, 1..16; longer photos are cropped about their center."""
+    quality: int = 50
+    """Of the WebP, 1..100."""
+    shard_size: int = 10_000
+    """Photos per shard."""
+    seed: int = 0
+    """Of the shuffle."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "max_aspect", float(self.max_aspect))  # as the report stores it
         for name, low, high in (
             ("short_side", 32, 4096),
             ("max_aspect", 1.0, 16.0),
@@ -89,7 +100,7 @@ class Settings:
 
 
 class Outcome(NamedTuple):
-    """What came of one photo: kept with its data, or dropped with a reason."""
+    """The outcome for one photo: kept with its data, or dropped with a reason."""
 
     kind: str  # "kept" or one of KINDS
     reason: str = ""
@@ -295,7 +306,8 @@ def _shares(webp: bytes) -> bytes:
     return shares.tobytes()
 
 
-def load_worker(store: PhotoStore, index: int) -> bytes | Outcome:
+def load_photo(store: PhotoStore, index: int) -> bytes | Outcome:
+    """The bytes of a photo; its outcome if they cannot be had."""
     if store.size(index) > LARGEST_FILE:
         return Outcome("unreadable", f"the file is larger than {LARGEST_FILE >> 20} MiB")
     try:
@@ -305,6 +317,7 @@ def load_worker(store: PhotoStore, index: int) -> bytes | Outcome:
 
 
 def examine_loaded(settings: Settings, photo: tuple[int, bytes | Outcome]) -> Outcome:
+    """The outcome of a photo from `load_photo`, with its number."""
     _, data = photo
     return data if isinstance(data, Outcome) else examine(data, settings)
 

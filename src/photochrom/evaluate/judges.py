@@ -1,4 +1,4 @@
-"""Networks that judge colorings, brought by the user as ONNX files: a classifier, and features.
+"""Networks that judge colorings, ONNX files of the user: a classifier, and features.
 
 Such a file says how it wants its pictures in a JSON object, either in its metadata under the key
 `photochrom.judge` or in a file beside it with `.json` appended to its name:
@@ -33,7 +33,7 @@ KEY = "photochrom.judge"
 
 
 class _Judge:
-    """An ONNX network (1, 3, size, size) -> (1, n), with its wishes.
+    """An ONNX network (1, 3, size, size) -> (1, n), with the description of its input.
 
     Raises
     ------
@@ -86,8 +86,9 @@ class _Judge:
             wishes = None
         if not isinstance(wishes, dict):
             raise ModelError(
-                f"{self.path}: does not describe its input; write {beside.name} beside it: "
-                '{"size": 224, "mean": [...], "std": [...], "classes": [...]}'
+                f"{self.path}: does not describe its input",
+                f'write {beside.name} beside it: {{"size": 224, "mean": [...], "std": [...], '
+                '"classes": [...]}',
             )
         return wishes
 
@@ -124,23 +125,23 @@ class _Judge:
 
 
 class Classifier(_Judge):
-    """Names what a picture shows, for the paper's semantic test (section 3.1)."""
+    """Classifies pictures, for the paper's semantic test (section 3.1)."""
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 0) -> None:
         super().__init__(path, threads)
         if not self.classes:
             raise ModelError(
-                f"{self.path}: does not list its classes, so its answers cannot "
-                'be read; add "classes" to its description'
+                f"{self.path}: does not list its classes, so its answers cannot be read",
+                'add "classes" to its description',
             )
         self._index = {name: i for i, name in enumerate(self.classes)}
 
     def label(self, name: str) -> int | None:
-        """Index of a class; None where the classifier does not know it."""
+        """Index of a class; None if the classifier does not know it."""
         return self._index.get(name)
 
     def top(self, pictures: Sequence[RGB]) -> NDArray[np.int64]:
-        """Index of each picture's likeliest class, int64 (pictures,)."""
+        """Index of the likeliest class of each picture, int64 (pictures,)."""
         outputs = self.outputs(pictures)
         if outputs.shape[1] != len(self.classes):
             raise ModelError(
@@ -151,7 +152,7 @@ class Classifier(_Judge):
 
 
 class Features(_Judge):
-    """Features of a picture, for the Fréchet distance; FID where the network is Inception-v3's.
+    """Features of a picture, for the Fréchet distance; with Inception-v3, it is FID.
 
     Raises
     ------
@@ -172,7 +173,7 @@ class Features(_Judge):
 
 
 def judge_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of such a file together with the JSON beside it."""
+    """SHA-256 of a network's file together with the JSON file beside it."""
     digest = hashlib.sha256()
     for file in (Path(path), _beside(Path(path))):
         if file.is_file():
@@ -204,7 +205,7 @@ def frechet_distances(
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     class Given(torch.nn.Module):
-        """Passes on what is features already."""
+        """Returns its input, which is features already."""
 
         def __init__(self, width: int) -> None:
             super().__init__()

@@ -12,7 +12,7 @@ from photochrom.dataset import decode as shards
 from photochrom.errors import ConfigError
 from photochrom.train import lab as twin
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def as_batch(pixels: np.ndarray) -> torch.Tensor:

@@ -218,7 +218,7 @@ def test_the_share_of_rebalancing_is_told_from_a_file() -> None:
 
 def test_the_small_model_is_small_and_colors_like_the_large_one() -> None:
     assert (WEIGHTS / f"{SMALL}.onnx").stat().st_size <= 4 * 2**20
-    example = Path(__file__).parents[1] / "examples" / "chateau.jpg"
+    example = Path(__file__).parents[2] / "examples" / "chateau.jpg"
     large, small = (Colorizer(name, threads=1) for name in (None, SMALL))
     assert small.info.working_size == large.info.working_size
     np.testing.assert_array_equal(small.info.log_weights, large.info.log_weights)
