@@ -769,7 +769,7 @@ def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, s
     # A page cannot tell what is not let in; the answer can.
     page.context.clear_cookies()
     page.reload()
-    expect(page.get_by_role("heading")).to_have_text("This address lacks its key")
+    expect(page.get_by_role("heading")).to_have_text("The key is missing from this address")
     shot(page, "no-key")
     accessible(page, "no key")
 

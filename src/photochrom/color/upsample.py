@@ -262,7 +262,7 @@ class Upsampler:
 
 
 def guide_size(size: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of the L that the fit sees: an `Upsampler` made of it is the same.
+    """(height, width) of the L that the fit sees: an `Upsampler` made from it is the same.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def _cell(ratio: float) -> int:
 
 
 def _mix(pair: Float32, share: Float32, out: Float32) -> None:
-    """Rows between two: (2, W) and the share of the second (n, 1) into (n, W); one row stays."""
+    """Mix two rows (2, W) by the shares of the second (n, 1) into (n, W); one row stays."""
     np.multiply(share, pair[-1] - pair[0], out=out)
     out += pair[0]
 
@@ -309,9 +309,16 @@ def _roughness(curves: Float32) -> Float32:
 def _moments(guide: Float32, place: Float32, cells: tuple[int, int]) -> Float32:
     """How much each of the 3 x 3 small pixels around counts in the area mean of a small pixel.
 
-    Of L (h rows, w columns) for cells (rows, columns), and of its middle and scale (2, h, w), from
-    which follow the shares that dark, middle and bright have in each pixel of L: float32
-    (9, 3, h, w), the neighbors in the order of `_neighbors`.
+    Parameters
+    ----------
+    guide : L, with cells (rows, columns) of pixels for each small pixel
+    place : float32 (2, h, w), the middle and the scale of L, which determine the shares of dark,
+        middle and bright in each pixel of L
+    cells : (rows, columns)
+
+    Returns
+    -------
+    float32 (9, 3, h, w) : neighbors in the order of `_neighbors`, for dark, middle and bright
     """
     h, w = place.shape[1:]
     weights = []
@@ -330,7 +337,7 @@ def _moments(guide: Float32, place: Float32, cells: tuple[int, int]) -> Float32:
         dark, bright = np.maximum(-t, 0), np.maximum(t, 0)
         parts = np.stack([dark, 1 - dark - bright, bright]).reshape(3, h, cells[0], w, cells[1])
         m = np.einsum("khywx,ay,bx->abkhw", parts, *weights, optimize=True)
-    # Beyond the border there is nothing: there a small pixel stands in for its neighbor.
+    # Beyond the border, there is nothing: a small pixel at the border replaces its neighbor.
     m[1, :, :, 0] += m[0, :, :, 0]
     m[1, :, :, -1] += m[2, :, :, -1]
     m[:, 1, ..., 0] += m[:, 0, ..., 0]

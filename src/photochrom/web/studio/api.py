@@ -13,12 +13,12 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
-from fastapi.routing import APIRoute
 
 from photochrom._version import __version__
 from photochrom.photo.formats.table import EXTENSIONS
 from photochrom.web.serving.answer import Refused
 from photochrom.web.serving.app import make_app
+from photochrom.web.serving.head import HeadAsGet
 from photochrom.web.studio import coloring, photos
 from photochrom.web.studio.bodies import studio_of
 from photochrom.web.studio.description import WHY, completed_description, docs_page
@@ -49,23 +49,20 @@ def studio_app(studio: Studio) -> FastAPI:
     for part in (router, photos.router, coloring.router):
         app.include_router(part)
     _describe(app)
+    app.add_middleware(HeadAsGet)
     return app
 
 
 def _describe(app: FastAPI) -> None:
-    """Add the description of all routes, as JSON and as a page; and HEAD beside every GET."""
+    """Add the description of all routes, as JSON and as a page."""
     description = completed_description(app.openapi())
     page = docs_page(description)
 
-    for route in app.routes:  # after the description: HEAD is GET without a body
-        if isinstance(route, APIRoute) and route.methods == {"GET"}:
-            route.methods.add("HEAD")
-
-    @app.api_route("/api/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/api/openapi.json", include_in_schema=False)
     def openapi() -> JSONResponse:
         return JSONResponse(description)
 
-    @app.api_route("/api/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.get("/api/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(page)
 
