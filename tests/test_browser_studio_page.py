@@ -1419,6 +1419,33 @@ def inside(inner: Locator, outer: Locator) -> bool:
     return left >= -0.5 and right >= -0.5
 
 
+def test_the_gray_photo_stays_until_its_colors_come(studio, visit, shot) -> None:
+    page = visit(studio.url, **DESKTOP)
+    held: list[Route] = []
+    for picture in ("**/preview?*", "**/original?*"):
+        page.route(picture, lambda route: held.append(route))
+    drop(page, EXAMPLES / "castle_clinton.jpg")
+    for reloaded in (False, True):
+        if reloaded:
+            held.clear()
+            page.reload()
+        while not held:
+            page.wait_for_timeout(50)
+        for _ in range(200):
+            page.wait_for_timeout(200)
+            if (shown := pixels(page, 0.5, 0.5, 200)).std() > 20:
+                break
+        assert shown.std() > 20 and chroma(shown) == 0
+        expect(page.locator("#progress")).to_contain_text("Coloring…")
+        shot(page, f"before-the-colors{'-again' * reloaded}")
+    for route in held:
+        route.continue_()
+    page.unroute_all()
+    colored(page)
+    settled(page)
+    assert chroma(pixels(page, 0.75, 0.5, 60)) > 1
+
+
 HIT = """(element) => {
   const { x, y, width, height } = element.getBoundingClientRect();
   return element.contains(document.elementFromPoint(x + width / 2, y + height / 2));
