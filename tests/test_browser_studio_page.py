@@ -1506,6 +1506,34 @@ def test_each_of_many_photos_can_be_reached(studio, visit, shot, tmp_path: Path)
         route.abort()
 
 
+def test_the_tools_leave_the_photo_its_room(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP)
+    gray = Image.open(io.BytesIO(small_photo())).convert("L")
+    tinted = Image.merge("RGB", [gray.point(lambda v, k=k: int(v * k)) for k in (1, 0.85, 0.65)])
+    tinted.save(tmp_path / "tinted.png")
+    drop(page, tmp_path / "tinted.png")
+    colored(page)
+    expect(page.get_by_role("button", name="Original colors")).to_be_visible()
+    size = "(id) => document.getElementById(id).getBoundingClientRect().height"
+    for width, height, least in (
+        (1024, 768, 600),
+        (1280, 800, 650),
+        (320, 568, 200),
+        (320, 256, 160),
+    ):
+        page.set_viewport_size({"width": width, "height": height})
+        until(page, f"document.documentElement.clientWidth === {width}")
+        shot(page, f"room-{width}x{height}")
+        before = page.evaluate(size, "stage")
+        assert page.evaluate(size, "tools") < 70, width
+        assert before >= least, width
+        page.locator("#unsure").click()
+        expect(page.locator("#legend")).to_be_visible()
+        if height > 480:  # where height is scarce, it takes its line only when it is read
+            assert page.evaluate(size, "stage") == before, width
+        page.locator("#compare").click()
+
+
 def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:
     page = visit(studio.url)
     plain = io.BytesIO()
