@@ -50,10 +50,13 @@ function titled({ name, info }) {
   return [name, more];
 }
 
-/** What is said over the photo while it is not colored yet. */
+let missing = false; // whether the colors could not be had: a notice says so
+
+/** What is said over the photo as long as no colors are seen. */
 function card() {
   const box = $("progress");
-  box.hidden = !desk.current || desk.ready;
+  if (!desk.ready || viewer.after.whole) missing = false;
+  box.hidden = !desk.current || missing || (desk.ready && viewer.after.whole !== null);
   if (box.hidden) return;
   const { state, sent, error, name, hopeless } = desk.current;
   const bar = box.querySelector("progress");
@@ -62,6 +65,7 @@ function card() {
     waiting: "Opening…",
     sending: sent > 0 ? `Reading ${name}, ${Math.round(100 * sent)} %` : `Reading ${name}…`,
     coloring: "Coloring…",
+    ready: "Coloring…",
     failed: `${name}: ${error}`,
   }[state];
   if (words.textContent !== said) words.textContent = said;
@@ -101,6 +105,11 @@ $("again").addEventListener("click", () => desk.turnTo(desk.current));
 $("away-with-it").addEventListener("click", () => desk.attempt(() => desk.remove(desk.current)));
 tray.addEventListener("choose", ({ detail: { photo } }) => desk.turnTo(photo));
 
+viewer.addEventListener("failed", () => {
+  missing = true;
+  card();
+});
+desk.addEventListener("turn", () => { missing = false; });
 desk.addEventListener("change", arrange);
 desk.addEventListener("show", divide);
 desk.addEventListener("photos", () => tray.show(desk.photos, desk.current));

@@ -14,7 +14,7 @@ async function sketch(photo) {
   const picture = await grayOf(photo);
   if (!picture || desk.current !== photo || viewer.before.whole) return;
   if (!viewer.photo) viewer.open(picture.full);
-  viewer.before.lend(picture.canvas);
+  viewer.before.lend(picture.canvas, photo.key);
   viewer.redraw();
 }
 
@@ -43,12 +43,14 @@ function present() {
   });
 }
 
-// The first colors come in like a tide.
+// The first colors come in like a tide, those of a photo that was colored before fade in.
 viewer.after.arrived = (first) => {
   const photo = desk.current;
   if (first && photo.fresh && viewer.comparing) viewer.sweep(0.5, 1, 1100);
+  else if (first) viewer.fadeIn();
   if (first && photo.fresh) announce(`${photo.name} is colored.`);
   photo.fresh = false;
+  if (first) desk.changed(); // nothing need be said over it any more
   if (desk.held === null) depict(photo, viewer.after.whole, true);
 };
 

@@ -8,6 +8,7 @@ import { Layer } from "./layer.js";
 const SLACK = { mouse: 4, touch: 10, pen: 8 }; // CSS pixels that a click may move
 const CLOSEST = 8; // device pixels for a pixel of the photo
 const STEP = 1.25;
+const FADE = 450; // milliseconds in which colors come in
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Viewer extends EventTarget {
@@ -15,6 +16,8 @@ export class Viewer extends EventTarget {
   #gesture = null;
   #drawing = 0;
   #sweep = 0;
+  #fading = 0;
+  #faded = 1; // share of the colors that is seen
 
   constructor(stage) {
     super();
@@ -186,11 +189,14 @@ export class Viewer extends EventTarget {
     this.after.want(wanted);
     const seen = this.seen;
     const line = this.comparing ? seen.left + this.share * (seen.right - seen.left) : seen.left;
-    if (this.comparing || this.after.whole === null) {
+    const alone = this.after.whole === null || this.#faded < 1; // no colors hide it yet
+    if (this.comparing || alone) {
       this.before.want(wanted);
-      this.#part(view, 0, this.after.whole === null ? columns : line * density, this.before);
+      this.#part(view, 0, alone ? columns : line * density, this.before);
     }
+    context.globalAlpha = this.#faded;
     this.#part(view, line * density, columns, this.after);
+    context.globalAlpha = 1;
     if (this.veil) {
       const [x, y] = [view.left, view.top];
       context.imageSmoothingEnabled = true;
@@ -251,6 +257,20 @@ export class Viewer extends EventTarget {
     };
     this.setShare(from);
     this.#sweep = requestAnimationFrame(frame);
+  }
+
+  /** Has the colors, which have just come, fade in over the gray. */
+  fadeIn() {
+    cancelAnimationFrame(this.#fading);
+    this.#faded = 1;
+    if (calm.matches) return;
+    const began = performance.now();
+    const frame = (now) => {
+      this.#faded = Math.min(1, Math.max(0, (now - began) / FADE));
+      this.redraw();
+      if (this.#faded < 1) this.#fading = requestAnimationFrame(frame);
+    };
+    frame(began);
   }
 
   /** Uncovers a place, where what is being changed could not be seen. */
