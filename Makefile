@@ -59,7 +59,7 @@ bench: $(HAVE_DEV)
 	$(BIN)/python benchmarks/train_step.py
 
 clean:
-	rm -rf $(VENV) demo build dist src/photochrom.egg-info src/photochrom/_kernel*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo build dist src/photochrom.egg-info src/photochrom/color/_kernel*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(HAVE_VENV):
@@ -70,7 +70,7 @@ $(HAVE_VENV):
 	@touch $@
 
 $(HAVE_BASE): $(HAVE_VENV) pyproject.toml setup.py constraints.txt src/photochrom/_version.py \
-              src/photochrom/_kernel.c
+              src/photochrom/color/_kernel.c
 	@echo "Installing photochrom into $(VENV) (once; about 50 MB) ..."
 	@$(INSTALL) --editable .
 	@touch $@

@@ -39,8 +39,8 @@ class BuildKernel(build_ext):
 setup(
     ext_modules=[
         Extension(
-            "photochrom._kernel",
-            ["src/photochrom/_kernel.c"],
+            "photochrom.color._kernel",
+            ["src/photochrom/color/_kernel.c"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
             py_limited_api=STABLE,
             optional=True,

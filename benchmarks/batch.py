@@ -30,10 +30,13 @@ os.environ["VIPS_CONCURRENCY"] = "1"
 import numpy as np
 import PIL.Image
 
-from photochrom.batch import MANIFEST
-from photochrom.colorizer import Colorizer, Frame, lightness, network_input
-from photochrom.image import read_photo, write_photo
+from photochrom.batch.manifest import MANIFEST
+from photochrom.colorizer import Colorizer
+from photochrom.frame import Frame, network_input
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
 from photochrom.pool import cpus
+from photochrom.render import lightness
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY")
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -83,7 +86,7 @@ class Alone:
                 rgb = prediction.render()
             with self.step("write"):
                 write_photo(target, rgb, photo, force=True)
-        info, L = colorizer.info, lightness(photo, 1)
+        info, L = colorizer.info, lightness(photo.pixels, 1)
         frame = Frame.of(photo.height, photo.width, colorizer.working_size, info.multiple)
         x = network_input(L, frame, info, [])
         with self.step("network"):

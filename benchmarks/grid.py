@@ -15,9 +15,10 @@ import sys
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from photochrom.bins import TEMPERATURE
-from photochrom.cli import _named_model, _numbers
-from photochrom.scoring import Evaluation, Scorer
+from photochrom.cli.values import named_model, numbers_value
+from photochrom.color.bins import TEMPERATURE
+from photochrom.evaluate.question import Evaluation
+from photochrom.evaluate.scoring import Scorer
 
 CELL = (228, 152)  # width, height in pixels
 GAP, HEAD = 4, 24
@@ -27,14 +28,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photos")
     parser.add_argument("-m", "--model", action="append", required=True)
-    parser.add_argument("-t", "--temperature", type=_numbers, default=(TEMPERATURE,))
+    parser.add_argument("-t", "--temperature", type=numbers_value, default=(TEMPERATURE,))
     parser.add_argument("--columns", nargs="+", help="names of rows (default: all)")
     parser.add_argument("--only", nargs="+", metavar="KEY", help="photos (default: all)")
     parser.add_argument("-o", "--output", required=True)
     options = parser.parse_args()
     asked = Evaluation(
         (options.photos,),
-        tuple(_named_model(text) for text in options.model),
+        tuple(named_model(text) for text in options.model),
         baselines=False,
         temperatures=options.temperature,
         short_side=2 * CELL[1],

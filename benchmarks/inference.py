@@ -50,8 +50,8 @@ def eccv16(folder: Path) -> Model | None:
     try:
         import torch
 
+        from photochrom.train.eccv16 import ECCV16
         from photochrom.train.export import import_published
-        from photochrom.train.networks import ECCV16
     except ImportError:
         return None
     torch.manual_seed(0)

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from photochrom import Colorizer, color
-from photochrom.scoring import grayed, open_store
-from photochrom.train.shards import decode
-from photochrom.upsample import area_shrink
+from photochrom import Colorizer
+from photochrom.color.lab import rgb_to_lab
+from photochrom.color.resize import area_shrink
+from photochrom.dataset.decode import decode
+from photochrom.evaluate.photos import grayed, open_store
 
 OTHER = 15.0
 
@@ -35,7 +36,7 @@ def gray_at(gray: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 
 def ab_of(colorizer: Colorizer, gray: NDArray[np.uint8], size: tuple[int, int]) -> np.ndarray:
     """ab of the result as a user gets it, reduced by area to (h, w): (2, h, w)."""
-    lab = color.rgb_to_lab(colorizer.predict(gray).render())
+    lab = rgb_to_lab(colorizer.predict(gray).render())
     return np.stack([area_shrink(np.ascontiguousarray(lab[..., c]), size) for c in (1, 2)])
 
 

@@ -19,11 +19,13 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom import Colorizer, color
-from photochrom.metrics import bootstrap_interval, delta_e_2000
-from photochrom.scoring import grayed, open_store
-from photochrom.train.prepare import subject_of
-from photochrom.train.shards import decode
+from photochrom import Colorizer
+from photochrom.color.lab import rgb_to_lab
+from photochrom.color.metrics import delta_e_2000
+from photochrom.dataset.decode import decode
+from photochrom.evaluate.photos import grayed, open_store
+from photochrom.intervals import bootstrap_interval
+from photochrom.naming import subject_of
 
 ELLIPSE = 0.2, 0.16
 """Half its height and width, as shares of the photo's."""
@@ -38,7 +40,7 @@ def middle(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     y, x = np.mgrid[:height, :width]
     inside = ((y + 0.5) / height - 0.5) ** 2 / ELLIPSE[0] ** 2
     inside = inside + ((x + 0.5) / width - 0.5) ** 2 / ELLIPSE[1] ** 2 <= 1
-    return np.median(color.rgb_to_lab(rgb)[inside], axis=0).astype(np.float64)
+    return np.median(rgb_to_lab(rgb)[inside], axis=0).astype(np.float64)
 
 
 def polar(lab: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

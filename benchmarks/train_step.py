@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photochrom import bins
+from photochrom.color import bins
 from photochrom.train.config import ARCHITECTURES, ENCODERS, TrainConfig
 from photochrom.train.losses import Criterion
 from photochrom.train.networks import build, flops

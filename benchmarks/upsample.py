@@ -22,10 +22,11 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from photochrom import color
+from photochrom.color.lab import rgb_to_lab
+from photochrom.color.resize import area_shrink, box_mean
+from photochrom.color.upsample import Upsampler
 from photochrom.errors import PhotoError
-from photochrom.image import read_photo
-from photochrom.upsample import Upsampler, area_shrink, box_mean
+from photochrom.photo.read import read_photo
 
 Float32 = NDArray[np.float32]
 Method = Callable[[Float32, Float32], Float32]
@@ -159,7 +160,7 @@ def main() -> int:
     figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in methods}
     shapes = []
     for rgb in photos(options.folder, options.side):
-        lab = color.rgb_to_lab(rgb)
+        lab = rgb_to_lab(rgb)
         L, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(np.moveaxis(lab, -1, 0)[1:])
         steep = np.sqrt(sum((g**2).sum(axis=0) for g in np.gradient(ab, axis=(1, 2))))
         edge = steep >= np.quantile(steep, 0.9)

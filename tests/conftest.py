@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # The networks in these tests are tiny: more threads than one only make them wait for each other.
 # It also holds in the processes that tests start, and so all compute the same bits.
@@ -19,6 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from photochrom import Colorizer, Prediction
 
 Picture = NDArray[np.uint8]
 
@@ -29,7 +32,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
 def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     """All tests of a module twice: with the compiled kernel, and in NumPy alone."""
-    from photochrom import native
+    from photochrom.color import native
 
     before, kernel = native.kernel, native.load(None if request.param == "compiled" else "0")
     if request.param == "compiled" and kernel is None:
@@ -37,6 +40,29 @@ def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     native.kernel = kernel
     yield
     native.kernel = before
+
+
+@pytest.fixture(scope="session")
+def colorizer() -> Colorizer:
+    """The bundled model, loaded once."""
+    from photochrom import Colorizer
+
+    return Colorizer(threads=2)
+
+
+@pytest.fixture(scope="session")
+def gray() -> Picture:
+    """An example photo in gray: uint8 (H, W)."""
+    from PIL import Image
+
+    with Image.open(Path(__file__).parents[1] / "examples" / "castle.jpg") as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.fixture(scope="session")
+def prediction(colorizer: Colorizer, gray: Picture) -> Prediction:
+    """What the bundled model predicts for `gray`."""
+    return colorizer.predict(gray)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +112,7 @@ def shard(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The pictures as a tar shard."""
-    from photochrom.train.shards import write_shard
+    from photochrom.dataset.store import write_shard
 
     path = tmp_path_factory.mktemp("photos") / "shard.tar"
     write_shard(path, [(f"{i:03}.webp", encode_picture(p)) for i, p in enumerate(pictures)])
@@ -130,7 +156,9 @@ def study_folders(
 @pytest.fixture(scope="session")
 def new_study(study_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of ours and calm with 1 + 4 + 1 trials and no participant yet, to be copied."""
-    from photochrom.study import Study, StudySettings, find_pairs
+    from photochrom.study.pairs import find_pairs
+    from photochrom.study.plan import StudySettings
+    from photochrom.study.study import Study
 
     path = tmp_path_factory.mktemp("new") / "s.db"
     fakes = [(name, study_folders / name) for name in ("ours", "calm")]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from photochrom.cli import main
+from photochrom.cli.main import main
 
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 EXPOSURE = 100  # ms; short, for the waiting is not what is tested

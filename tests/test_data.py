@@ -13,7 +13,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from photochrom import bins, color
+from photochrom.color import bins
+from photochrom.color.lab import rgb_to_lab
+from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError, PhotoError
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import (
@@ -26,7 +28,6 @@ from photochrom.train.data import (
     quotas,
     require_color,
 )
-from photochrom.train.shards import PhotoStore, write_shard
 
 Picture = NDArray[np.uint8]
 
@@ -254,7 +255,7 @@ def test_color_is_the_mean_of_each_4_by_4_square_and_lightness_is_scaled(
     draw_picture: Callable[..., Picture],
 ) -> None:
     pictures = [draw_picture(seed, 32, 32) for seed in range(3)]
-    lab = color.rgb_to_lab(np.stack(pictures))
+    lab = rgb_to_lab(np.stack(pictures))
     truth = lab[..., 1:].reshape(3, 8, 4, 8, 4, 2).mean(axis=(2, 4))
     ours = make_batch([plain(p) for p in pictures], 4)
     assert ours.x.shape == (3, 4, 32, 32) and ours.ab.shape == (3, 2, 8, 8)
@@ -269,7 +270,7 @@ def test_color_is_the_mean_of_each_4_by_4_square_and_lightness_is_scaled(
 
 def test_only_lightness_ages(draw_picture: Callable[..., Picture]) -> None:
     picture = draw_picture(4, 32, 32)
-    L = color.rgb_to_lab(picture)[..., 0]
+    L = rgb_to_lab(picture)[..., 0]
     clean = make_batch([plain(picture)], 4)
 
     def aged(**values: Any) -> tuple[NDArray[np.float32], torch.Tensor]:
@@ -313,7 +314,7 @@ def test_hints_show_the_mean_color_of_their_patch_and_nothing_beside(
     picture = draw_picture(5, 32, 32)
     hints = ((0, 31, 3), (10, 12, 0), (20, 8, 2), (31, 0, 1))  # two of them cut by a corner
     x = make_batch([plain(picture, hints=hints)], 4).x[0].numpy()
-    ab = color.rgb_to_lab(picture)[..., 1:]
+    ab = rgb_to_lab(picture)[..., 1:]
     expected = np.zeros((3, 32, 32))
     for row, column, radius in hints:
         inside = [
@@ -377,7 +378,7 @@ def test_measured_prior_is_that_of_the_photos(shard: Path, pictures: list[Pictur
     colors = []
     for picture in pictures:
         h, w = (side // 4 * 4 for side in picture.shape[:2])
-        ab = color.rgb_to_lab(picture[:h, :w])[..., 1:]
+        ab = rgb_to_lab(picture[:h, :w])[..., 1:]
         colors.append(ab.reshape(h // 4, 4, w // 4, 4, 2).mean(axis=(1, 3)))
     prior = measure_prior(PhotoStore([shard]), TrainConfig(steps=1))
     assert prior.dtype == np.float32 and prior.sum() == pytest.approx(1, abs=1e-5)

@@ -11,8 +11,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom.exif import JPEG_EXIF_LIMIT, taken_over
-from photochrom.image import losses, read_photo, write_photo
+from photochrom.photo.losses import losses
+from photochrom.photo.metadata.exif import JPEG_EXIF_LIMIT, taken_over
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
 
 FORMATS = [".jpg", ".png", ".webp", ".avif"]
 HEAD = b"Exif\0\0"
@@ -167,7 +169,7 @@ def test_the_rest_of_a_result_stays_whole(
     tmp_path: Path, result: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With the block of libvips, smaller, and with a much larger one: whatever is moved.
-    monkeypatch.setattr("photochrom.exif._MOST_COPIED", 100)
+    monkeypatch.setattr("photochrom.photo.formats.format._MOST_COPIED", 100)
     path, target = tmp_path / "a.jpg", tmp_path / f"b{result}"
     blocks = {"small": camera_block(note=0)[0], "large": camera_block(note=255)[0] + bytes(20_001)}
     pixels, packets = [], []

@@ -14,25 +14,21 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
-from photochrom import Colorizer, bins
+from photochrom import Colorizer
 from photochrom._version import __version__
-from photochrom.cli import main
+from photochrom.cli.main import main
+from photochrom.color import bins
+from photochrom.dataset.store import write_shard
 from photochrom.errors import ConfigError, DataError, DependencyError, ModelError
 from photochrom.models import Model, ModelInfo
 from photochrom.runtime import onnxruntime
+from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
-from photochrom.train.export import (
-    MAX_AB,
-    MAX_MEAN_AB,
-    _reduced,
-    export_run,
-    import_published,
-)
-from photochrom.train.loop import load_run
-from photochrom.train.networks import ECCV16, build, load_published, output_layer
+from photochrom.train.eccv16 import ECCV16, load_published
+from photochrom.train.export import MAX_AB, MAX_MEAN_AB, _reduced, export_run, import_published
+from photochrom.train.networks import build, output_layer
 from photochrom.train.quantize import AVERAGE_BITS
 from photochrom.train.restore import restore
-from photochrom.train.shards import write_shard
 
 Picture = NDArray[np.uint8]
 

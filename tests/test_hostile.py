@@ -27,10 +27,11 @@ import pytest
 import pyvips
 import tifffile
 
-from photochrom import reading
-from photochrom.batch import MANIFEST
+from photochrom.batch.manifest import MANIFEST
 from photochrom.errors import PhotoError
-from photochrom.image import read_photo, write_photo
+from photochrom.photo import streamed
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
 
 EXTENSIONS = (".jpg", ".png", ".tif", ".webp", ".avif", ".heic")
 READ = 2400  # mutants that are read, every fourth written again if it can be
@@ -142,7 +143,7 @@ def read_mutants(folder: str) -> None:
         path.write_bytes(data)
         Path(folder, "last").write_text(str(number))
         # A third of them as if they were huge, strip by strip; every page is read.
-        reading.STREAM_PIXELS = 0 if number % 3 == 0 else 16_000_000
+        streamed.STREAM_PIXELS = 0 if number % 3 == 0 else 16_000_000
         try:
             photo = read_photo(path)
             assert photo.pixels.shape[:2] == (photo.height, photo.width)
@@ -304,7 +305,7 @@ def test_names_in_any_script_and_of_any_bytes(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == len(names)
     assert "\x1b" not in done.stdout + done.stderr
     assert "bad\\n\\x1b[2J\\udce9.png: not a JPEG" in done.stderr
-    assert f"{len(names)} done before" in colorize(scans, "-o", out).stderr
+    assert f"{len(names)} already done" in colorize(scans, "-o", out).stderr
 
 
 def test_links_pipes_and_wrong_extensions(tmp_path: Path) -> None:
@@ -324,7 +325,7 @@ def test_links_pipes_and_wrong_extensions(tmp_path: Path) -> None:
     assert "2 done, 5 failed" in done.stderr
     for name in ("dangling.png", "loop.png", "device.png", "text.tif", "pipe.jpg"):
         assert f"{scans / name}: " in done.stderr
-    assert f"{scans / 'up'}: a link to a folder is not followed" in done.stderr
+    assert f"{scans / 'up'}: skipped, because it is a link to a folder" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "link.png", MANIFEST]
     assert not (out / "link.png").is_symlink()
     assert (out / "b.jpg").read_bytes().startswith(b"\xff\xd8")

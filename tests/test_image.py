@@ -31,31 +31,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import photochrom.photo as photo_module
 from photochrom.errors import PhotoError
-from photochrom.image import (
-    EXTENSIONS,
-    MAX_PIXELS,
-    Photo,
-    decode_photo,
-    losses,
-    open_photo,
-    read_photo,
-    read_stream,
-    resized,
-    to_jpeg,
-    to_uint8,
-    write_photo,
-)
-from photochrom.metadata import (
-    photoshop_block,
-    read_iptc,
-    result_packet,
-    say_synthetic,
-    with_iptc,
-)
-from photochrom.samples import requantize
-from photochrom.tiff import exif_resolution
+from photochrom.photo import photo as photo_module
+from photochrom.photo.formats.table import EXTENSIONS
+from photochrom.photo.losses import losses
+from photochrom.photo.metadata.exif import exif_resolution
+from photochrom.photo.metadata.iptc import photoshop_block, read_iptc
+from photochrom.photo.metadata.xmp import result_packet, say_synthetic, with_iptc
+from photochrom.photo.open import open_photo
+from photochrom.photo.photo import MAX_PIXELS, Photo
+from photochrom.photo.pictures import resized, to_jpeg
+from photochrom.photo.read import decode_photo, read_photo, read_stream
+from photochrom.photo.samples import requantize, to_uint8
+from photochrom.photo.write import write_photo
 
 LOSSLESS = [".png", ".tif"]
 LOSSY = [".jpg", ".webp", ".avif"]
@@ -551,9 +539,9 @@ def python(code: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
 
 def test_files_and_arrays_do_not_need_pil(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy as np, photochrom.image as i\n"
+        "import sys, numpy as np, photochrom.photo.open as i, photochrom.photo.write as w\n"
         "a = np.zeros((4, 5, 3), np.uint8); p = i.open_photo(a); p.restore(a)\n"
-        "i.write_photo(sys.argv[1], a, p); i.open_photo(sys.argv[1])\n"
+        "w.write_photo(sys.argv[1], a, p); i.open_photo(sys.argv[1])\n"
         "print([m for m in ('PIL', 'torch', 'onnxruntime') if m in sys.modules])"
     )
     result = python(code, tmp_path / "out.jpg")
@@ -1182,7 +1170,7 @@ def test_the_limit_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(photo_module, "MAX_PIXELS", 110)
     assert read_photo(path).width == 11
     monkeypatch.setattr(photo_module, "MAX_PIXELS", 109)
-    assert "photochrom.photo.MAX_PIXELS" in refusal(read_photo, path)
+    assert "photochrom.photo.photo.MAX_PIXELS" in refusal(read_photo, path)
 
 
 def test_unsuitable_samples_are_refused(tmp_path: Path) -> None:
@@ -1222,7 +1210,8 @@ def test_stderr_stays_clean_when_files_are_bad(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from photochrom.errors import PhotoError\n"
-        "from photochrom.image import read_photo, write_photo\n"
+        "from photochrom.photo.read import read_photo\n"
+        "from photochrom.photo.write import write_photo\n"
         "for name in sys.argv[1:]:\n"
         "    try:\n"
         "        photo = read_photo(name)\n"
@@ -1508,7 +1497,7 @@ def test_the_elements_of_a_large_packet_are_not_looked_at_one_by_one() -> None:
 def test_a_large_packet_that_cannot_be_added_to_is_left_out_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("photochrom.metadata._MOST_TREE", 10_000)
+    monkeypatch.setattr("photochrom.photo.metadata.xmp._MOST_TREE", 10_000)
     large = xmp_packet(SAID.replace("box", "x" * 10_000))
     made, lost, told = result_packet(large, iptc((2, 90, "Prague")), "m0")
     assert (lost, told) == (("city",), None) and b"x" * 10_000 in made
@@ -2218,7 +2207,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     code = (
         "import resource, sys, numpy as np\n"
         "from photochrom.errors import PhotoError\n"
-        "from photochrom.image import open_photo, write_photo\n"
+        "from photochrom.photo.open import open_photo\n"
+        "from photochrom.photo.write import write_photo\n"
         "a = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
         "for name in sys.argv[1:]:\n"

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom.jpeg import jpeg_quality
+from photochrom.photo.formats.jpeg import jpeg_quality
 
 
 def jpeg(quality: int) -> bytes:

@@ -17,17 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from photochrom import bins
-from photochrom.cli import main
+from photochrom.cli.main import main
+from photochrom.color import bins
+from photochrom.dataset.store import PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError, PhotoError
-from photochrom.train import loop
-from photochrom.train.color import soft_encode
+from photochrom.train.checkpoint import load_prior, load_run, save_weights
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import make_batch
-from photochrom.train.evaluate import validate
-from photochrom.train.loop import Trainer, load_prior, load_run, save_weights, train
+from photochrom.train.lab import soft_encode
+from photochrom.train.loop import Trainer, train
 from photochrom.train.networks import output_layer
-from photochrom.train.shards import PhotoStore, write_shard
+from photochrom.train.progress import ProgressBar
+from photochrom.train.validate import validate
+from photochrom.train.watch import Watch
 
 Picture = NDArray[np.uint8]
 
@@ -532,12 +534,11 @@ def test_watching_a_run_does_not_change_it(shard: Path, run: Path) -> None:
         [str(shard)],
         run / "watched",
         progress=False,
-        validation={"all": str(shard)},
-        validate_every=0,
+        watch=Watch.of({"all": str(shard)}, 0),
     )
     same_bits(checkpoint(run / "watched")["network"], checkpoint(run / "plain")["network"])
     with pytest.raises(DataError, match="no such file"):
-        train(config, [str(shard)], run / "x", progress=False, validation={"a": "gone.tar"})
+        train(config, [str(shard)], run / "x", progress=False, watch=Watch.of({"a": "gone.tar"}))
     assert not (run / "x").exists()
 
 
@@ -652,7 +653,7 @@ def test_without_tqdm_progress_is_told_in_lines(
     monkeypatch.setitem(sys.modules, "tqdm", None)
     trainer = trainer_of(TrainConfig(**PLAIN | {"steps": 2}), shard, run)
     trainer.start()
-    bar = loop._Bar(trainer, True)
+    bar = ProgressBar(trainer, True)
     bar.said -= 60
     bar.update(1.25)
     bar.close()

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from photochrom import bins
-from photochrom.train import color
+from photochrom.color import bins
 from photochrom.train.config import TrainConfig
+from photochrom.train.lab import soft_encode
 from photochrom.train.losses import Criterion, sparse_cross_entropy
 
 
@@ -48,7 +48,7 @@ def test_equals_the_dense_formula_in_value_and_gradient(k: int, sigma: float) ->
     dense = -(target * F.log_softmax(logits, dim=1)).sum(dim=1)
     (expected,) = torch.autograd.grad((dense * per_pixel).sum(), logits)
 
-    indices, weights = color.soft_encode(ab, k, sigma)
+    indices, weights = soft_encode(ab, k, sigma)
     sparse = sparse_cross_entropy(logits, indices, weights.double())
     (gradient,) = torch.autograd.grad((sparse * per_pixel).sum(), logits)
 

@@ -10,21 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photochrom import bins
+from photochrom.color import bins
 from photochrom.errors import ModelError
-from photochrom.train import color
 from photochrom.train.config import ENCODERS, TrainConfig
-from photochrom.train.networks import (
-    ECCV16,
-    EfficientNetLite,
-    Photochrom,
-    _Conv,
-    build,
-    encoder_weights,
-    flops,
-    load_published,
-    output_layer,
-)
+from photochrom.train.eccv16 import ECCV16, load_published
+from photochrom.train.encoder import EfficientNetLite, _Conv, encoder_weights
+from photochrom.train.lab import rgb_to_lab
+from photochrom.train.networks import Photochrom, build, flops, output_layer
 
 # --- the published network ------------------------------------------------------------------------
 
@@ -506,7 +498,7 @@ def test_a_trained_network_follows_hints_and_only_where_the_mask_is_set() -> Non
 
 def test_gray_levels_are_those_of_the_photo() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
-    L = color.rgb_to_lab(levels.expand(1, 3, 1, 256))[:, :1]
+    L = rgb_to_lab(levels.expand(1, 3, 1, 256))[:, :1]
     x = torch.zeros(1, 4, 1, 256)
     x[:, :1] = (L - Photochrom.L_center) / Photochrom.L_scale
     expected = (levels.float() - 127) / 128

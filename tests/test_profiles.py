@@ -12,10 +12,11 @@ import pytest
 import pyvips
 import tifffile
 
-from photochrom import Colorizer, color
-from photochrom.icc import read_shaper
-from photochrom.image import read_photo
-from photochrom.profiles import srgb_dtype, to_srgb
+from photochrom import Colorizer
+from photochrom.color.icc import read_shaper
+from photochrom.color.lab import rgb_to_lab
+from photochrom.photo.profiles import srgb_dtype, to_srgb
+from photochrom.photo.read import read_photo
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
@@ -367,6 +368,6 @@ def test_a_color_beyond_srgb_keeps_its_lightness_and_hue() -> None:
     green = np.array([[[0, 1, 0]]], np.float32)
     ours = to_srgb(green, "RGB ", COLORS["adobe"][0])
     light = green[0, 0] @ (np.linalg.inv(SRGB) @ ADOBE).T
-    lab = color.rgb_to_lab(ours)[0, 0]
+    lab = rgb_to_lab(ours)[0, 0]
     assert lab[0] == pytest.approx(L_of(light @ Y), abs=0.002)
     assert lab[1] < -50 and lab[2] > 30

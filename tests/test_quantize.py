@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from photochrom import Colorizer, bins, models
+from photochrom import Colorizer, models
+from photochrom.color import bins
 from photochrom.errors import ModelError
 from photochrom.models import WEIGHTS, load_model
 from photochrom.runtime import onnxruntime

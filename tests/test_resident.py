@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from photochrom import ConfigError
-from photochrom.train.color import rgb_to_lab
-from photochrom.train.config import TrainConfig
+from photochrom.dataset.store import PhotoStore, write_shard
+from photochrom.train.config import AB_SCALE, TrainConfig
 from photochrom.train.data import HINT_MEAN
+from photochrom.train.lab import rgb_to_lab
 from photochrom.train.loop import Trainer
-from photochrom.train.networks import AB_SCALE
 from photochrom.train.resident import ResidentLoader, _Draw
-from photochrom.train.shards import PhotoStore, write_shard
 
 Picture = NDArray[np.uint8]
 CPU = torch.device("cpu")

@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from photochrom import bins
-from photochrom.cli import main
+from photochrom.cli.main import main
+from photochrom.color import bins
+from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, ModelError
 from photochrom.models import DEFAULT, MODELS, WEIGHTS, Model, load_model
+from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
 from photochrom.train.export import export_run
-from photochrom.train.loop import Trainer, load_run, train
+from photochrom.train.loop import Trainer, train
 from photochrom.train.networks import Photochrom, output_layer
 from photochrom.train.restore import restore
-from photochrom.train.shards import PhotoStore
 
 BUNDLED = WEIGHTS / MODELS[0].file
 
@@ -134,8 +135,8 @@ def test_a_regression_comes_back_and_goes_on(shard: Path, tmp_path: Path) -> Non
 
 
 def test_the_published_network_comes_back(tmp_path: Path) -> None:
+    from photochrom.train.eccv16 import ECCV16
     from photochrom.train.export import import_published
-    from photochrom.train.networks import ECCV16
 
     torch.manual_seed(0)
     network = ECCV16().eval()

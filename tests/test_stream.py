@@ -21,12 +21,13 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import photochrom.reading as reading_module
-import photochrom.strips as strips_module
 from photochrom import Colorizer, PhotoError
-from photochrom.image import decode_photo, read_photo, read_stream
-from photochrom.strips import StripSource, strip_rows
-from photochrom.upsample import AreaShrink, area_shrink
+from photochrom.color.resize import AreaShrink, area_shrink
+from photochrom.photo import read as read_module
+from photochrom.photo import streamed as streamed_module
+from photochrom.photo import strips as strips_module
+from photochrom.photo.read import _converted, decode_photo, read_photo, read_stream
+from photochrom.photo.strips import StripSource, strip_rows
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -39,8 +40,8 @@ def colorizer() -> Colorizer:
 @pytest.fixture
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is huge, and a strip has but a few rows."""
-    monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
-    monkeypatch.setattr(reading_module, "KEPT_BYTES", 0)
+    monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
+    monkeypatch.setattr(streamed_module, "KEPT_BYTES", 0)
     monkeypatch.setattr(strips_module, "_STRIP", 5000)
 
 
@@ -159,7 +160,7 @@ def test_a_streamed_photo_has_the_pixels_of_one_in_memory(
         streamed.save(target)
     palette = streamed.palette(100, 60)
 
-    monkeypatch.setattr(reading_module, "STREAM_PIXELS", 10**9)
+    monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 10**9)
     held = colorizer.predict(path)
     assert not held.photo.streamed
     np.testing.assert_array_equal(streamed.logits, held.logits)
@@ -183,17 +184,17 @@ def test_a_file_of_moderate_size_is_decoded_once(
     path = tmp_path / name
     path.write_bytes(VARIANTS[name])
     decoded: list[str] = []
-    convert = reading_module._converted
+    convert = _converted
 
     def counted(samples: np.ndarray, **known: Any) -> Any:
         decoded.append(name)
         return convert(samples, **known)
 
-    monkeypatch.setattr(reading_module, "_converted", counted)
+    monkeypatch.setattr(read_module, "_converted", counted)
 
     def save(limit: int) -> int:
         """How many strips are decoded."""
-        monkeypatch.setattr(reading_module, "KEPT_BYTES", limit)
+        monkeypatch.setattr(streamed_module, "KEPT_BYTES", limit)
         decoded.clear()
         prediction = colorizer.predict(path)
         assert prediction.photo.streamed
@@ -208,7 +209,7 @@ def test_a_file_of_moderate_size_is_decoded_once(
     np.testing.assert_array_equal(*(picture.numpy() for picture in pictures))
     if name != "alpha.png":  # and not once more to find that there is no alpha
         decoded.clear()
-        monkeypatch.setattr(reading_module, "KEPT_BYTES", 0)
+        monkeypatch.setattr(streamed_module, "KEPT_BYTES", 0)
         assert read_photo(path).alpha is None
         assert not decoded
 
@@ -292,7 +293,7 @@ def test_a_huge_photo_is_never_whole_in_memory(colorizer: Colorizer, tmp_path: P
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
 def test_ctrl_c_amid_a_huge_photo_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, photochrom.reading as r, photochrom.stream as s\n"
+        "import os, signal, sys, photochrom.photo.streamed as r, photochrom.prediction as s\n"
         "from photochrom import Colorizer\n"
         "r.STREAM_PIXELS = 0\n"
         "p = Colorizer(threads=1).predict(sys.argv[1])\n"

@@ -20,13 +20,20 @@ import pytest
 import pyvips
 import tifffile
 
-import photochrom.reading as reading_module
-import photochrom.writing as writing_module
-from photochrom import Colorizer, PhotoError, color
-from photochrom.cli import main
-from photochrom.image import decode_photo, losses, read_photo, write_pages, write_photo
-from photochrom.strips import StripSource, strip_rows
-from photochrom.tiff import exif_block, largest_part, read_pages
+from photochrom import Colorizer, PhotoError
+from photochrom.cli.main import main
+from photochrom.color.lab import gray_to_L, rgb_to_L
+from photochrom.photo import streamed as streamed_module
+from photochrom.photo import vips as vips_module
+from photochrom.photo.formats import tiff_write as tiff_write_module
+from photochrom.photo.formats.tiff import largest_part, read_pages
+from photochrom.photo.formats.tiff_write import Joiner
+from photochrom.photo.losses import losses
+from photochrom.photo.metadata.exif import exif_block
+from photochrom.photo.read import decode_photo, read_photo
+from photochrom.photo.strips import StripSource, strip_rows
+from photochrom.photo.vips import _TILE, to_numpy
+from photochrom.photo.write import write_pages, write_photo
 
 SIZES = [(60, 80), (45, 30), (20, 90)]
 
@@ -62,7 +69,7 @@ def test_all_pages_are_colored_each_in_its_size_and_depth(
     streamed: bool,
 ) -> None:
     if streamed:
-        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     pages = pages_file(source, dtype, **options)
     assert read_photo(source).pages == 3
@@ -74,7 +81,7 @@ def test_all_pages_are_colored_each_in_its_size_and_depth(
             assert rgb.dtype == dtype
             wanted = colorizer.predict(read_photo(source, number)).render()
             np.testing.assert_array_equal(rgb, wanted)
-            wrong = np.abs(color.rgb_to_L(rgb) - color.gray_to_L(page)).max()
+            wrong = np.abs(rgb_to_L(rgb) - gray_to_L(page)).max()
             assert wrong <= (0.30 if dtype == np.uint8 else 0.005)
     if dtype == np.uint8:  # Pillow has no deep RGB
         with PIL.Image.open(target) as image:
@@ -142,7 +149,7 @@ def test_a_pyramid_stays_a_pyramid(colorizer: Colorizer, tmp_path: Path, nested:
         for old, new in zip(before.series[0].levels, after.series[0].levels, strict=True):
             assert new.shape == (*old.shape, 3)
             assert new.pages[0].tile[:2] == (64, 64)
-            wrong = color.rgb_to_L(new.asarray()) - color.gray_to_L(old.asarray())
+            wrong = rgb_to_L(new.asarray()) - gray_to_L(old.asarray())
             assert np.abs(wrong).mean() < 3
         np.testing.assert_array_equal(after.series[0].asarray(), colorizer.predict(source).render())
 
@@ -213,7 +220,7 @@ def test_the_way_of_storing_is_kept(colorizer: Colorizer, tmp_path: Path) -> Non
 def test_large_files_become_big_ones(
     colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing_module, "_large", lambda *args: True)
+    monkeypatch.setattr(tiff_write_module, "_large", lambda *args: True)
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     pages_file(source)
     colorizer.color_file(source, target)
@@ -243,14 +250,14 @@ def test_more_than_a_classic_file_holds_is_refused_by_name(
     path = tmp_path / "a.tif"
     pages_file(path)
     photo = read_photo(path)
-    add = writing_module.Joiner.add
+    add = Joiner.add
 
-    def far(self: writing_module.Joiner, page: Any, subfile: int = 0) -> None:
+    def far(self: Joiner, page: Any, subfile: int = 0) -> None:
         self.file.seek(4 << 30)  # a hole, which takes no space
         self.file.write(b"x")
         add(self, page, subfile)
 
-    monkeypatch.setattr(writing_module.Joiner, "add", far)
+    monkeypatch.setattr(Joiner, "add", far)
     part = np.broadcast_to(photo.pixels, (photo.height, photo.width, 3)), photo
     with pytest.raises(PhotoError, match=r"b\.tif: cannot be written: it grows over the 4 GB"):
         write_pages(tmp_path / "b.tif", [part])
@@ -544,10 +551,10 @@ def test_errors_of_other_threads_hide_no_damaged_tile(
     data[at + 10 : at + size - 4] = bytes(size - 14)
     bad.write_bytes(data)
     if streamed:
-        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
     # An error in another thread, just when the tiles were decoded: the first time only.
     name = "Region" if streamed else "to_numpy"
-    decode = pyvips.Region.fetch if streamed else reading_module.to_numpy
+    decode = pyvips.Region.fetch if streamed else to_numpy
     decoded: list[str] = []
 
     def disturbed(*arguments: Any) -> Any:
@@ -561,7 +568,7 @@ def test_errors_of_other_threads_hide_no_damaged_tile(
     if streamed:
         monkeypatch.setattr(pyvips.Region, "fetch", disturbed)
     else:
-        monkeypatch.setattr(reading_module, "to_numpy", disturbed)
+        monkeypatch.setattr(vips_module, "to_numpy", disturbed)
     shutil.copy(bad, path)
     with pytest.raises(PhotoError, match=r"a\.tif: cannot be read: Decoding error"):
         _ = read_photo(path).pixels
@@ -582,8 +589,8 @@ def test_what_is_said_of_strips_that_end_early_is_not_taken_for_a_damaged_tile()
         with pytest.raises(pyvips.Error) as error:
             image.pngsave_buffer()
     said = error.value.detail.encode()
-    assert b"tiff2vips: " in said and not reading_module._TILE.search(said)
-    assert reading_module._TILE.search(b"tiff2vips: Read error at row 0, col 0, tile 1; got 20\n")
+    assert b"tiff2vips: " in said and not _TILE.search(said)
+    assert _TILE.search(b"tiff2vips: Read error at row 0, col 0, tile 1; got 20\n")
 
 
 def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:
@@ -719,7 +726,7 @@ def test_tiles_of_separate_planes_are_read_as_those_of_one(
     monkeypatch: pytest.MonkeyPatch, kind: str, alpha: str, dtype: str, streamed: bool
 ) -> None:
     if streamed:
-        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
     count = KINDS[kind] + bool(alpha)
     photo = channels(count, dtype)
     options: dict[str, Any] = {"photometric": kind, "extrasamples": [alpha] if alpha else None}
@@ -749,7 +756,7 @@ def test_colors_multiplied_by_alpha_are_divided_by_it_or_refused(
     monkeypatch: pytest.MonkeyPatch, kind: str, dtype: str, read: bool, tile: Any, streamed: bool
 ) -> None:
     if streamed:
-        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
     count, top = KINDS[kind], TOPS[dtype]
     photo = np.empty((83, 101, count + 1), dtype)
     photo[..., :-1], photo[..., -1] = np.array(0.2 * top, dtype), np.array(0.4 * top, dtype)
@@ -800,7 +807,7 @@ def test_tiles_are_turned(
     monkeypatch: pytest.MonkeyPatch, streamed: bool, separate: bool, orientation: int
 ) -> None:
     if streamed:
-        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
     photo = channels(3, "uint8")
     exif = PIL.Image.Exif()
     exif[274] = orientation
@@ -819,7 +826,7 @@ def test_results_of_both_kinds_of_tiles_are_one(
     colorizer: Colorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool
 ) -> None:
     if streamed:
-        monkeypatch.setattr(reading_module, "STREAM_PIXELS", 0)
+        monkeypatch.setattr(streamed_module, "STREAM_PIXELS", 0)
     photo = channels(4, "uint16")
     more = {"photometric": "rgb", "extrasamples": ["unassalpha"], "resolution": (300, 200)}
     results = []
@@ -993,8 +1000,8 @@ def test_a_transparency_mask_stays_as_it_was(
     with tifffile.TiffFile(source) as before, tifffile.TiffFile(target) as after:
         assert [page.shape for page in after.pages] == [(60, 80, 3), (60, 80), (30, 40, 3)]
         for number, page in ((0, first), (2, second)):
-            L = color.rgb_to_L(after.pages[number].asarray())
-            assert np.abs(L - color.gray_to_L(page)).max() <= 0.30
+            L = rgb_to_L(after.pages[number].asarray())
+            assert np.abs(L - gray_to_L(page)).max() <= 0.30
         was, now = before.pages[1], after.pages[1]
         assert (now.photometric, now.bitspersample, int(now.subfiletype)) == (4, 1, 4)
         assert {tag.name for tag in now.tags.values()} == {tag.name for tag in was.tags.values()}

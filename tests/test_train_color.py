@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from photochrom import bins, color
+from photochrom.color import bins
+from photochrom.color import lab as color
+from photochrom.dataset import decode as shards
 from photochrom.errors import ConfigError
-from photochrom.train import color as twin
-from photochrom.train import shards
+from photochrom.train import lab as twin
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 

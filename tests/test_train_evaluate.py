@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from torch import Tensor, nn
 
-from photochrom import bins, color
-from photochrom.train.evaluate import validate
-from photochrom.train.shards import PhotoStore, write_shard
+from photochrom.color import bins
+from photochrom.color.lab import rgb_to_lab
+from photochrom.dataset.store import PhotoStore, write_shard
+from photochrom.train.validate import validate
 
 Picture = NDArray[np.uint8]
 FLAT = np.array([[200, 60, 60], [40, 140, 60], [60, 80, 190], [220, 200, 90]], dtype=np.uint8)
@@ -42,7 +43,7 @@ class Oracle(nn.Module):
     def __init__(self, as_logits: bool) -> None:
         super().__init__()
         self.as_logits = as_logits
-        lab = color.rgb_to_lab(FLAT)
+        lab = rgb_to_lab(FLAT)
         self.L, self.ab = torch.from_numpy(lab[:, 0]), torch.from_numpy(lab[:, 1:])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -140,7 +141,7 @@ def test_nll_is_in_bits_and_counts_every_photo_alike(flat_photos: PhotoStore) ->
     z = np.zeros(313)
     z[7] = 3.0
     log_p = (z - np.log(np.exp(z).sum())) / np.log(2)
-    indices, weights = bins.soft_encode(np.floor(color.rgb_to_lab(FLAT)[:, 1:]) + 0.5)
+    indices, weights = bins.soft_encode(np.floor(rgb_to_lab(FLAT)[:, 1:]) + 0.5)
     expected = -(weights * log_p[indices]).sum(axis=1).mean()
     for batch in (1, 3, 4):  # 3: batches of three photos and of one
         rows = validate(Same(), flat_photos, prior(), size=32, batch=batch)
@@ -172,13 +173,13 @@ def test_inventions_are_counted_by_photo(
 
 def test_every_so_manieth_photo_is_taken(flat_photos: PhotoStore) -> None:
     rows = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, every=2)
-    ab = color.rgb_to_lab(FLAT[::2])[:, 1:].astype(np.float64)
+    ab = rgb_to_lab(FLAT[::2])[:, 1:].astype(np.float64)
     expected = area(np.linalg.norm(ab, axis=1), np.ones(2))
     assert rows[0]["auc_raw"] == pytest.approx(expected, abs=0.05)
 
 
 def test_only_the_first_photos_are_taken(flat_photos: PhotoStore, tmp_path: Path) -> None:
     one = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, photos=1)
-    ab = color.rgb_to_lab(FLAT[:1])[:, 1:].astype(np.float64)
+    ab = rgb_to_lab(FLAT[:1])[:, 1:].astype(np.float64)
     expected = area(np.linalg.norm(ab, axis=1), np.ones(1))
     assert one[0]["auc_raw"] == pytest.approx(expected, abs=0.05)

@@ -23,9 +23,11 @@ from photochrom.errors import (
 )
 
 if TYPE_CHECKING:
-    from photochrom.colorizer import Colorizer, Hint, Prediction
-    from photochrom.image import Photo
+    from photochrom.colorizer import Colorizer
+    from photochrom.hints import Hint
     from photochrom.models import Model, ModelInfo
+    from photochrom.photo.photo import Photo
+    from photochrom.prediction import Prediction
 
 __all__ = [
     "Colorizer",
@@ -48,11 +50,11 @@ __all__ = [
 # Loaded when first asked for: training runs on machines that have neither ONNX Runtime nor libvips.
 _HOMES = {
     "Colorizer": "colorizer",
-    "Hint": "colorizer",
+    "Hint": "hints",
     "Model": "models",
     "ModelInfo": "models",
-    "Photo": "image",
-    "Prediction": "colorizer",
+    "Photo": "photo.photo",
+    "Prediction": "prediction",
 }
 
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from photochrom.cli import main
+from photochrom.cli.main import main
 
 sys.exit(main())

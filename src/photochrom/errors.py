@@ -4,17 +4,20 @@
 
     PhotochromError
     ├── PhotoError        a photograph cannot be read, used or written
-    ├── HintError         a hint lies outside the photo or is not a color
+    ├── HintError         a hint is outside the photo or not a color
     ├── ModelError        a model file is missing, damaged or not ours
     ├── ConfigError       a setting is unknown or out of range
     ├── DataError         a training shard or run folder cannot be used
     ├── StudyError        a study, its database or its photos cannot be used
     └── DependencyError   an optional extra is not installed
 
-The message is for the user: it names the file and says what to do.
+The message is for the user: it names the file and says what to do. Code that needs its parts reads
+them as attributes, and never takes the message apart.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "ConfigError",
@@ -29,15 +32,37 @@ __all__ = [
 
 
 class PhotochromError(Exception):
-    """Base class: catch this to catch all that photochrom raises on purpose."""
+    """Base class: catch this to catch all that photochrom raises on purpose.
+
+    Parameters
+    ----------
+    problem : what is wrong, and with which file
+    remedy : what the user can do about it; "" if the problem says it
+    retry : whether the same call may succeed later, as after a full disk
+    """
+
+    def __init__(self, problem: str, remedy: str = "", *, retry: bool = False) -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem, self.remedy, self.retry = problem, remedy, retry
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers send their errors to the parent process.
+        return _restore, (type(self), self.problem, self.remedy, self.retry), self.__dict__
+
+
+def _restore(kind: type[PhotochromError], problem: str, remedy: str, retry: bool) -> Exception:
+    return kind(problem, remedy, retry=retry)
 
 
 class PhotoError(PhotochromError):
     """A photograph cannot be read, used or written."""
 
+    not_written = ""
+    """Why the result could not be written; "" if something else failed."""
+
 
 class HintError(PhotochromError):
-    """A color hint lies outside the photo or is not a color."""
+    """A color hint is outside the photo or not a color."""
 
 
 class ModelError(PhotochromError):

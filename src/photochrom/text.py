@@ -6,7 +6,6 @@ import unicodedata
 
 __all__ = ["one_line", "printable", "spreadsheet_cell"]
 
-
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories: control characters, bytes that are no text, separators of lines."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

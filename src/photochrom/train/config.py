@@ -14,10 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from photochrom import bins
+from photochrom.color import bins
 from photochrom.errors import ConfigError
 
-__all__ = ["ARCHITECTURES", "ENCODERS", "OBJECTIVES", "SCHEDULES", "TrainConfig"]
+__all__ = [
+    "AB_SCALE",
+    "ARCHITECTURES",
+    "ENCODERS",
+    "OBJECTIVES",
+    "SCHEDULES",
+    "TrainConfig",
+]
 
 ARCHITECTURES = ("photochrom", "eccv16")
 ENCODERS = ("lite0", "lite1", "lite2")
@@ -194,3 +201,7 @@ def _coerce(key: str, value: Any, hint: Any) -> Any:
     if type(value) is not hint:
         raise ConfigError(f"{key} = {value!r}: must be a {hint.__name__}")
     return value
+
+
+AB_SCALE = 110.0
+"""ab hints and regressed ab are divided by this at the network's border."""

@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from photochrom import bins
+from photochrom.color import bins
+from photochrom.color.lab import GRAY_AB
+from photochrom.dataset.decode import decode
+from photochrom.dataset.store import PhotoStore
 from photochrom.errors import DataError
-from photochrom.train.color import has_color, rgb_to_lab
-from photochrom.train.config import TrainConfig
-from photochrom.train.networks import AB_SCALE
-from photochrom.train.prepare import GRAY_AB, subject_of
-from photochrom.train.shards import PhotoStore, decode
+from photochrom.naming import subject_of
+from photochrom.train.config import AB_SCALE, TrainConfig
+from photochrom.train.lab import has_color, rgb_to_lab
 
 __all__ = [
     "Batch",

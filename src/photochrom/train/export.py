@@ -24,18 +24,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from photochrom import bins
 from photochrom._version import __version__
+from photochrom.color import bins
+from photochrom.dataset.decode import decode
+from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, DataError, DependencyError, ModelError
 from photochrom.models import MAX_SIZE, METADATA_KEY, Model, ModelInfo
-from photochrom.train.color import rgb_to_lab
-from photochrom.train.config import TrainConfig
+from photochrom.train.checkpoint import PRIOR, SOURCES, load_prior, load_run
+from photochrom.train.config import AB_SCALE, TrainConfig
 from photochrom.train.data import STRIDE
-from photochrom.train.loop import PRIOR, SOURCES, load_prior, load_run
-from photochrom.train.networks import AB_SCALE, load_published, output_layer
+from photochrom.train.eccv16 import load_published
+from photochrom.train.lab import rgb_to_lab
+from photochrom.train.networks import output_layer
 from photochrom.train.quantize import OPSET, quantize
 from photochrom.train.restore import restore, share_left
-from photochrom.train.shards import PhotoStore, decode
 
 __all__ = ["Comparison", "export_run", "import_published"]
 

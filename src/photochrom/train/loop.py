@@ -6,12 +6,9 @@ import contextlib
 import json
 import math
 import os
-import signal
-import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,36 +17,31 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from photochrom import bins
+from photochrom.color import bins
+from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, DataError
-from photochrom.train.color import annealed_mean
+from photochrom.train.checkpoint import (
+    CHECKPOINT,
+    CONFIG,
+    PRIOR,
+    SOURCES,
+    json_equal,
+    load_checkpoint,
+    load_other_run,
+    load_prior,
+    log_class_weights,
+)
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import Batch, Loader, make_batch, measure_prior, require_color
-from photochrom.train.evaluate import validate
+from photochrom.train.eccv16 import ECCV16
+from photochrom.train.encoder import encoder_weights
 from photochrom.train.losses import Criterion
-from photochrom.train.networks import (
-    AB_SCALE,
-    ECCV16,
-    Photochrom,
-    build,
-    encoder_weights,
-    output_layer,
-)
+from photochrom.train.networks import Photochrom, build, output_layer
+from photochrom.train.progress import Board, Interrupt, ProgressBar
 from photochrom.train.resident import ResidentLoader
-from photochrom.train.shards import PhotoStore
+from photochrom.train.watch import Watch
 
-__all__ = ["Trainer", "load_prior", "load_run", "save_weights", "train"]
-
-CHECKPOINT = "checkpoint.pt"
-CONFIG = "config.json"
-PRIOR = "prior.npy"
-SOURCES = "sources.json"
-VALIDATION = "validation.jsonl"
-
-VALIDATION_PHOTOS, VALIDATION_EVERY, VALIDATION_SIZE = 300, 3, 160
-"""Of the photos to validate on the first, fourth, seventh ..., so many at most, and their side."""
-KEPT = 0.75
-"""Validation decodes all runs alike: with this share of the rebalancing of the default lambda."""
+__all__ = ["Trainer", "train"]
 
 
 class Trainer:
@@ -87,8 +79,6 @@ class Trainer:
         self.network = build(config).to(self.device)
         self.criterion = Criterion(config, torch.from_numpy(prior).float().to(self.device))
         self.step, self.seconds = 0, 0.0
-        self.validation: dict[str, PhotoStore] = {}
-        self.validate_every = math.inf
 
     def start(self, init: Path | None = None) -> None:
         """Initialize: pretrained encoder fitted to gray photos, output bias at the prior.
@@ -112,7 +102,7 @@ class Trainer:
         """
         network = self.network
         if init is not None:
-            theirs, other, log_weights = _load_other(init)
+            theirs, other, log_weights = load_other_run(init)
             # The two kinds of classification differ by the shift below.
             regressions = [c.objective == "regression" for c in (theirs, self.config)]
             keys = ("arch", "encoder") + ("objective",) * (regressions[0] != regressions[1])
@@ -124,7 +114,7 @@ class Trainer:
                     )
             network.load_state_dict(other.state_dict())
             if self.config.objective != "regression":
-                shift = self._log_class_weights() - log_weights
+                shift = self.log_class_weights() - log_weights
                 bias = output_layer(network).bias
                 assert bias is not None
                 bias.data += torch.from_numpy(shift).to(self.device)
@@ -150,10 +140,10 @@ class Trainer:
             bias.data.copy_(torch.from_numpy(np.log(share / share.sum())))
         self._prepare()
 
-    def _log_class_weights(self) -> np.ndarray[Any, Any]:
+    def log_class_weights(self) -> np.ndarray[Any, Any]:
         if self.config.objective != "full":
             return np.zeros(bins.Q, dtype=np.float32)
-        return _log_weights(self.config, self.prior)
+        return log_class_weights(self.config, self.prior)
 
     def _prepare(self) -> None:
         if self.world > 1 and isinstance(self.network, ECCV16):
@@ -296,7 +286,7 @@ class Trainer:
         DataError
             There is none, it is damaged, or it was trained on other photos.
         """
-        state = _load_checkpoint(self.run)
+        state = load_checkpoint(self.run)
         if state["data"] != self.store.fingerprint():
             raise DataError(f"{self.run}: was trained on other photos; give the same shards")
         if "optimizer" not in state:
@@ -311,76 +301,26 @@ class Trainer:
 
     # --- the loop ---
 
-    def fit(
-        self,
-        *,
-        progress: bool = True,
-        validation: Mapping[str, PhotoStore] | None = None,
-        validate_every: float = 1800.0,
-    ) -> bool:
-        """Train until the budget is used. Returns False when interrupted (the state is saved).
+    def fit(self, *, progress: bool = True, watch: Watch | None = None) -> bool:
+        """Train until the budget is used; validate as `watch` says, and at the end.
 
-        Parameters
-        ----------
-        validation : photos by name; figures of each are printed and kept in validation.jsonl
-        validate_every : seconds of training between two of these, which come at the end as well
+        Returns False when interrupted (the state is saved).
         """
-        self.validation = {} if self.rank else dict(validation or {})
-        self.validate_every = validate_every
-        with _Interrupt() as interrupt:
-            self._fit(interrupt, progress and self.rank == 0)
+        watch = None if self.rank else watch
+        with Interrupt() as interrupt:
+            self._fit(interrupt, progress and self.rank == 0, watch)
             self.save()
-            if not interrupt.asked:
-                self.validate()
+            if watch is not None and not interrupt.asked:
+                watch.validate(self)
         return not interrupt.asked
 
-    def validate(self) -> list[dict[str, Any]]:
-        """Figures of the averaged weights on the photos to validate on, printed and kept.
-
-        Notes
-        -----
-        Whatever the run's lambda, it is taken off, and `KEPT` of the default one put back: figures
-        of any two runs can be compared. NLL is that of the distribution without any.
-        """
-        rows: list[dict[str, Any]] = []
-        if not self.validation:
-            return rows
-        own = self._log_class_weights()
-        default = np.log(bins.rebalancing_weights(self.prior, bins.REBALANCE))
-        network = self.averaged().cpu()
-        for name, store in self.validation.items():
-            gray, plain, decoded = validate(
-                network,
-                store,
-                self.prior,
-                photos=VALIDATION_PHOTOS,
-                every=VALIDATION_EVERY,
-                size=VALIDATION_SIZE,
-                shifts=(-own, KEPT * default - own),
-            )
-            figures = decoded | ({"nll": plain["nll"]} if "nll" in plain else {})
-            rows.append({"step": self.step, "seconds": self.seconds, "name": name} | figures)
-            nll = f"NLL {figures['nll']:.3f} bits, " if "nll" in figures else ""
-            print(
-                f"\n{name}: step {self.step}: {nll}AuC raw {figures['auc_raw']:.2f} (gray "
-                f"{gray['auc_raw']:.2f}), rebalanced {figures['auc_rebalanced_0']:.2f} (λ = 0), "
-                f"{figures['auc_rebalanced_0.5']:.2f} (λ = 1/2), chroma "
-                f"{figures['chroma_share']:.2f}, inventions {figures['inventions']:.2f} % (worst "
-                f"tenth {figures['inventions_worst']:.2f} %)",
-                file=sys.stderr,
-                flush=True,
-            )
-        with (self.run / VALIDATION).open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-        return rows
-
-    def _fit(self, interrupt: _Interrupt, show: bool) -> None:
+    def _fit(self, interrupt: Interrupt, show: bool, watch: Watch | None) -> None:
         channels = self.network.in_channels
         with contextlib.ExitStack() as stack:
-            bar = stack.enter_context(contextlib.closing(_Bar(self, show)))
+            bar = stack.enter_context(contextlib.closing(ProgressBar(self, show)))
             board = None
             if self.rank == 0:
-                board = stack.enter_context(contextlib.closing(_Board(self)))
+                board = stack.enter_context(contextlib.closing(Board(self)))
             batches = stack.enter_context(contextlib.closing(self._batches(channels)))
             clock = saved = time.monotonic()
             validated = self.seconds
@@ -399,8 +339,8 @@ class Trainer:
                     saved = time.monotonic()
                 if self._done(interrupt):
                     break
-                if self.validation and self.seconds - validated > self.validate_every:
-                    self.validate()
+                if watch is not None and self.seconds - validated > watch.every:
+                    watch.validate(self)
                     validated, clock = self.seconds, time.monotonic()
 
     def _batches(self, channels: int) -> Generator[Batch, None, None]:
@@ -411,7 +351,7 @@ class Trainer:
             return loader.batches(self._requests(), channels)
         return self.loader.batches(self._requests(), channels, self.device)
 
-    def _done(self, interrupt: _Interrupt) -> bool:
+    def _done(self, interrupt: Interrupt) -> bool:
         """Whether to stop here; all processes must agree, or the others would wait for this one."""
         over = self.progress >= 1 or interrupt.asked
         if self.world == 1:
@@ -428,186 +368,6 @@ class Trainer:
         return network.to(self.device).eval()
 
 
-class _Interrupt:
-    """Ctrl-C and SIGTERM ask the loop to stop after the step; the third in a row stops it at once.
-
-    Not the second: one Ctrl-C reaches the processes of torchrun from the terminal and from it.
-    """
-
-    count = 0
-
-    @property
-    def asked(self) -> bool:
-        return self.count > 0
-
-    def __enter__(self) -> _Interrupt:
-        self._old: dict[int, Any] = {}
-        with contextlib.suppress(ValueError):  # not the main thread: leave signals alone
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.count > 2:
-            raise KeyboardInterrupt
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-
-class _Bar:
-    """Progress: loss, photos a second, time left."""
-
-    def __init__(self, trainer: Trainer, show: bool) -> None:
-        self.trainer = trainer
-        self.began, self.first = time.monotonic(), trainer.step
-        self.bar: Any = None
-        self.said = self.began
-        self.lines = show
-        # A machine lent for its GPU may have PyTorch and little else: lines instead of a bar.
-        with contextlib.suppress(ImportError):
-            from tqdm import tqdm
-
-            form = "{desc} {percentage:5.1f}%|{bar}| {postfix}"
-            self.bar = tqdm(
-                total=1000, desc="train", disable=not show, bar_format=form, initial=self._now()
-            )
-            self.lines = False
-
-    def _now(self) -> int:
-        return int(1000 * self.trainer.progress)
-
-    def update(self, loss: float) -> None:
-        t = self.trainer
-        spent = time.monotonic() - self.began
-        rate = (t.step - self.first) * t.config.batch / max(spent, 1e-9)
-        if t.config.steps:
-            left = (t.config.steps - t.step) * t.config.batch / max(rate, 1e-9)
-        else:
-            left = 60 * t.config.minutes - t.seconds
-        text = (
-            f"step {t.step}, loss {loss:.4f}, {rate:.1f} photos/s, {max(0, left) / 60:.1f} min left"
-        )
-        if self.bar is not None:
-            self.bar.set_postfix_str(text, refresh=False)
-            self.bar.update(self._now() - self.bar.n)
-        elif self.lines and time.monotonic() - self.said > 15:
-            print(f"train {t.progress:6.1%}, {text}", file=sys.stderr, flush=True)
-            self.said = time.monotonic()
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.refresh()
-            self.bar.close()
-
-
-class _Board:
-    """TensorBoard scalars and pictures (gray, predicted, true), where TensorBoard is installed."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-        self.writer: Any = None
-        with contextlib.suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(str(trainer.run / "log"))
-
-    def write(self, loss: float, x: Tensor, ab: Tensor) -> None:
-        t = self.trainer
-        if self.writer is None:
-            return
-        if t.step % 10 == 0:
-            self.writer.add_scalar("loss", loss, t.step)
-            self.writer.add_scalar("learning_rate", t.learning_rate(), t.step)
-            self.writer.add_scalar("photos_per_minute", 60 * t.step / max(t.seconds, 1e-9), t.step)
-        every = t.config.sample_every
-        if every and t.step % every == 0:
-            self.writer.add_image("gray, predicted, true", _picture(t, x[:8], ab[:8]), t.step)
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-
-@torch.no_grad()
-def _picture(trainer: Trainer, x: Tensor, ab: Tensor) -> np.ndarray[Any, Any]:
-    """uint8 (3, 3h, Nw): one column a sample."""
-    from photochrom.color import fit_gamut, from_unit
-
-    network = trainer.averaged()
-    output = network(x)
-    regression = trainer.config.objective == "regression"
-    predicted = output * AB_SCALE if regression else annealed_mean(output)
-    scale = float(trainer.network.L_scale)
-    L = torch.nn.functional.avg_pool2d(x[:, :1] * scale + 50, 4)[:, 0].cpu().numpy()
-    rows = []
-    for colors in (torch.zeros_like(ab), predicted, ab):
-        rgb = fit_gamut(L, colors.movedim(1, -1).cpu().numpy())
-        rows.append(np.concatenate(list(from_unit(rgb, np.uint8)), axis=1))
-    return np.concatenate(rows, axis=0).transpose(2, 0, 1)
-
-
-def _load_checkpoint(run: Path) -> dict[str, Any]:
-    path = run / CHECKPOINT
-    if not path.exists():
-        raise DataError(f"{path}: no checkpoint there; start without --resume")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise DataError(f"{path}: damaged ({type(error).__name__})") from error
-    return state
-
-
-def load_run(run: Path) -> tuple[TrainConfig, nn.Module, dict[str, Any]]:
-    """A run's config, its network with averaged weights (CPU, evaluation mode), its counters."""
-    config = TrainConfig.load(run / CONFIG)
-    state = _load_checkpoint(run)
-    network = build(config)
-    network.load_state_dict({**state["network"], **state["ema"]})
-    counters = {k: state[k] for k in ("step", "seconds", "data")}
-    return config, network.eval(), counters
-
-
-def _load_other(init: Path) -> tuple[TrainConfig, nn.Module, np.ndarray[Any, Any]]:
-    """What another run, or an exported file, learned: config, network, log class weights."""
-    if init.suffix == ".onnx":
-        from photochrom.train.restore import restore
-
-        config, network, info = restore(init)
-        return config, network, info.log_weights
-    config, other, _ = load_run(init)
-    log_weights = np.zeros(bins.Q, dtype=np.float32)
-    if config.objective == "full":
-        log_weights = _log_weights(config, load_prior(init / PRIOR))
-    return config, other, log_weights
-
-
-def _log_weights(config: TrainConfig, prior: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """By how much rebalanced training raises each logit, float32 (313,)."""
-    return np.log(bins.rebalancing_weights(prior, config.rebalance)).astype(np.float32)
-
-
-def save_weights(run: Path, target: Path) -> None:
-    """Write a run's averaged weights alone, in 16 bits, as the checkpoint of a smaller run.
-
-    `target` is a folder that `train --init` and `export` take; it cannot be resumed. The network of
-    the default settings takes 13 MiB so.
-    """
-    config, network, counters = load_run(run)
-    state = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in network.state_dict().items()
-    }
-    target.mkdir(parents=True, exist_ok=True)
-    beside = target / f"{CHECKPOINT}.tmp"
-    torch.save({"network": state, "ema": {}, **counters}, beside)
-    beside.replace(target / CHECKPOINT)
-    config.save(target / CONFIG)
-    np.save(target / PRIOR, load_prior(run / PRIOR))
-
-
 def train(
     config: TrainConfig,
     sources: list[str],
@@ -617,8 +377,7 @@ def train(
     init: Path | None = None,
     device: str = "cpu",
     progress: bool = True,
-    validation: Mapping[str, str] | None = None,
-    validate_every: float = 1800.0,
+    watch: Watch | None = None,
 ) -> bool:
     """Train a run from start or checkpoint to the end of its budget.
 
@@ -629,8 +388,7 @@ def train(
     run : folder; gets config.json, prior.npy, checkpoint.pt and log/
     init : another run, whose averaged weights this one starts from, or an exported .onnx file; not
         for `resume`
-    validation : sources of photos to validate on, by name (`Trainer.fit`)
-    validate_every : seconds of training between two validations
+    watch : photos to validate on while the run goes on
 
     Returns
     -------
@@ -650,7 +408,6 @@ def train(
             torch.cuda.set_device(device)
     try:
         store = PhotoStore(sources)
-        watched = {name: PhotoStore([source]) for name, source in (validation or {}).items()}
         rank = dist.get_rank() if dist.is_initialized() else 0
         if rank == 0:
             _open_run(config, sources, store, run, resume)
@@ -661,7 +418,7 @@ def train(
             trainer.resume()
         else:
             trainer.start(init)
-        return trainer.fit(progress=progress, validation=watched, validate_every=validate_every)
+        return trainer.fit(progress=progress, watch=watch)
     finally:
         if several:
             dist.destroy_process_group()
@@ -688,11 +445,6 @@ def _open_run(
     np.save(run / PRIOR, _find_prior(config, sources, store))
 
 
-def json_equal(value: Any) -> Any:
-    """Tuples and lists alike."""
-    return [json_equal(v) for v in value] if isinstance(value, list | tuple) else value
-
-
 def _find_prior(config: TrainConfig, sources: list[str], store: PhotoStore) -> np.ndarray[Any, Any]:
     """The prior that `prepare` wrote beside the shards, else one measured now."""
     for source in sources:
@@ -701,19 +453,3 @@ def _find_prior(config: TrainConfig, sources: list[str], store: PhotoStore) -> n
         if path.exists():
             return load_prior(path)
     return np.asarray(measure_prior(store, config), dtype=np.float32)
-
-
-def load_prior(path: Path) -> np.ndarray[Any, Any]:
-    """The prior in a file, float32 (313,), sum 1.
-
-    Raises
-    ------
-    DataError
-        It is missing, damaged or no distribution over the bins.
-    """
-    try:
-        prior = np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
-        bins.rebalancing_weights(prior, 0.5)  # refuses what is no distribution
-    except (OSError, EOFError, ValueError, TypeError, ConfigError) as error:
-        raise DataError(f"{path}: not a prior ({error}); remove it to measure one anew") from error
-    return prior

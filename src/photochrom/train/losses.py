@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from photochrom import bins
-from photochrom.train import color
-from photochrom.train.config import TrainConfig
-from photochrom.train.networks import AB_SCALE
+from photochrom.color import bins
+from photochrom.train.config import AB_SCALE, TrainConfig
+from photochrom.train.lab import has_color, soft_encode
 
 __all__ = ["Criterion", "sparse_cross_entropy"]
 
@@ -56,11 +55,11 @@ class Criterion:
     def __call__(self, output: Tensor, ab: Tensor) -> Tensor:
         """Mean loss of the network's output (B, 313 or 2, h, w) for the true ab (B, 2, h, w)."""
         output = output.float()
-        colored = color.has_color(ab)[:, None, None]
+        colored = has_color(ab)[:, None, None]
         if self.config.objective == "regression":
             distance = ((output - ab / AB_SCALE) ** 2).sum(dim=1)
             return 0.5 * (distance * colored).mean()
-        indices, weights = color.soft_encode(ab, self.config.neighbors, self.config.sigma)
+        indices, weights = soft_encode(ab, self.config.neighbors, self.config.sigma)
         loss = sparse_cross_entropy(output, indices, weights)
         if self.class_weights is not None:
             loss = loss * self.class_weights[indices[..., 0]]

@@ -18,13 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from photochrom.arrays import Float32, Float64
 from photochrom.errors import ModelError
 from photochrom.runtime import onnxruntime
 
 __all__ = ["AVERAGE_BITS", "OPSET", "quantize"]
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 OPSET = 21
 """The first with integers of 4 bits and with blocks."""

@@ -19,18 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from photochrom.train.color import rgb_to_lab
-from photochrom.train.config import TrainConfig
-from photochrom.train.data import (
-    HINT_MEAN,
-    HINT_PATCH,
-    STRIDE,
-    Batch,
-    Loader,
-    age,
-)
-from photochrom.train.networks import AB_SCALE
-from photochrom.train.shards import PhotoStore, decode
+from photochrom.dataset.decode import decode
+from photochrom.dataset.store import PhotoStore
+from photochrom.train.config import AB_SCALE, TrainConfig
+from photochrom.train.data import HINT_MEAN, HINT_PATCH, STRIDE, Batch, Loader, age
+from photochrom.train.lab import rgb_to_lab
 
 __all__ = ["ResidentLoader"]
 

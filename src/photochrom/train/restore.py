@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from photochrom import bins
+from photochrom.color import bins
 from photochrom.errors import DependencyError, ModelError
 from photochrom.models import METADATA_KEY, ModelInfo
 from photochrom.train.config import ARCHITECTURES, ENCODERS, TrainConfig
-from photochrom.train.networks import ECCV16, Photochrom, build
+from photochrom.train.eccv16 import ECCV16
+from photochrom.train.networks import Photochrom, build
 
 __all__ = ["restore", "share_left"]
 

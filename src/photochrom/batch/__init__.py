@@ -1,0 +1,1 @@
+"""Folders of photographs: find, plan, color, record."""

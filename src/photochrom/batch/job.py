@@ -1,0 +1,151 @@
+"""One photo's job: source, result, settings, and what is known of them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from photochrom.colorizer import Colorizer
+    from photochrom.hints import Hint
+
+__all__ = ["FileState", "Job", "Known", "Settings", "identity", "result_state", "settings_key"]
+
+
+def result_state(path: str, folder: str) -> str:
+    """As a manifest in a folder calls a file."""
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+class FileState(NamedTuple):
+    """What a file was like."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: str) -> FileState:
+        """Raises OSError, also for what is not an ordinary file: a pipe would be waited for."""
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a file", path)
+        with open(path, "rb") as file:
+            return cls(
+                status.st_size, status.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()
+            )
+
+    def is_untouched(self, status: os.stat_result) -> bool:
+        """Whether size and time of last change are still the same."""
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+
+
+class Known(NamedTuple):
+    """What the manifest says of a result."""
+
+    source: str  # absolute path
+    source_file: FileState
+    result_file: FileState
+    settings: str  # Settings.key
+    time: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the pixels of a result, apart from the photo."""
+
+    temperature: float
+    saturation: float
+    hints: tuple[Hint, ...]
+    working_size: int
+    model: str
+    model_sha256: str
+    keep_color: float = 0.0
+    quality: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        colorizer: Colorizer,
+        temperature: float,
+        saturation: float,
+        hints: Sequence[Hint],
+        keep_color: float = 0.0,
+        quality: int | None = None,
+    ) -> Settings:
+        """The settings of a colorizer with these for rendering.
+
+        Raises
+        ------
+        ConfigError
+            A temperature or saturation that is negative or not finite, a share or a quality that
+            is none.
+        """
+        from photochrom.look import check_keep, check_settings
+        from photochrom.photo.write import check_quality
+
+        check_settings(temperature, saturation)
+        check_keep(keep_color)
+        check_quality(quality)
+        with colorizer.model.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(
+            float(temperature),
+            float(saturation),
+            tuple((float(x), float(y), tuple(float(v) for v in rgb)) for x, y, rgb in hints),
+            colorizer.working_size,
+            colorizer.info.name,
+            digest,
+            float(keep_color),
+            quality,
+        )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """As the manifest has them."""
+        return {
+            "settings": {
+                "temperature": self.temperature,
+                "saturation": self.saturation,
+                "hints": self.hints,
+                "size": self.working_size,
+                "keep_color": self.keep_color,
+                "quality": self.quality,
+            },
+            "model": {"name": self.model, "sha256": self.model_sha256},
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Equal for settings that give equal results."""
+        return settings_key(self.fields)
+
+
+def settings_key(fields: dict[str, Any]) -> str:
+    return json.dumps([fields["settings"], fields["model"]["sha256"]], sort_keys=True)
+
+
+class Job(NamedTuple):
+    """One photo to color."""
+
+    source: str
+    target: str
+    result: str  # the target as the manifest names it
+    known: Known | None = None
+    force: bool = False

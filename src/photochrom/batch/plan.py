@@ -1,0 +1,134 @@
+"""The plan: what is to be colored, what is done, what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from photochrom.batch.job import Job, Settings, identity
+from photochrom.batch.manifest import read_manifests
+
+__all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
+
+ALTERED = "done, but changed since"
+
+
+class Step(NamedTuple):
+    """What is to be done about a photo, and why."""
+
+    job: Job
+    do: Literal["color", "skip", "fail"]
+    why: str
+
+
+def plan(
+    photos: Iterable[tuple[str, str]],
+    settings: Settings,
+    folder: str | None,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    force: bool = False,
+) -> Iterator[Step]:
+    """Compare photos with what is there; nothing is written, and no photo is read.
+
+    Parameters
+    ----------
+    photos : (source, target) each
+    settings : of this run
+    folder : of the manifests; None if there are none
+    shard : (i, n): of n equal parts the i-th. Which one a photo belongs to depends on nothing but
+        the name of its result, so that all runs agree even if photos are added meanwhile.
+    force : color all, whatever is there
+    """
+    known = read_manifests(folder) if folder is not None else {}
+    photos = list(dict.fromkeys(photos))
+    owners = _owners(photos)
+    # With force a file is replaced unseen, but an original never.
+    originals = {identity(source) for source, _ in photos} - {None} if force else set()
+    for source, target in photos:
+        result = target if folder is None else Path(os.path.relpath(target, folder)).as_posix()
+        if _shard_of(result, shard[1]) != shard[0]:
+            continue
+        job = Job(source, target, result, known.get(result), force)
+        if identity(target) is not None and identity(target) == identity(source):
+            yield Step(
+                job,
+                "fail",
+                f"{source}: the result would overwrite the photo; choose another output folder",
+            )
+        elif owners[target] != source:
+            yield Step(
+                job,
+                "fail",
+                f"{source}: {owners[target]} would have the same result, "
+                f"{target}; rename one of them",
+            )
+        elif force and identity(target) in originals:
+            yield Step(
+                job,
+                "fail",
+                f"{target}: is one of the photos, and originals are never overwritten; choose "
+                "another output folder",
+            )
+        else:
+            yield _compare(job, settings)
+
+
+def _owners(photos: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Which source each target belongs to: the first, but one of the very extension before it."""
+    owners: dict[str, str] = {}
+    for source, target in photos:
+        suffix = os.path.splitext(target)[1]
+        owner = owners.setdefault(target, source)
+        if source.endswith(suffix) and not owner.endswith(suffix):
+            owners[target] = source
+    return owners
+
+
+def _shard_of(result: str, n: int) -> int:
+    digest = hashlib.sha256(result.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") % n + 1
+
+
+def _compare(job: Job, settings: Settings) -> Step:
+    known = job.known
+    there = found_result(job)
+    if there is None:
+        return Step(job, "color", "new" if known is None else "its result is missing")
+    if stat.S_ISDIR(there.st_mode):
+        return Step(job, "fail", f"{job.source}: the result {job.target} is a folder; move it away")
+    if job.force:
+        return Step(job, "color", "forced")
+    if known is None:
+        return Step(job, "fail", unknown_result(job))
+    if known.settings != settings.key:
+        return Step(job, "color", "other settings")
+    try:
+        same = known.source_file.is_untouched(os.stat(job.source))
+    except OSError:
+        same = False
+    if not same or known.source != os.path.abspath(job.source):
+        return Step(job, "color", "may be another photo")
+    altered = there.st_size != known.result_file.size
+    return Step(job, "skip", ALTERED if altered else "done")
+
+
+def found_result(job: Job) -> os.stat_result | None:
+    """What stands in the place of the result; None if nothing does, see the top of this file."""
+    try:
+        there = os.lstat(job.target)
+    except OSError:
+        return None
+    empty = stat.S_ISREG(there.st_mode) and there.st_size == 0
+    return None if empty and job.known is not None else there
+
+
+def unknown_result(job: Job) -> str:
+    return (
+        f"{job.source}: {job.target} exists but is not a known result; move it away, or use "
+        "--force to replace it"
+    )

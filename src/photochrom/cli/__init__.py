@@ -1,0 +1,1 @@
+"""The command `photochrom`: one file a command."""

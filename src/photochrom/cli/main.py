@@ -1,0 +1,93 @@
+"""The command line: parse, call, report, exit code.
+
+Exit codes: 0 if everything worked, 1 if something failed (stderr names each failure), 2 for wrong
+usage, 130 after Ctrl-C, 143 after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from photochrom._version import __version__
+from photochrom.cli.commands import Command, HelpFormatter, add_command
+from photochrom.cli.terminal import open_streams, say
+from photochrom.errors import ConfigError, PhotochromError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = (
+    Command("colorize", "color photos", "photochrom.cli.colorize"),
+    Command("models", "list the bundled models", "photochrom.cli.models"),
+    Command(
+        "prepare", "turn folders of color photos into training shards", "photochrom.cli.prepare"
+    ),
+    Command("train", "train a network on shards", "photochrom.cli.train"),
+    Command("evaluate", "measure how good the colors are", "photochrom.cli.evaluate"),
+    Command(
+        "export",
+        "write a trained run as a model file, or make a model file smaller",
+        "photochrom.cli.export",
+    ),
+    Command(
+        "import",
+        "convert the published eccv16 checkpoint to a model file",
+        "photochrom.cli.import_published",
+    ),
+    Command(
+        "studio",
+        "color and correct photos in your browser; programs can use it too",
+        "photochrom.cli.studio",
+    ),
+    Command("study", "ask people which of two photos was recolored", "photochrom.cli.study"),
+)
+
+_EXAMPLES = """\
+examples:
+  photochrom colorize grandmother.jpg
+  photochrom colorize scans/ -o color/
+  photochrom models
+Run `photochrom COMMAND --help` for help on a command."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    open_streams()
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser = _parser(arguments)
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help()
+        return 2
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except PhotochromError as error:
+        for line in (str(error), *getattr(error, "__notes__", ())):
+            say(line)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt as error:
+        print("photochrom: interrupted", file=sys.stderr)
+        return getattr(error, "exit_code", 130)
+    except BrokenPipeError:  # the reader of our output has gone, as in `photochrom ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser for this command line: of the commands, only the one in it is complete."""
+    parser = argparse.ArgumentParser(
+        prog="photochrom",
+        description="Color black-and-white photographs on your own machine.",
+        formatter_class=HelpFormatter,
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("--version", action="version", version=f"photochrom {__version__}")
+    parser.set_defaults(run=None)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND")
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for command in COMMANDS:
+        add_command(group, command, command.name == wanted)
+    return parser

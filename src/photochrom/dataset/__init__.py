@@ -1,0 +1,1 @@
+"""Shards of photographs: prepare, store, decode."""

@@ -1,0 +1,287 @@
+"""Photo files read: the format found, the header checked, the pixels upright and in sRGB."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from dataclasses import replace
+from functools import partial
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.errors import PhotoError
+from photochrom.photo.facts import Facts
+from photochrom.photo.formats.format import Format, Page, Request
+from photochrom.photo.formats.table import find_format
+from photochrom.photo.limits import LIMITS, ReadLimits
+from photochrom.photo.photo import Held, Photo, Pixels
+from photochrom.photo.profiles import srgb_dtype, to_srgb
+from photochrom.photo.samples import check_unit_range, color_space, split_alpha
+from photochrom.photo.source import (
+    BytesOrigin,
+    FileOrigin,
+    TemporaryCopy,
+    file_name,
+    file_state,
+    named_in_words,
+    no_room,
+    temporary_file,
+)
+from photochrom.photo.streamed import Streamed
+from photochrom.photo.vips import DTYPES, to_numpy, upright, watched
+
+__all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_stream"]
+
+_HEAD = 64  # bytes by which a format is found
+_COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+
+
+def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits = LIMITS) -> Photo:
+    """Read a JPEG, PNG, TIFF, WebP, AVIF or HEIC file.
+
+    8-bit, 16-bit and float files keep their depth (AVIF of 10 or 12 bits is scaled to 16); 1-bit
+    and palette images are expanded to 8 bits, and CMYK is converted to sRGB. Float samples, which
+    only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied. Of an
+    animation, the first frame is read.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The content decides the format, not the extension.
+    page : int
+        Of a TIFF file, from 0; the smaller copies in a pyramid do not count. The number of pages is
+        ``pages`` of the result.
+    limits : ReadLimits
+        How large the photo may be, and how much of it may be in memory.
+
+    Returns
+    -------
+    Photo
+        ``pixels`` are uint8, uint16 or float32; sRGB-encoded.
+
+    Raises
+    ------
+    PhotoError
+        The file is missing, empty, truncated, damaged, over the limits, or not of a supported kind.
+    """
+    name = file_name(path)
+    return named_in_words(name, lambda: _read_file(name, page, limits))
+
+
+def read_stream(stream: BinaryIO, name: str = "stdin", limits: ReadLimits = LIMITS) -> Photo:
+    """Read a photo, as with :func:`read_photo`, from a stream that cannot seek.
+
+    Parameters
+    ----------
+    stream : binary file object with a descriptor
+        Read to its end, unless it does not begin like a photo.
+    name : str
+        For messages.
+    limits : ReadLimits
+        As for a file.
+
+    Returns
+    -------
+    Photo
+
+    Raises
+    ------
+    PhotoError
+        As for a file.
+    """
+    return named_in_words(name, lambda: _read_copy(stream, name, limits))
+
+
+def decode_photo(data: bytes, name: str = "photo", limits: ReadLimits = LIMITS) -> Photo:
+    """Decode the bytes of a photo file; see :func:`read_photo`.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        For messages.
+    limits : ReadLimits
+        As for a file.
+
+    Raises
+    ------
+    PhotoError
+        As for a file.
+    """
+    if not data:
+        raise PhotoError(f"{name}: is empty", "restore it from a copy")
+    form = find_format(data[:_HEAD], name)
+    request = Request(BytesOrigin(data), name, limits=limits)
+    return named_in_words(name, lambda: _decode(form, request))
+
+
+def photo_format(head: bytes, name: str = "photo") -> str:
+    """The format of a file by its first 64 bytes, as an extension such as ".jpg".
+
+    Raises
+    ------
+    PhotoError
+        It is not a format that can be read here.
+    """
+    return find_format(head[:_HEAD], name).suffixes[0]
+
+
+def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
+    """(height, width) in the header of a photo file; no pixel is decoded.
+
+    Raises
+    ------
+    PhotoError
+        It is not a photo, or its header is damaged.
+    """
+    form = find_format(data[:_HEAD], name)
+    return named_in_words(name, lambda: form.size(data, name))
+
+
+# --- where the bytes are --------------------------------------------------------------------------
+
+
+def _read_file(name: str, page: int, limits: ReadLimits) -> Photo:
+    # Non-blocking, so that a named pipe is refused below, and not waited for.
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(name, flags)
+    try:
+        path = os.path.abspath(name)
+        status, form = _examined(descriptor, name)
+        origin = FileOrigin(path, name, file_state(status))
+        place = path, status.st_dev, status.st_ino
+        return _decode(form, Request(origin, name, place, page, limits))
+    finally:
+        os.close(descriptor)
+
+
+def _read_copy(stream: BinaryIO, name: str, limits: ReadLimits) -> Photo:
+    head = stream.read(1 << 16)
+    if head:
+        find_format(head[:_HEAD], name)  # before an endless stream fills the disk
+    with temporary_file(name) as copy:
+        part = head
+        while part:
+            try:
+                while part:
+                    part = part[copy.write(part) :]
+            except OSError as error:
+                raise no_room(name, error.strerror, tempfile.gettempdir()) from None
+            part = stream.read(1 << 20)
+        os.lseek(copy.fileno(), 0, os.SEEK_SET)
+        owner = TemporaryCopy(os.dup(copy.fileno()))
+    status, form = _examined(owner.descriptor, name)
+    origin = FileOrigin("", name, file_state(status), owner)
+    status = os.fstat(stream.fileno())
+    # "< photo.jpg" is the file itself, which is never overwritten.
+    is_file = stat.S_ISREG(status.st_mode)
+    place = ("", status.st_dev, status.st_ino) if is_file else None
+    return _decode(form, Request(origin, name, place, limits=limits))
+
+
+def _examined(descriptor: int, name: str) -> tuple[os.stat_result, Format]:
+    """The state of an open file, and its format."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise PhotoError(f"{name}: not a file", "give the path of a photo")
+    if status.st_size == 0:
+        raise PhotoError(f"{name}: the file is empty", "restore it from a copy")
+    return status, find_format(os.read(descriptor, _HEAD), name)
+
+
+# --- from the bytes to a photo --------------------------------------------------------------------
+
+
+def _decode(form: Format, request: Request) -> Photo:
+    if not form.loader:
+        decoded = form.decode(request)
+        space = color_space(decoded.samples)
+        pixels = _converted(decoded.samples, request.name, space, decoded.profile)
+        return Photo(Held(*pixels), replace(decoded.facts, source=request.place))
+    page = form.open(request)
+    _check_header(form, page, request.limits)
+    facts = form.facts(page)
+    orientation = page.get("orientation") or 1
+    if orientation in _SIDEWAYS and facts.resolution is not None:
+        facts = replace(facts, resolution=facts.resolution[::-1])
+    if facts.pages > 1:
+        again = replace(request, known=page.known)
+        facts = replace(facts, turn=lambda number: _turned(form, replace(again, page=number)))
+    content = _content(form.settled(page), page, facts, orientation, request.limits)
+    return Photo(content, replace(facts, source=request.place))
+
+
+def _turned(form: Format, request: Request) -> Photo:
+    return named_in_words(request.name, lambda: _decode(form, request))
+
+
+def _check_header(form: Format, page: Page, limits: ReadLimits) -> None:
+    """Refuse what is too large, or cannot be colored, before a pixel is decoded."""
+    name, image = page.facts.name, page.image
+    limits.check_size(name, image.width, image.height)
+    if image.format not in DTYPES:
+        raise PhotoError(
+            f"{name}: samples of type {image.format} are not supported",
+            "convert it to 8 or 16 bits per channel",
+        )
+    kind, size = form.held_whole(page)
+    limits.check_whole(name, kind, image.width * image.height * size)
+    cmyk = image.interpretation == "cmyk"
+    if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
+        raise PhotoError(
+            f"{name}: {image.bands} channels of {image.interpretation} are not supported",
+            "convert it to gray or RGB",
+        )
+
+
+def _content(
+    page: Page, header: Page, facts: Facts, orientation: int, limits: ReadLimits
+) -> Pixels:
+    """The pixels of a page: decoded now, or left in the file if there are many."""
+    image, load = page.image, page.load
+    cmyk = header.image.interpretation == "cmyk"
+    space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
+    profile = header.get("icc-profile-data")
+    convert = partial(_converted, name=facts.name, space=space, profile=profile, bits=facts.bits)
+    tiled = "tile-width" in header.fields
+    if image.width * image.height <= limits.stream_pixels:
+
+        def decoded(first: bool) -> NDArray[Any]:
+            one = image if first else load()
+            return to_numpy(one if orientation == 1 else upright(one.copy_memory()))
+
+        return Held(*convert(watched(decoded, tiled)))
+    sides = image.height, image.width
+    height, width = sides[::-1] if orientation in _SIDEWAYS else sides
+    depth = np.dtype(DTYPES[image.format])
+    return Streamed(
+        origin=page.origin,
+        # Turning needs the pixels in another order than decoding gives them. libvips then puts them
+        # into a temporary file, or into memory if they are less than 100 MB.
+        load=load if orientation == 1 else lambda: upright(load(access="random")),
+        convert=convert,
+        name=facts.name,
+        shape=(height, width, 1 if space == "GRAY" else 3),
+        depth=depth,
+        dtype=srgb_dtype(depth, space, profile),
+        has_alpha=image.bands > _COLORS[space],
+        tiled=tiled,
+        limits=limits,
+    )
+
+
+def _converted(
+    samples: NDArray[Any], name: str, space: str, profile: bytes | None, bits: int = 0
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Color (n, W, 1 or 3) in sRGB and alpha (n, W) of decoded samples."""
+    if samples.dtype == np.float32:
+        check_unit_range(samples, name)
+    elif bits:
+        # libvips shifts 10 or 12 bits up and leaves the low ones empty: white would not be white.
+        samples = samples | samples >> bits
+    color, alpha = split_alpha(samples, space)
+    return to_srgb(color, space, profile), alpha

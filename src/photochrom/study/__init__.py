@@ -1,0 +1,1 @@
+"""A perception study: which of two pictures is real?"""

@@ -1,0 +1,124 @@
+"""The studio's service, for its page and for curl.
+
+Errors are JSON, see `web.serving.answer`. The routes only check requests and shape answers; the
+work is in `studio`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path as FilePath
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
+
+from photochrom._version import __version__
+from photochrom.photo.formats.table import EXTENSIONS
+from photochrom.web.serving.answer import Refused
+from photochrom.web.serving.app import make_app
+from photochrom.web.studio import coloring, photos
+from photochrom.web.studio.bodies import studio_of
+from photochrom.web.studio.description import WHY, completed_description, docs_page
+from photochrom.web.studio.errors import add_error_answers
+from photochrom.web.studio.limits import CANDIDATES, TILE, VIEW
+from photochrom.web.studio.schema import ExamplesOut, InfoOut, Problem
+from photochrom.web.studio.studio import Studio
+
+__all__ = ["studio_app"]
+
+EXAMPLES = FilePath(__file__).parent.parent / "examples"
+router = APIRouter(tags=["studio"])
+
+
+def studio_app(studio: Studio) -> FastAPI:
+    """The application of one studio."""
+    app = make_app("studio")
+    app.title, app.version = "photochrom studio", __version__
+    app.description = (
+        "Colors black-and-white photographs on this machine. Send a photo, then ask for pictures "
+        "of it. The network runs once; its distribution answers every setting."
+    )
+    app.state.studio = studio
+    app.state.coming = asyncio.Semaphore(studio.limits.uploads)
+    listed = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    app.state.examples = {example["example"]: example for example in listed}
+    add_error_answers(app)
+    for part in (router, photos.router, coloring.router):
+        app.include_router(part)
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Add the description of all routes, as JSON and as a page; and HEAD beside every GET."""
+    description = completed_description(app.openapi())
+    page = docs_page(description)
+
+    for route in app.routes:  # after the description: HEAD is GET without a body
+        if isinstance(route, APIRoute) and route.methods == {"GET"}:
+            route.methods.add("HEAD")
+
+    @app.api_route("/api/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
+    def openapi() -> JSONResponse:
+        return JSONResponse(description)
+
+    @app.api_route("/api/docs", methods=["GET", "HEAD"], include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(page)
+
+
+@router.get("/api/info", response_model=InfoOut)
+def info(request: Request) -> dict[str, Any]:
+    """What this server is and what it can do."""
+    studio = studio_of(request)
+    limits, model = studio.limits, studio.colorizer.info
+    return {
+        "version": __version__,
+        "model": {
+            "name": model.name,
+            "arch": model.arch,
+            "version": model.version,
+            "license": model.license,
+            "training_data": model.training_data,
+            "working_size": studio.colorizer.working_size,
+            "hints": model.channels == 4,
+            "distribution": not model.regression,
+        },
+        "limits": {
+            "bytes": limits.bytes,
+            "pixels": limits.pixels,
+            "photos": limits.photos,
+            "hints": limits.hints,
+            "candidates": CANDIDATES,
+            "preview": VIEW,
+            "tile": TILE,
+        },
+        "formats": list(EXTENSIONS),
+    }
+
+
+@router.get("/api/examples", response_model=ExamplesOut)
+def list_examples(request: Request) -> dict[str, Any]:
+    """Photos to try."""
+    examples = request.app.state.examples
+    return {"examples": [{**e, "url": f"/api/examples/{name}"} for name, e in examples.items()]}
+
+
+@router.get(
+    "/api/examples/{example}",
+    response_class=FileResponse,
+    responses={
+        200: {"description": "the photo", "content": {"image/jpeg": {}}},
+        404: {"model": Problem, "description": "no such example"},
+        422: {"model": Problem, "description": WHY[422]},
+    },
+)
+def example_picture(request: Request, example: str) -> FileResponse:
+    """A photo to try, as JPEG."""
+    # From the table: we never look up a name on the disk that a client sent.
+    if example not in request.app.state.examples:
+        raise Refused(404, "no such example")
+    return FileResponse(EXAMPLES / f"{example}.jpg", media_type="image/jpeg")
