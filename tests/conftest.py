@@ -98,7 +98,7 @@ def colorizer() -> Colorizer:
     """The default model on one thread; a test that changes it takes a copy."""
     from photochrom.colorizer import Colorizer
 
-    return Colorizer(threads=1)
+    return Colorizer(threads=2)
 
 
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
@@ -112,14 +112,6 @@ def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     native.kernel = kernel
     yield
     native.kernel = before
-
-
-@pytest.fixture(scope="session")
-def colorizer() -> Colorizer:
-    """The bundled model, loaded once."""
-    from photochrom import Colorizer
-
-    return Colorizer(threads=2)
 
 
 @pytest.fixture(scope="session")
