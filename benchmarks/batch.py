@@ -34,7 +34,7 @@ from photochrom.batch.manifest import MANIFEST
 from photochrom.colorizer import Colorizer
 from photochrom.frame import Frame, network_input
 from photochrom.photo.read import read_photo
-from photochrom.photo.write import write_photo
+from photochrom.photo.write import Output, write_photo
 from photochrom.pool import cpus
 from photochrom.render import lightness
 
@@ -85,8 +85,8 @@ class Alone:
             with self.step("render"):
                 rgb = prediction.render()
             with self.step("write"):
-                write_photo(target, rgb, photo, force=True)
-        info, L = colorizer.info, lightness(photo, 1)
+                write_photo(target, rgb, photo, Output(force=True))
+        info, L = colorizer.info, lightness(photo.pixels, 1)
         frame = Frame.of(photo.height, photo.width, colorizer.working_size, info.multiple)
         x = network_input(L, frame, info, [])
         with self.step("network"):

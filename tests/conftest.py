@@ -23,7 +23,7 @@ import pytest
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from photochrom.colorizer import Colorizer
+    from photochrom import Colorizer, Prediction
 
 Picture = NDArray[np.uint8]
 
@@ -95,10 +95,10 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def colorizer() -> Colorizer:
-    """The default model on one thread; a test that changes it takes a copy."""
+    """The default model; a test that changes it puts it back."""
     from photochrom.colorizer import Colorizer
 
-    return Colorizer(threads=1)
+    return Colorizer(threads=2)
 
 
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
@@ -112,6 +112,21 @@ def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     native.kernel = kernel
     yield
     native.kernel = before
+
+
+@pytest.fixture(scope="session")
+def gray() -> Picture:
+    """An example photo in gray: uint8 (H, W)."""
+    from PIL import Image
+
+    with Image.open(Path(__file__).parents[1] / "examples" / "castle.jpg") as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.fixture(scope="session")
+def prediction(colorizer: Colorizer, gray: Picture) -> Prediction:
+    """What the bundled model predicts for `gray`."""
+    return colorizer.predict(gray)
 
 
 @pytest.fixture(scope="session")

@@ -922,7 +922,7 @@ def test_frames_that_are_left_out_are_said_and_noted(
     source, out = tmp_path / "in", tmp_path / "out"
     draw(source / "still.jpg", 1)
     moving = animated(source / "moving.webp")
-    note = f"{moving}: holds 3 frames; the first alone is colored"
+    note = f"{moving}: holds 3 frames; only the first is colored"
     assert main(["colorize", str(moving), "-o", str(tmp_path / "one.webp")]) == 0
     assert capfd.readouterr().err == f"photochrom: {note}\n"
     assert main(["colorize", str(source), "-o", str(out), "--workers", "1"]) == 0

@@ -521,19 +521,12 @@ def test_a_full_temporary_folder_is_named(photo: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="TMPDIR is not asked there")
 def test_a_large_photo_that_cannot_be_turned_names_the_temporary_folder(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "import photochrom.photo.streamed as reading\n"
-        "from photochrom.cli.main import main\n"
-        "reading.STREAM_PIXELS = 0\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
     exif = PIL.Image.Exif()
     exif[274] = 6
-    PIL.Image.new("L", (300, 200), 90).save(tmp_path / "a.jpg", exif=exif)
+    PIL.Image.new("L", (4200, 4000), 90).save(tmp_path / "a.jpg", exif=exif)
     gone = tmp_path / "gone"
     done = subprocess.run(
-        [sys.executable, "-c", code, "colorize", str(tmp_path / "a.jpg")],
+        [sys.executable, "-m", "photochrom", "colorize", str(tmp_path / "a.jpg")],
         capture_output=True,
         text=True,
         env={**os.environ, "TMPDIR": str(gone), "VIPS_DISC_THRESHOLD": "1k"},

@@ -21,6 +21,7 @@ from photochrom.cli.main import main
 from photochrom.color import bins, metrics
 from photochrom.color.lab import fit_gamut, gray_to_L, rgb_to_L, rgb_to_lab
 from photochrom.colorizer import Colorizer
+from photochrom.distribution import Distribution
 from photochrom.evaluate.figures import COLUMNS, EXACT, FIGURES, Sums, figures_of
 from photochrom.evaluate.part import Part
 from photochrom.evaluate.photos import grayed, open_store, read_reduced, true_hints
@@ -194,7 +195,7 @@ def drawn(sharpness: float, told: float, seed: int = 1, raised: float = 0.0) -> 
     photo = open_photo(np.zeros((h, w), np.uint8))
     s = Sums(np.zeros(len(COLUMNS)))
     judge_distribution(
-        Prediction(photo, np.full((h, w), 50, np.float32), logits, info),
+        Prediction(photo, np.full((h, w), 50, np.float32), Distribution(logits, info)),
         lab.reshape(h, w, 3).astype(np.float32),
         s,
     )
@@ -236,8 +237,10 @@ def test_rows_with_less_rebalancing_lean_less_towards_rare_colors() -> None:
     prediction = Prediction(
         open_photo(np.full((h, w), 128, np.uint8)),
         np.full((h, w), 50, np.float32),
-        np.broadcast_to(logits[:, None, None], (313, h, w)).copy(),
-        replace(load_model(threads=1).info, log_weights=weights),
+        Distribution(
+            np.broadcast_to(logits[:, None, None], (313, h, w)).copy(),
+            replace(load_model(threads=1).info, log_weights=weights),
+        ),
     )
     pictures = [_rendered(prediction, Row("m", "model", 0, 1.0, r)) for r in (1.0, 0.5, 0.0)]
     # By the definition: the mean of the bins under p w^r.

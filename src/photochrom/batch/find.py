@@ -9,13 +9,7 @@ from photochrom.batch.job import identity, result_name
 from photochrom.batch.manifest import manifest_parts, read_manifests
 from photochrom.naming import COLORED
 
-__all__ = ["INPUT_EXTENSIONS", "find_photos", "target_of"]
-
-INPUT_EXTENSIONS = frozenset({
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png",
-    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-})  # fmt: skip
-"""What counts as a photo in a folder. One that cannot be read fails by name and is not lost."""
+__all__ = ["find_photos", "target_of"]
 
 
 def find_photos(
@@ -35,6 +29,8 @@ def find_photos(
     problem : called for each folder that cannot be read
     note : called for each folder that is a link, or whose results are left out
     """
+    from photochrom.photo.formats.table import INPUT_EXTENSIONS
+
     output = identity(skip) if skip is not None else None
 
     def unreadable(error: OSError) -> None:
@@ -82,9 +78,8 @@ def find_photos(
 
 def target_of(source: str, folder: str, beside: bool) -> str:
     """NAME.color.EXT beside the photo, elsewhere NAME.EXT; .png if EXT cannot be written."""
-    from photochrom.photo.formats import heic
-    from photochrom.photo.formats.table import EXTENSIONS
+    from photochrom.photo.formats.table import RESULT_EXTENSIONS
 
     stem, suffix = os.path.splitext(os.path.basename(source))
-    suffix = suffix if suffix.lower() in (*EXTENSIONS, *heic.EXTENSIONS) else ".png"
+    suffix = suffix if suffix.lower() in RESULT_EXTENSIONS else ".png"
     return os.path.join(folder, f"{stem}{COLORED if beside else ''}{suffix}")

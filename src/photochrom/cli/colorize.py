@@ -133,7 +133,6 @@ def _colorize_under(options: argparse.Namespace, source: str, target: str, signa
     from photochrom.photo.losses import losses
     from photochrom.photo.read import read_photo, read_stream
     from photochrom.photo.source import no_room
-    from photochrom.photo.vips import reason
     from photochrom.photo.write import check_quality, has_quality
 
     hints = [hint_value(text) for text in options.hint]
@@ -180,9 +179,9 @@ def _colorize_under(options: argparse.Namespace, source: str, target: str, signa
                     photo, path, hints, **save, force=options.force, draft=draft, ready=ready
                 )
             except PhotoError as error:
-                if target == "-" and error.retry:  # the scratch folder is full
-                    why = getattr(error.__cause__, "strerror", None) or reason(error.__cause__)
-                    raise no_room(source, why, os.path.dirname(folder)) from None
+                if target == "-" and error.not_written:
+                    where = os.path.dirname(folder)
+                    raise no_room(source, error.not_written, where) from None
                 raise
             if target == "-":
                 signals.release()

@@ -25,7 +25,7 @@ def needs_web(error: ImportError) -> DependencyError:
     ImportError
         The same one, if it is not about FastAPI or uvicorn.
     """
-    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "uvicorn"):
+    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "filelock", "uvicorn"):
         raise error
     return DependencyError(
         "this command needs FastAPI and uvicorn", "run pip install 'photochrom[web]'"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from photochrom.cli.extras import needs_torch
-from photochrom.cli.values import sizes_value, start_value
+from photochrom.cli.values import named_value, sizes_value, start_value
 
 __all__ = ["EXAMPLES", "arguments", "run"]
 
@@ -21,7 +21,9 @@ EXAMPLES = """\
 _NUMBERS: tuple[tuple[str, type[int] | type[float], str], ...] = (
     ("batch", int, "photos per step, over all processes"),
     ("lr", float, "peak learning rate"),
+    ("cooldown", float, "last share of the budget, in which the rate of a trapezoid falls to 0"),
     ("encoder_lr", float, "learning rate of pretrained weights, as a share of --lr"),
+    ("freeze", int, "parts of the encoder that keep their weights, from its stem on"),
     ("warmup", int, "steps until the learning rate peaks"),
     ("weight_decay", float, "weight decay of matrices"),
     ("clip", float, "largest norm of the gradient"),
@@ -46,8 +48,6 @@ _SWITCHES = (
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES, TrainConfig
-
     p.add_argument(
         "shards", nargs="+", metavar="SHARDS", help="tar or tar.gz shards, or a folder of them"
     )
@@ -63,6 +63,19 @@ def arguments(p: argparse.ArgumentParser) -> None:
     budget = p.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="train for this many minutes")
     budget.add_argument("--steps", type=int, help="train for this many steps")
+    _setting_arguments(p)
+
+
+def _setting_arguments(p: argparse.ArgumentParser) -> None:
+    """What TrainConfig holds; None for what is not given."""
+    from photochrom.train.config import (
+        ARCHITECTURES,
+        ENCODERS,
+        OBJECTIVES,
+        SCHEDULES,
+        TrainConfig,
+    )
+
     p.add_argument("--arch", choices=ARCHITECTURES, help=f"network (default: {TrainConfig.arch})")
     p.add_argument(
         "--encoder", choices=ENCODERS,
@@ -71,6 +84,23 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--objective", choices=OBJECTIVES,
         help=f"what the network learns: the paper's methods (default: {TrainConfig.objective})",
+    )  # fmt: skip
+    p.add_argument(
+        "--schedule", choices=SCHEDULES,
+        help="lower the rate over the whole budget, or only in its last part (--cooldown)",
+    )  # fmt: skip
+    p.add_argument(
+        "--balance", type=float, metavar="X",
+        help="give a source of N photos N^X of the samples: 1 treats all photos alike, 0 all "
+             "sources",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
+        help="print figures for every third of these photos; can be repeated",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate-every", type=float, default=30.0, metavar="MINUTES",
+        help="minutes of training between two validations (default: 30)",
     )  # fmt: skip
     p.add_argument(
         "--size", dest="sizes", type=sizes_value, metavar="SIZES",
@@ -101,6 +131,7 @@ def run(options: argparse.Namespace) -> int:
     from photochrom.train.checkpoint import CONFIG
     from photochrom.train.config import TrainConfig
     from photochrom.train.loop import train
+    from photochrom.train.watch import Watch
 
     folder = Path(options.output)
     values: dict[str, Any] = {}
@@ -120,8 +151,17 @@ def run(options: argparse.Namespace) -> int:
     values |= given
     config = TrainConfig.from_dict(values)
     init = None if options.init is None else start_value(options.init)
+    watch = None
+    if options.validate:
+        watch = Watch.of(dict(options.validate), 60 * options.validate_every)
     done = train(
-        config, options.shards, folder, resume=options.resume, init=init, device=options.device
+        config,
+        options.shards,
+        folder,
+        resume=options.resume,
+        init=init,
+        device=options.device,
+        watch=watch,
     )
     if not done:
         print(

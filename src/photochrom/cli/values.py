@@ -14,6 +14,7 @@ __all__ = [
     "hint_value",
     "named_folder",
     "named_model",
+    "named_value",
     "numbers_value",
     "seconds_value",
     "shard_value",
@@ -128,3 +129,11 @@ def start_value(name: str) -> Path:
             f"{name}: no such run or model file; the bundled models are: {', '.join(files)}"
         )
     return path
+
+
+def named_value(text: str) -> tuple[str, str]:
+    """NAME=PATH."""
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError("give NAME=SHARDS, such as val=val.tar.gz")
+    return name, path

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from photochrom.arrays import RGB, Float64
 from photochrom.color import bins, metrics
 from photochrom.color.lab import fit_gamut, is_gray, rgb_to_L, rgb_to_lab
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import DataError, PhotochromError, PhotoError
 from photochrom.evaluate.figures import CELLS, COLUMNS, EXACT, STRENGTHS, Sums
@@ -247,7 +247,8 @@ def _rendered(prediction: Prediction, row: Row) -> RGB:
     if row.rebalance != 1 and not prediction.info.regression:
         # A network trained with class weights w learns p w; this leaves p w^rebalance.
         off = (1 - row.rebalance) * prediction.info.log_weights
-        prediction = replace(prediction, logits=prediction.logits - off[:, None, None])
+        rebalanced = replace(prediction.distribution, logits=prediction.logits - off[:, None, None])
+        prediction = replace(prediction, distribution=rebalanced)
     rgb: RGB = prediction.render(row.temperature)
     return rgb
 

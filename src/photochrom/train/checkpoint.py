@@ -35,6 +35,7 @@ SOURCES = "sources.json"
 
 
 def load_checkpoint(run: Path) -> dict[str, Any]:
+    """The state that `Trainer.save` wrote; DataError if there is none, or it is damaged."""
     path = run / CHECKPOINT
     if not path.exists():
         raise DataError(f"{path}: no checkpoint there; start without --resume")

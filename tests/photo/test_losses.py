@@ -1,0 +1,29 @@
+"""What a result cannot hold is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyvips
+from material import smooth, to_vips, xmp_packet
+
+from photochrom.photo.losses import losses
+from photochrom.photo.read import read_photo
+
+
+def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    deep = np.full((9, 9, 4), 40000, np.uint16)
+    to_vips(deep).copy(interpretation="rgb16").pngsave(str(path))
+    photo = read_photo(path)
+    assert losses(photo, tmp_path / "b.png") == losses(photo, tmp_path / "b.tif") == []
+    transparency, depth = losses(photo, tmp_path / "b.jpg")
+    assert "JPG has no transparency" in transparency and "16 bits per channel become 8" in depth
+    big = xmp_packet(f'<rdf:Description rdf:about="" xmlns:a="a" a:b="{"x" * 70_000}"/>')
+    image = to_vips(smooth()).copy()
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", big)
+    image.pngsave(str(path))
+    (note,) = losses(read_photo(path), tmp_path / "b.jpg")
+    assert "XMP is too large for JPEG" in note
+    assert losses(read_photo(path), tmp_path / "b.webp") == []
