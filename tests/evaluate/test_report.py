@@ -161,7 +161,7 @@ def test_writing_again_replaces_and_leaves_nothing_else(result: Result, report: 
     assert {p.name for p in report.iterdir()} == {"report.html", "report.json", "photos.csv"}
 
 
-def testaxis_ticks_are_round_and_inside() -> None:
+def test_ticks_are_round_and_inside() -> None:
     assert axis_ticks(0, 100, False) == [0, 20, 40, 60, 80, 100]
     assert axis_ticks(0.1, 100, True) == [0.1, 1, 10, 100]
     for low, high in ((0, 1), (87.3, 88.1), (0, 150), (3.2, 49)):
