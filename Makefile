@@ -13,21 +13,28 @@ HAVE_BASE := $(VENV)/.have-base
 HAVE_DEV := $(VENV)/.have-dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test browser lint format bench clean
+.PHONY: help demo check test browser lint format help-page bench clean
 
 help:
-	@echo "make demo    color the photos in examples/ into demo/ (installs the package into .venv)"
-	@echo "make test    install everything and run the style checks, the type checker and all tests"
-	@echo "make browser install Chromium for the tests, if it is missing (test does it as well)"
-	@echo "make lint    the style checks and the type checker alone"
-	@echo "make format  put all code into the house style"
-	@echo "make bench   measure speed: inference, then one training step"
-	@echo "make clean   remove .venv, demo/ and all caches"
+	@echo "make demo       color the photos in examples/ into demo/ (installs the package into .venv)"
+	@echo "make check      lint and the fast tests, with the coverage of the colors (a minute)"
+	@echo "make test       install everything; lint and all tests"
+	@echo "make lint       ruff, mypy and import-linter"
+	@echo "make format     put all code into the house style"
+	@echo "make help-page  write docs/help.md from the --help of every command"
+	@echo "make browser    install Chromium for the tests, if it is missing (test does it too)"
+	@echo "make bench      measure speed: inference, then one training step"
+	@echo "make clean      remove .venv, demo/ and all caches"
 
 demo: $(HAVE_BASE)
 	@$(BIN)/python examples/demo.py
 
-# Where there is a compiler the kernel must have been built, or its tests would pass by being skipped.
+FAST := not browser and not process and not hostile and not train and not schema
+
+check: lint
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m '$(FAST)' -q --cov --cov-report term
+
+# Where there is a compiler, the kernel must have been built: its tests would be skipped otherwise.
 test: lint browser
 	@if [ -z "$${PHOTOCHROM_NATIVE-}" ] && command -v "$${CC:-cc}" >/dev/null; then \
 	  export PHOTOCHROM_NATIVE=1; \
@@ -48,18 +55,22 @@ browser:
 lint: $(HAVE_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 format: $(HAVE_DEV)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+help-page: $(HAVE_BASE)
+	$(BIN)/python docs/help_page.py
+
 bench: $(HAVE_DEV)
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/train_step.py
 
 clean:
-	rm -rf $(VENV) demo build dist src/photochrom.egg-info src/photochrom/color/_kernel*.so .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo build dist src/photochrom.egg-info src/photochrom/color/_kernel*.so .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(HAVE_VENV):

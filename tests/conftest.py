@@ -1,16 +1,18 @@
-"""Small colorful photos, drawn here, and a folder for what a test writes in bulk."""
+"""Markers, and what many tests share: small colorful photos, a colorizer, servers, a browser."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # The networks in these tests are tiny: more threads than one only make them wait for each other.
 # It also holds in the processes that tests start, and so all compute the same bits.
@@ -20,10 +22,83 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from photochrom import Colorizer, Prediction
+
 Picture = NDArray[np.uint8]
 
 # A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# --- markers --------------------------------------------------------------------------------------
+
+TESTS = Path(__file__).parent
+STARTERS = {"subprocess", "Crew", "Worker", "spread"}  # names of what starts a process
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out, so that no new test has to remember it.
+
+    Browser tests are known by their fixture, those of the training, of hostile files and of
+    generated requests by their place, and tests that start processes by the names in their code.
+    A test of the command line that lets workers color a folder carries its marker itself.
+    """
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        fixtures = getattr(item, "fixturenames", ())
+        if "chromium" in fixtures:
+            item.add_marker(pytest.mark.browser)
+        if place.parts[0] == "train":
+            item.add_marker(pytest.mark.train)
+        if item.path.stem == "test_hostile":
+            item.add_marker(pytest.mark.hostile)
+        if item.path.stem == "test_studio_schema":
+            item.add_marker(pytest.mark.schema)
+        if isinstance(item, pytest.Function):
+            found = item._fixtureinfo.name2fixturedefs.values()
+            functions = [item.function, *(defs[-1].func for defs in found)]
+            if any(_starts_processes(function) for function in functions):
+                item.add_marker(pytest.mark.process)
+
+
+def _starts_processes(thing: Any, seen: set[int] | None = None) -> bool:
+    """Whether a function or class of the tests names a starter, itself or in what it calls."""
+    seen = set() if seen is None else seen
+    thing = inspect.unwrap(thing) if callable(thing) else thing
+    if id(thing) in seen or not _is_ours(thing):
+        return False
+    seen.add(id(thing))
+    if inspect.isclass(thing):
+        return any(_starts_processes(value, seen) for value in vars(thing).values())
+    names = set(_names(thing.__code__))
+    called = [thing.__globals__.get(name) for name in names]
+    return bool(names & STARTERS) or any(_starts_processes(value, seen) for value in called)
+
+
+def _is_ours(thing: Any) -> bool:
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    is_code = inspect.isfunction(thing) or inspect.isclass(thing)
+    return is_code and file is not None and Path(file).is_relative_to(TESTS)
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:  # functions and comprehensions inside
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+# --- models and pictures --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def colorizer() -> Colorizer:
+    """The default model on one thread; a test that changes it takes a copy."""
+    from photochrom.colorizer import Colorizer
+
+    return Colorizer(threads=1)
 
 
 @pytest.fixture(scope="module", params=["compiled", "numpy"])
@@ -37,6 +112,29 @@ def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     native.kernel = kernel
     yield
     native.kernel = before
+
+
+@pytest.fixture(scope="session")
+def colorizer() -> Colorizer:
+    """The bundled model, loaded once."""
+    from photochrom import Colorizer
+
+    return Colorizer(threads=2)
+
+
+@pytest.fixture(scope="session")
+def gray() -> Picture:
+    """An example photo in gray: uint8 (H, W)."""
+    from PIL import Image
+
+    with Image.open(Path(__file__).parents[1] / "examples" / "castle.jpg") as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.fixture(scope="session")
+def prediction(colorizer: Colorizer, gray: Picture) -> Prediction:
+    """What the bundled model predicts for `gray`."""
+    return colorizer.predict(gray)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import re
 import signal
 import zipfile
 from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expect
 
+import photochrom
 from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+STATIC = Path(photochrom.__file__).parent / "web" / "static" / "studio"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
@@ -766,7 +769,7 @@ def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, s
     # A page cannot tell what is not let in; the answer can.
     page.context.clear_cookies()
     page.reload()
-    expect(page.get_by_role("heading")).to_have_text("This address lacks its key")
+    expect(page.get_by_role("heading")).to_have_text("The key is missing from this address")
     shot(page, "no-key")
     accessible(page, "no key")
 
@@ -1416,6 +1419,121 @@ def inside(inner: Locator, outer: Locator) -> bool:
     return left >= -0.5 and right >= -0.5
 
 
+def test_the_gray_photo_stays_until_its_colors_come(studio, visit, shot) -> None:
+    page = visit(studio.url, **DESKTOP)
+    held: list[Route] = []
+    for picture in ("**/preview?*", "**/original?*"):
+        page.route(picture, lambda route: held.append(route))
+    drop(page, EXAMPLES / "castle_clinton.jpg")
+    for reloaded in (False, True):
+        if reloaded:
+            held.clear()
+            page.reload()
+        while not held:
+            page.wait_for_timeout(50)
+        for _ in range(200):
+            page.wait_for_timeout(200)
+            if (shown := pixels(page, 0.5, 0.5, 200)).std() > 20:
+                break
+        assert shown.std() > 20 and chroma(shown) == 0
+        expect(page.locator("#progress")).to_contain_text("Coloring…")
+        shot(page, f"before-the-colors{'-again' * reloaded}")
+    for route in held:
+        route.continue_()
+    page.unroute_all()
+    colored(page)
+    settled(page)
+    assert chroma(pixels(page, 0.75, 0.5, 60)) > 1
+
+
+HIT = """(element) => {
+  const { x, y, width, height } = element.getBoundingClientRect();
+  return element.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+}"""
+
+
+def swipe(page: Page, x: float, y: float, dx: float, dy: float) -> None:
+    """A finger moves over the page."""
+    devtools = page.context.new_cdp_session(page)
+    for step in range(11):
+        at = {"x": x + step / 10 * dx, "y": y + step / 10 * dy}
+        kind = "touchMove" if step else "touchStart"
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    devtools.detach()
+    page.wait_for_timeout(100)
+
+
+def test_each_of_many_photos_can_be_reached(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP, has_touch=True)
+    held: list[Route] = []  # what becomes of the photos is no matter here
+    page.route("**/api/photos", lambda route: held.append(route))
+    for number in range(30):
+        (tmp_path / f"{number:02}.png").write_bytes(small_photo())
+    drop(page, *sorted(tmp_path.glob("*.png")))
+    photos, add = page.locator("#tray li button"), page.locator("#add")
+    expect(photos).to_have_count(30)
+    focused = f"""(number) => {{
+      const button = document.querySelectorAll("#tray button")[number];
+      return button === document.activeElement && ({HIT})(button);
+    }}"""
+    for width, height in ((1440, 900), (1024, 768), (768, 1024), (740, 360), (390, 780)):
+        page.set_viewport_size({"width": width, "height": height})
+        if width < 640:
+            page.locator("#tabs [data-tab=photos]").click()
+        page.evaluate("tray.scrollTo(0, 0)")
+        x, y = (
+            round(photos.first.evaluate(f"(e) => e.getBoundingClientRect().{at} + 30"))
+            for at in "xy"
+        )
+        page.mouse.move(x, y)
+        until(page, f"({HIT})(document.querySelector('#tray li button'))")
+        assert not photos.last.evaluate(HIT)
+        page.mouse.wheel(0, 4000)
+        until(page, f"({HIT})(document.querySelector('#tray li:last-child button'))")
+        shot(page, f"tray-{width}x{height}")
+        assert add.evaluate(HIT)
+        for _ in range(20):
+            if photos.first.evaluate(HIT):
+                break
+            swipe(page, x, y, *((200, 0) if width == 768 else (0, 200)))
+        assert photos.first.evaluate(HIT), width
+        photos.first.focus()
+        for number in range(31):
+            assert page.evaluate(focused, number), (width, number)
+            page.keyboard.press("Tab")
+    for route in held:
+        route.abort()
+
+
+def test_the_tools_leave_the_photo_its_room(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP)
+    gray = Image.open(io.BytesIO(small_photo())).convert("L")
+    tinted = Image.merge("RGB", [gray.point(lambda v, k=k: int(v * k)) for k in (1, 0.85, 0.65)])
+    tinted.save(tmp_path / "tinted.png")
+    drop(page, tmp_path / "tinted.png")
+    colored(page)
+    expect(page.get_by_role("button", name="Original colors")).to_be_visible()
+    size = "(id) => document.getElementById(id).getBoundingClientRect().height"
+    for width, height, least in (
+        (1024, 768, 600),
+        (1280, 800, 650),
+        (320, 568, 200),
+        (320, 256, 160),
+    ):
+        page.set_viewport_size({"width": width, "height": height})
+        until(page, f"document.documentElement.clientWidth === {width}")
+        shot(page, f"room-{width}x{height}")
+        before = page.evaluate(size, "stage")
+        assert page.evaluate(size, "tools") < 70, width
+        assert before >= least, width
+        page.locator("#unsure").click()
+        expect(page.locator("#legend")).to_be_visible()
+        if height > 480:  # where height is scarce, it takes its line only when it is read
+            assert page.evaluate(size, "stage") == before, width
+        page.locator("#compare").click()
+
+
 def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> None:
     page = visit(studio.url)
     plain = io.BytesIO()
@@ -1553,3 +1671,17 @@ def test_what_cannot_be_had_is_not_asked_for_at_each_redraw(studio, visit) -> No
         }"""
     )
     assert failures == [1, 1, 1, 2]
+
+
+def test_modules_import_in_one_direction_and_the_desk_knows_no_page() -> None:
+    texts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
+    imports = {
+        name: re.findall(r'(?:from|import) "\./(.+?)"', text) for name, text in texts.items()
+    }
+    TopologicalSorter(imports).prepare()  # raises where they go in a circle
+    below, left = set(), ["desk.js"]
+    while left:
+        below.add(name := left.pop())
+        left += set(imports[name]) - below
+    for name in below:
+        assert not re.search(r"\b(document|window)\b", texts[name]), name

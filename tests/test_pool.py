@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from photochrom.errors import ConfigError
-from photochrom.pool import Crew, Died, _Worker, cpus, spread
+from photochrom.pool import Crew, Died, Worker, cpus, spread
 
 
 def negative(item: int) -> int:
@@ -289,7 +289,7 @@ def test_an_item_that_takes_too_long_is_ended_and_the_others_go_on() -> None:
 
 
 def test_a_worker_that_answered_as_it_was_killed_gets_no_more_to_do() -> None:
-    worker: _Worker[float, float] = _Worker(1)
+    worker: Worker[float, float] = Worker(1)
     try:
         worker.begin(abs)
         assert worker.answer() == (None, None)  # it has started
@@ -302,18 +302,22 @@ def test_a_worker_that_answered_as_it_was_killed_gets_no_more_to_do() -> None:
         worker.stop()
 
 
-def test_of_workers_that_answered_as_they_were_killed_no_item_is_lost(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    killed: list[int] = []
+KILLED: list[int] = []
 
-    def end(self: _Worker[int, int], timeout: float | None) -> None:
+
+class Hasty(Worker[int, int]):
+    """Killed at some items as late, when it has answered and nobody has looked."""
+
+    def end_if_late(self, timeout: float | None) -> None:
         if self.task is not None and self.task[1] in (1, 4, 5) and not self._late:
-            assert self.connection.poll(60)  # it has answered, and nobody has looked
-            killed.append(self.task[1])
+            assert self.connection.poll(60)
+            KILLED.append(self.task[1])
             self._late = True
             self._process.kill()
 
-    monkeypatch.setattr(_Worker, "end_if_late", end)
-    assert list(spread(abs, range(7), 1, in_order=True)) == [(n, n) for n in range(7)]
-    assert killed == [1, 4, 5]
+
+def test_of_workers_that_answered_as_they_were_killed_no_item_is_lost() -> None:
+    KILLED.clear()
+    crew = Crew(worker=Hasty)
+    assert list(spread(abs, range(7), 1, in_order=True, crew=crew)) == [(n, n) for n in range(7)]
+    assert KILLED == [1, 4, 5]

@@ -4,7 +4,7 @@
 
     PhotochromError
     ├── PhotoError        a photograph cannot be read, used or written
-    ├── HintError         a hint lies outside the photo or is not a color
+    ├── HintError         a hint is outside the photo or not a color
     ├── ModelError        a model file is missing, damaged or not ours
     ├── ConfigError       a setting is unknown or out of range
     ├── DataError         a training shard or run folder cannot be used
@@ -62,7 +62,7 @@ class PhotoError(PhotochromError):
 
 
 class HintError(PhotochromError):
-    """A color hint lies outside the photo or is not a color."""
+    """A color hint is outside the photo or not a color."""
 
 
 class ModelError(PhotochromError):

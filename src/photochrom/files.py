@@ -45,18 +45,18 @@ def to_disk(path: str) -> Iterator[None]:
 
 
 def draft_name(folder: str, suffix: str) -> str:
-    """A name for an unfinished file, with the process that writes it; see `sweep_drafts`."""
+    """A name for an unfinished file, with the number of this process; see `sweep_drafts`."""
     name = f".photochrom-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}"
     return os.path.join(folder, name)
 
 
 def sweep_drafts(folder: str) -> None:
-    """Remove the drafts of `draft_name` in a folder whose processes were killed amid the writing.
+    """Remove drafts that killed processes have left in a folder.
 
-    That is, those of this machine, where no process has the number any more. A draft that was
-    touched within the last minute stays as well.
+    These are the drafts of this machine whose process no longer exists. A draft that was touched
+    within the last minute stays.
     """
-    if sys.platform == "win32":  # where asking for a process would end it
+    if sys.platform == "win32":  # there, os.kill would end the process
         return
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -69,7 +69,7 @@ def sweep_drafts(folder: str) -> None:
 
 
 def _machine() -> str:
-    """Where the number of a process means it: a machine, or a container on it."""
+    """Where process numbers are unique: a machine, or a container on it."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -88,7 +88,7 @@ def _runs(process: int) -> bool:
 
 
 def publish(temporary: str, name: str, force: bool) -> None:
-    """Give the finished file its name in one step; without force, only if the name is free.
+    """Give a finished file its name in one step; without force, only if the name is free.
 
     Parameters
     ----------

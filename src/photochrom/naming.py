@@ -1,4 +1,4 @@
-"""What the name of a photo says: its subject, its class, whether it is a result."""
+"""What the name of a photo tells: its subject, its class, whether it is a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDNET = re.compile(r"n\d{8}")
 
 
 def label_of(key: str, in_shard: bool) -> str:
-    """The class that a photo's name says: a WordNet id at the key's end, or its folder's name."""
+    """The class in the name of a photo: a WordNet id that ends its key, or its folder."""
     last = key.rsplit("-", 1)[-1]
     if in_shard and _WORDNET.fullmatch(last):
         return last
@@ -27,6 +27,6 @@ def subject_of(key: str, in_shard: bool) -> str:
     top, *below = PurePosixPath(key).parts
     numbered = re.fullmatch(r"\d+-(.+)", key) if in_shard else None
     name = top if below else numbered[1] if numbered else ""
-    # No dot and no slash: WebDataset ends the key at the first, and takes the second for a folder.
+    # No dot, which would end the key for WebDataset, and no slash, which would be a folder.
     name = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", name)).strip("-").lower()
     return name[:48].rstrip("-") or "photo"

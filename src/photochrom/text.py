@@ -1,4 +1,4 @@
-"""Names that strangers chose, made safe for where they are shown."""
+"""Names that strangers chose, made safe to show."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import unicodedata
 __all__ = ["one_line", "printable", "spreadsheet_cell"]
 
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode categories: control characters, bytes that are no text, separators of lines."""
+"""Unicode categories: control characters, bytes that are not text, line separators."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They turn the direction of writing, so that "gpj.exe" reads "exe.jpg"."""
+"""They reverse the direction of writing, so that "gpj.exe" reads "exe.jpg"."""
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with all that a terminal would obey and not show written as an escape.
+    """The text with escapes in place of characters that a terminal would obey.
 
     Parameters
     ----------
     text : str
     keep : str
-        Characters that stay all the same, such as a line break of our own.
+        Characters that stay, such as our own line breaks.
     """
     return "".join(
         c.encode("unicode_escape").decode()
@@ -30,7 +30,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """The text for a cell of a CSV file: a spreadsheet shall not take it for a formula.
+    """The text for a cell of a CSV file, so that no spreadsheet takes it for a formula.
 
     Source: OWASP, "CSV injection".
     """
@@ -38,5 +38,5 @@ def spreadsheet_cell(text: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """What an exception says, on one line; its kind if it says nothing."""
+    """The message of an exception on one line; its type if there is none."""
     return " ".join(str(error).split()) or type(error).__name__

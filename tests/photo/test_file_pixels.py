@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photochrom import Colorizer, PhotoError
-from photochrom.color.upsample import AreaShrink, area_shrink
+from photochrom.color.resize import AreaShrink, area_shrink
 from photochrom.photo.file_pixels import FilePixels
 from photochrom.photo.limits import ReadLimits
 from photochrom.photo.photo import Photo

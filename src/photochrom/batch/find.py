@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator
 
-from photochrom.batch.job import identity, result_state
+from photochrom.batch.job import identity, result_name
 from photochrom.batch.manifest import manifest_parts, read_manifests
 from photochrom.naming import COLORED
 
@@ -18,17 +18,16 @@ def find_photos(
     problem: Callable[[str], None] = lambda text: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[str]:
-    """Photos of a folder tree in order, by their names; links to folders are not followed.
+    """Photos of a folder tree in the order of their names; links to folders are not followed.
 
     Parameters
     ----------
-    folder : where to look; what lies in `skip`, hidden files and results are left out. A result is
-        what the manifest in the folder says, and, where results lie beside the photos, what has the
-        name of one whose photo is there: NAME.color.EXT of NAME.EXT. Below the folder, what another
-        manifest says: the output of an earlier run among the photos.
+    folder : where to look. Hidden files, everything in `skip`, and results are left out: the files
+        that a manifest in the folder or below it names. If results lie beside the photos, a file
+        that is named like one is a result too: NAME.color.EXT beside NAME.EXT.
     skip : the output folder; None if results lie beside the photos
-    problem : told of each folder that cannot be read
-    note : told of each folder that is left out because it is a link, or has results left out
+    problem : called for each folder that cannot be read
+    note : called for each folder that is a link, or whose results are left out
     """
     from photochrom.photo.formats.table import INPUT_EXTENSIONS
 
@@ -37,8 +36,8 @@ def find_photos(
     def unreadable(error: OSError) -> None:
         problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
-    known: Container[str] | None = None  # read when it is needed
-    earlier: dict[str, Container[str]] = {}  # what the manifests of folders below say
+    known: Container[str] | None = None  # read on demand
+    earlier: dict[str, Container[str]] = {}  # the manifests of folders below
     told: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=unreadable):
         folders.sort()
@@ -52,27 +51,33 @@ def find_photos(
             if output is not None and identity(path) == output:
                 folders.remove(name)
             elif os.path.islink(path):
-                note(f"{path}: a link to a folder is not followed; name it as an input")
+                note(
+                    f"{path}: skipped, because it is a link to a folder; to color it, name it "
+                    "as an input"
+                )
         beside = {target_of(name, "", True) for name in files} if skip is None else set()
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() not in INPUT_EXTENSIONS or name.startswith("."):
                 continue
             path = os.path.join(here, name)
-            if base := next((b for b in above if result_state(path, b) in earlier[b]), None):
+            if base := next((b for b in above if result_name(path, b) in earlier[b]), None):
                 if base not in told:
-                    note(f"{base}: results of an earlier run are left out; name it as an input")
+                    note(
+                        f"{base}: skipped the results of an earlier run; to color them, name "
+                        "the folder as an input"
+                    )
                 told.add(base)
                 continue
             if stem.endswith(".color"):
                 known = read_manifests(folder) if known is None else known
-                if name in beside or result_state(path, folder) in known:
+                if name in beside or result_name(path, folder) in known:
                     continue
             yield path
 
 
 def target_of(source: str, folder: str, beside: bool) -> str:
-    """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
+    """NAME.color.EXT beside the photo, elsewhere NAME.EXT; .png if EXT cannot be written."""
     from photochrom.photo.formats.table import RESULT_EXTENSIONS
 
     stem, suffix = os.path.splitext(os.path.basename(source))

@@ -17,15 +17,25 @@ if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
     from photochrom.hints import Hint
 
-__all__ = ["FileState", "Job", "Known", "Settings", "identity", "result_state", "settings_key"]
+__all__ = [
+    "Attempt",
+    "FileState",
+    "Job",
+    "Known",
+    "Settings",
+    "identity",
+    "result_name",
+    "settings_key",
+]
 
 
-def result_state(path: str, folder: str) -> str:
-    """As a manifest in a folder calls a file."""
+def result_name(path: str, folder: str) -> str:
+    """The name of a file in the manifest of a folder: the path from there, with slashes."""
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a file, equal for two names of the same file; None if there is none."""
     try:
         status = os.stat(path)
     except OSError:
@@ -34,7 +44,7 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 class FileState(NamedTuple):
-    """What a file was like."""
+    """Size, time of last change and content of a file at some moment."""
 
     size: int
     mtime_ns: int
@@ -42,7 +52,7 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, path: str) -> FileState:
-        """Raises OSError, also for what is not an ordinary file: a pipe would be waited for."""
+        """Read a file. Raises OSError, also for anything but a regular file: a pipe might block."""
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a file", path)
@@ -52,12 +62,12 @@ class FileState(NamedTuple):
             )
 
     def is_untouched(self, status: os.stat_result) -> bool:
-        """Whether size and time of last change are still the same."""
+        """Whether size and time of last change are the same as then."""
         return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 class Known(NamedTuple):
-    """What the manifest says of a result."""
+    """What the manifest says about a result."""
 
     source: str  # absolute path
     source_file: FileState
@@ -68,7 +78,7 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the pixels of a result, apart from the photo."""
+    """Everything but the photo that decides the pixels of a result."""
 
     temperature: float
     saturation: float
@@ -94,8 +104,7 @@ class Settings:
         Raises
         ------
         ConfigError
-            A temperature or saturation that is negative or not finite, a share or a quality that
-            is none.
+            A value is out of range.
         """
         from photochrom.look import check_keep, check_settings
         from photochrom.photo.write import check_quality
@@ -118,7 +127,7 @@ class Settings:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """As the manifest has them."""
+        """The settings as the manifest stores them."""
         return {
             "settings": {
                 "temperature": self.temperature,
@@ -138,7 +147,18 @@ class Settings:
 
 
 def settings_key(fields: dict[str, Any]) -> str:
+    """The `Settings.key` of a line in the manifest."""
     return json.dumps([fields["settings"], fields["model"]["sha256"]], sort_keys=True)
+
+
+class Attempt(NamedTuple):
+    """What came of coloring a photo, for its line in the manifest."""
+
+    seconds: float
+    source: FileState | None = None
+    result: FileState | None = None
+    error: str | None = None
+    notes: Sequence[str] = ()  # what the result lacks of the photo
 
 
 class Job(NamedTuple):

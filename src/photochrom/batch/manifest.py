@@ -11,24 +11,24 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+from filelock import lock_descriptor
+
 from photochrom._version import __version__
-from photochrom.batch.job import FileState, Job, Known, Settings, settings_key
+from photochrom.batch.job import Attempt, FileState, Job, Known, Settings, settings_key
 from photochrom.errors import ConfigError, PhotoError
 
-if sys.platform != "win32":
-    import fcntl
+_FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 __all__ = ["MANIFEST", "Manifest", "manifest_parts", "read_manifests"]
 
 MANIFEST = "photochrom.jsonl"
-# With the part of the shard, see _part.
 _DRAFT = re.compile(r"\.photochrom-draft((?:-\d+-of-\d+)?)-[0-9a-f]{16}\.\w+")
-_LOCK_TRIES = 30  # a tenth of a second each: the workers of a killed run have to end first
+"""Drafts have the part of their shard in the name, see `_part`."""
 
 
 class Manifest:
@@ -36,60 +36,67 @@ class Manifest:
 
     Parameters
     ----------
-    folder : the output folder, made if missing
+    folder : the output folder; created if missing
     shard : (i, n), the i-th of n
+    patience : seconds to wait for the lock: the workers of a killed run have to end first
 
     Raises
     ------
     ConfigError
-        Another run is at work on the same shard.
+        Another run is working on the same shard.
     PhotoError
         The folder or the manifest cannot be written.
 
     Notes
     -----
-    It can be sent to a process that is being started; the lock then lasts until both have ended.
+    It can be sent to a process that is being started. The lock then lasts until both have ended.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], shard: tuple[int, int] = (1, 1)) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        shard: tuple[int, int] = (1, 1),
+        *,
+        patience: float = 3.0,
+    ) -> None:
         self.folder = os.fspath(folder)
         name, extension = os.path.splitext(MANIFEST)
         part = "" if shard == (1, 1) else f"-{shard[0]}-of-{shard[1]}"
         self.path = os.path.join(self.folder, f"{name}{part}{extension}")
         try:
             os.makedirs(self.folder, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-            self._descriptor = os.open(self.path, flags, 0o666)
+            self._descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
             try:
-                self._locked = self._lock(_LOCK_TRIES)
-                end = os.lseek(self._descriptor, 0, os.SEEK_END)
-                if end and os.pread(self._descriptor, 1, end - 1) != b"\n":
-                    os.write(self._descriptor, b"\n")  # after a line that a kill has torn
+                self._locked = self._lock(patience)
+                if os.lseek(self._descriptor, 0, os.SEEK_END):
+                    os.lseek(self._descriptor, -1, os.SEEK_END)
+                    if os.read(self._descriptor, 1) != b"\n":
+                        os.write(self._descriptor, b"\n")  # after a line that a kill has torn
             except BaseException:
                 self.close()
                 raise
         except OSError as error:
             raise PhotoError(
-                f"{error.filename or self.path}: cannot be written: {error.strerror}; choose an "
-                "output folder that you may write to and that has space left"
+                f"{error.filename or self.path}: cannot be written: {error.strerror}",
+                "choose an output folder that is writable and has free space",
             ) from error
 
-    def _lock(self, tries: int) -> bool:
+    def _lock(self, patience: float) -> bool:
         """Whether it is locked now; not every network drive can."""
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # there, nobody could read the manifest during the run
             return False
-        for left in reversed(range(tries)):
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                if left:
-                    time.sleep(0.1)
-            except OSError:
-                return False
-        raise ConfigError(
-            f"{self.path}: another run is at work on it; wait, or share the work with --shard"
-        )
+        end = time.monotonic() + patience
+        try:
+            while not lock_descriptor(self._descriptor, blocking=False):
+                if time.monotonic() >= end:
+                    raise ConfigError(
+                        f"{self.path}: is in use by another run",
+                        "wait for it, or split the work with --shard",
+                    )
+                time.sleep(0.1)
+        except OSError:
+            return False
+        return True
 
     def __enter__(self) -> Manifest:
         return self
@@ -103,7 +110,7 @@ class Manifest:
         self.close()
 
     def close(self) -> None:
-        """Give the lock back, unless a worker still has it."""
+        """Release the lock, unless a worker still holds it."""
         os.close(self._descriptor)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,36 +124,27 @@ class Manifest:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         if sys.platform == "win32":
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            self._descriptor = os.open(self.path, _FLAGS)
         else:
             self._descriptor = state["_descriptor"].detach()
 
-    def append(
-        self,
-        job: Job,
-        settings: Settings,
-        seconds: float,
-        *,
-        error: str | None = None,
-        source: FileState | None = None,
-        result: FileState | None = None,
-        notes: Sequence[str] = (),
-    ) -> None:
+    def append(self, job: Job, settings: Settings, attempt: Attempt) -> None:
         """Add a line and bring it to the disk. Raises OSError."""
+        source, result = attempt.source, attempt.result
         fields = {
-            "source": os.path.abspath(job.source),  # first, see _parse
+            "source": os.path.abspath(job.source),  # first, see _take
             "result": job.result,
-            "error": error,
-            **({"notes": notes} if notes else {}),
+            "error": attempt.error,
+            **({"notes": attempt.notes} if attempt.notes else {}),
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "seconds": round(seconds, 3),
+            "seconds": round(attempt.seconds, 3),
             **settings.fields,
             "version": __version__,
             "source_file": source and source._asdict(),
             "result_file": result and result._asdict(),
         }
         line = json.dumps(fields).encode() + b"\n"
-        # One write: lines of several workers follow each other and do not mix.
+        # A single write, so that the lines of several workers don't mix.
         if os.write(self._descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
         os.fsync(self._descriptor)
@@ -161,7 +159,7 @@ class Manifest:
     def sweep(self, folders: Iterable[str]) -> None:
         """Remove the drafts that killed runs have left in these folders.
 
-        Those of a shard only while its lock is held here: another run may be writing them.
+        Another run may be writing those of another shard, so they go only while we hold its lock.
         """
         for folder in folders:
             found: dict[str, list[str]] = {}
@@ -176,23 +174,23 @@ class Manifest:
 
     @contextlib.contextmanager
     def _owned(self, part: str) -> Iterator[bool]:
-        """Whether nobody else works at a part; its lock is held only meanwhile, for who comes."""
+        """Whether nobody else works on a part; its lock is held only within the block."""
         if part == _part(self.path) or sys.platform == "win32":
             yield self._locked and part == _part(self.path)
             return
         stem, extension = os.path.splitext(MANIFEST)
         with open(os.path.join(self.folder, f"{stem}{part}{extension}"), "rb") as other:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield True
+            yield lock_descriptor(other.fileno(), blocking=False)
 
 
 def _part(manifest: str) -> str:
-    """What tells a shard's files: "-2-of-8" of photochrom-2-of-8.jsonl, nothing of the other."""
+    """The part in the name of a manifest: "-2-of-8" of photochrom-2-of-8.jsonl, or ""."""
     stem = os.path.splitext(MANIFEST)[0]
     return os.path.splitext(os.path.basename(manifest))[0].removeprefix(stem)
 
 
 def manifest_parts(folder: str) -> list[str]:
+    """The manifests in a folder, one for each shard."""
     stem, extension = os.path.splitext(MANIFEST)
     pattern = re.compile(rf"{stem}(-\d+-of-\d+)?\{extension}")
     try:
@@ -203,7 +201,7 @@ def manifest_parts(folder: str) -> list[str]:
 
 
 def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
-    """What the manifests in an output folder say, by result: its path in there, with slashes.
+    """What the manifests in an output folder say about each result, see `result_name`.
 
     Raises
     ------
@@ -221,7 +219,7 @@ def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
             raise PhotoError(
                 f"{path}: cannot be read: {error.strerror}; change its permissions"
             ) from error
-        # Within a manifest the order counts; only between two of them there is but the time.
+        # The order of lines counts within a manifest. Between two of them, there is only the time.
         for result, known in here.items():
             if result not in found or found[result].time <= known.time:
                 found[result] = known
@@ -229,9 +227,9 @@ def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
 
 
 def _take(line: bytes, found: dict[str, Known]) -> None:
-    """Add what a line says; what is no whole line says nothing."""
-    # A line torn by a full disk stands before the next one. Within a JSON string the quotes would
-    # have backslashes, so this is the beginning of a line for sure.
+    """Add what a line says; a damaged line says nothing."""
+    # A full disk can leave part of a line in front of this one. Inside a JSON string, these quotes
+    # would have backslashes, so this is the beginning of a line.
     text = line[max(0, line.rfind(b'{"source": ')) :]
     try:
         fields = json.loads(text)

@@ -1,4 +1,4 @@
-"""The plan: what is to be colored, what is done, what is refused."""
+"""The plan: which photos to color, which are done, which are refused."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
-from photochrom.batch.job import Job, Settings, identity
+from photochrom.batch.job import Job, Settings, identity, result_name
 from photochrom.batch.manifest import read_manifests
 
 __all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
 
-ALTERED = "done, and changed by others since"
+ALTERED = "done, but changed since"
 
 
 class Step(NamedTuple):
-    """What is to be done about a photo, and why."""
+    """What to do with a photo, and why."""
 
     job: Job
     do: Literal["color", "skip", "fail"]
@@ -33,44 +32,53 @@ def plan(
     shard: tuple[int, int] = (1, 1),
     force: bool = False,
 ) -> Iterator[Step]:
-    """Compare photos with what is there; nothing is written, and no photo is read.
+    """Compare photos with existing results; nothing is written, and no photo is read.
 
     Parameters
     ----------
     photos : (source, target) each
-    settings : of this run
-    folder : of the manifests; None if there are none
-    shard : (i, n): of n equal parts the i-th. Which one a photo belongs to depends on nothing but
-        the name of its result, so that all runs agree even if photos are added meanwhile.
-    force : color all, whatever is there
+    settings : the settings of this run
+    folder : where the manifests are; None if there are none
+    shard : (i, n), the i-th of n equal parts. The part of a photo depends only on the name of its
+        result, so that all runs agree even if photos are added meanwhile.
+    force : color all photos, whatever exists
     """
     known = read_manifests(folder) if folder is not None else {}
     photos = list(dict.fromkeys(photos))
     owners = _owners(photos)
-    # With force a file is replaced unseen, but an original never.
+    # With force, any file is replaced but an original.
     originals = {identity(source) for source, _ in photos} - {None} if force else set()
     for source, target in photos:
-        result = target if folder is None else Path(os.path.relpath(target, folder)).as_posix()
+        result = target if folder is None else result_name(target, folder)
         if _shard_of(result, shard[1]) != shard[0]:
             continue
         job = Job(source, target, result, known.get(result), force)
         if identity(target) is not None and identity(target) == identity(source):
-            yield Step(job, "fail", f"{source}: is no place for its result; choose another folder")
+            yield Step(
+                job,
+                "fail",
+                f"{source}: the result would overwrite the photo; choose another output folder",
+            )
         elif owners[target] != source:
-            yield Step(job, "fail", f"{source}: another photo, {owners[target]}, becomes {target}")
+            yield Step(
+                job,
+                "fail",
+                f"{source}: {owners[target]} would have the same result, "
+                f"{target}; rename one of them",
+            )
         elif force and identity(target) in originals:
             yield Step(
                 job,
                 "fail",
-                f"{target}: is one of the photos, and an original is never overwritten; "
-                "choose another output folder",
+                f"{target}: is one of the photos, and originals are never overwritten; choose "
+                "another output folder",
             )
         else:
             yield _compare(job, settings)
 
 
 def _owners(photos: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Which source each target belongs to: the first, but one of the very extension before it."""
+    """The source that gets each target: the first with the same extension, or else the first."""
     owners: dict[str, str] = {}
     for source, target in photos:
         suffix = os.path.splitext(target)[1]
@@ -89,7 +97,7 @@ def _compare(job: Job, settings: Settings) -> Step:
     known = job.known
     there = found_result(job)
     if there is None:
-        return Step(job, "color", "new" if known is None else "its result is gone")
+        return Step(job, "color", "new" if known is None else "its result is missing")
     if stat.S_ISDIR(there.st_mode):
         return Step(job, "fail", f"{job.source}: the result {job.target} is a folder; move it away")
     if job.force:
@@ -103,13 +111,13 @@ def _compare(job: Job, settings: Settings) -> Step:
     except OSError:
         same = False
     if not same or known.source != os.path.abspath(job.source):
-        return Step(job, "color", "perhaps another photo")
+        return Step(job, "color", "may be another photo")
     altered = there.st_size != known.result_file.size
     return Step(job, "skip", ALTERED if altered else "done")
 
 
 def found_result(job: Job) -> os.stat_result | None:
-    """What stands in the place of the result; None if nothing does, see the top of this file."""
+    """The file in the place of the result; None if there is none, or an empty one of ours."""
     try:
         there = os.lstat(job.target)
     except OSError:
@@ -119,7 +127,8 @@ def found_result(job: Job) -> os.stat_result | None:
 
 
 def unknown_result(job: Job) -> str:
+    """What to say if a file that no manifest knows has the name of the result."""
     return (
-        f"{job.source}: the result {job.target} exists, and is not known to be one; move it away, "
-        "or use --force to replace it"
+        f"{job.source}: {job.target} exists but is not a known result; move it away, or use "
+        "--force to replace it"
     )

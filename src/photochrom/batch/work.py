@@ -1,37 +1,36 @@
-"""Many photos: folders, all cores, and a manifest from which an interrupted run goes on.
+"""Many photos: folders, all cores, and a manifest from which an interrupted run resumes.
 
 ::
 
-    find_photos ──▶ plan ──▶ color: a process a core ──▶ results, and a line each in the manifest
+    find_photos ──▶ plan ──▶ color: a process per core ──▶ results, and a line each in the manifest
                       ▲                                                  │
                       └──────────── the next run reads them ◀────────────┘
 
-The manifest is `photochrom.jsonl` in the output folder: JSON lines, only ever appended to; of the
-lines of one result the last one without an error counts. What is decided by it:
+The manifest is `photochrom.jsonl` in the output folder. It holds JSON lines and is only appended
+to. Of the lines about one result, the last one without an error counts. It decides:
 
-- *Order.* A result is written under a draft's name; then it and its line are brought to the disk,
-  both at once; when both are there, it gets its name. So whatever is killed when, a result that has
-  a name is whole and has a line. A line whose result is missing is done again, a torn line is
-  passed over.
-- *The same source.* The same path, size and time of last change, as rsync has it. Where one of them
-  differs, the SHA-256 of the content decides: an archive that was moved or copied is not done anew.
+- *Order.* A result is written under the name of a draft. Then the draft and its line are brought to
+  the disk, both at once. Once both are there, the draft takes the name of the result. So whatever
+  is killed when, a result under its own name is whole and has a line. A line without its result is
+  done again, and a torn line is skipped.
+- *The same source.* Path, size and time of last change are the same, as for rsync. If one of them
+  differs, the SHA-256 of the content decides: an archive that was moved or copied is not redone.
 - *The same settings.* Temperature, saturation, hints, the share of the photo's own color, quality,
-  working size and the SHA-256 of the model.
-  The version of photochrom and the device are noted, but an update does not redo an archive.
-- *Whose file it is.* A file is replaced only if it is, to the byte, the result that a line tells
-  of, and of the same source. All else needs `force`. An empty file is nobody's result, though:
-  where there are no hard links, a kill can leave one that only held the name.
-- *Several runs at once.* Each shard has a manifest of its own, so that even on network drives,
-  where appending is not atomic between machines, no line is torn by another; all are read. A lock
-  on it (flock) keeps the same shard from running twice. It lasts as long as the last worker, and
-  who holds it may clear away the drafts that carry the shard's number.
+  working size and the SHA-256 of the model. The line also has the version of photochrom, but an
+  update does not redo an archive.
+- *Whose file it is.* A file is replaced only if it is, to the byte, the result of the same source
+  that a line describes. Everything else needs `force`. The exception is an empty file: where there
+  are no hard links, a kill can leave one that only reserved the name.
+- *Several runs at once.* Each shard has its own manifest. On network drives, appends of several
+  machines are not atomic, and this way no line tears another. All manifests are read. A lock on the
+  manifest keeps a shard from running twice. It lasts until the last worker has ended, and its owner
+  may remove the drafts that carry the number of the shard.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -39,7 +38,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from photochrom.batch.job import FileState, Job, Known, Settings
+from photochrom.batch.job import Attempt, FileState, Job, Known, Settings
 from photochrom.batch.manifest import Manifest
 from photochrom.batch.plan import found_result, unknown_result
 from photochrom.errors import PhotochromError, PhotoError
@@ -50,26 +49,28 @@ if TYPE_CHECKING:
 
 __all__ = ["Coloring", "Outcome", "color"]
 
+_SIGKILL = 9  # Windows has no name for it
+
 
 class Outcome(NamedTuple):
-    """What came of a job."""
+    """The outcome of a job."""
 
     kind: Literal["done", "skipped", "failed"]
     error: str = ""
-    notes: tuple[str, ...] = ()  # what of the photo the result does not have
+    notes: tuple[str, ...] = ()  # what the result lacks of the photo
 
 
 def prepare() -> None:
-    """Load what coloring needs: for a process that has nothing else to do yet."""
+    """Load what coloring needs, in a process that has no work yet."""
     import photochrom.colorizer
     import photochrom.photo.open  # noqa: F401
 
 
 @dataclass(frozen=True)
 class Coloring:
-    """Colors one photo after another, with a colorizer that is loaded at the first.
+    """Colors one photo after another; the first one loads the model.
 
-    It is what the workers are given.
+    Each worker gets a copy.
     """
 
     settings: Settings
@@ -86,7 +87,7 @@ class Coloring:
         return Colorizer(self.model, self.device, working_size=size, threads=self.threads)
 
     def __call__(self, job: Job) -> Outcome:
-        """Color a photo; whatever goes wrong becomes an outcome."""
+        """Color a photo; any failure becomes its outcome."""
         began = time.perf_counter()
         written: list[FileState] = []
         try:
@@ -94,8 +95,8 @@ class Coloring:
         except PhotochromError as error:
             message = str(error)
         except MemoryError:
-            message = f"{job.source}: needs more memory than there is; use fewer --workers"
-        except Exception as error:  # of a hundred thousand photos none may stop the others
+            message = f"{job.source}: not enough memory; use fewer --workers"
+        except Exception as error:  # one photo must never stop the others
             text = " ".join(str(error).split())
             message = f"{job.source}: failed unexpectedly: {type(error).__name__}: {text}"
         seconds = time.perf_counter() - began
@@ -104,13 +105,14 @@ class Coloring:
     def failed(
         self, job: Job, message: str, seconds: float = 0.0, written: FileState | None = None
     ) -> Outcome:
-        """The outcome of a failure, which is noted in the manifest as well.
+        """The outcome of a failure, with its line in the manifest.
 
-        `written` takes back what an earlier line said of a result.
+        `written` takes back what an earlier line said about a result.
         """
         if self.manifest is not None:
-            with contextlib.suppress(OSError):  # a full disk: it is said on the screen all the same
-                self.manifest.append(job, self.settings, seconds, error=message, result=written)
+            with contextlib.suppress(OSError):  # a full disk; the screen tells it anyway
+                attempt = Attempt(seconds, error=message, result=written)
+                self.manifest.append(job, self.settings, attempt)
         return Outcome("failed", message)
 
     def _color(self, job: Job, began: float, written: list[FileState]) -> Outcome:
@@ -131,18 +133,21 @@ class Coloring:
                 if self._is_done(job, job.known, before):
                     result = job.known.result_file
                     seconds = time.perf_counter() - began
-                    manifest.append(job, settings, seconds, source=before, result=result)
+                    manifest.append(job, settings, Attempt(seconds, before, result))
                     return Outcome("skipped")
-            # What _is_done has let pass is ours, and so is an empty file that is known.
+            # What passed _is_done is ours, and so is an empty file with a line.
             replace = replace or os.path.lexists(job.target)
             draft = manifest.draft(job.target)
 
             def ready(draft: str) -> None:
                 if not before.is_untouched(os.stat(job.source)):
-                    raise PhotoError(f"{job.source}: was changed while it was read; run this again")
+                    raise PhotoError(
+                        f"{job.source}: changed while it was being read", "run this again"
+                    )
                 result = FileState.of(draft)
                 seconds = time.perf_counter() - began
-                manifest.append(job, settings, seconds, source=before, result=result, notes=notes)
+                attempt = Attempt(seconds, before, result, notes=notes)
+                manifest.append(job, settings, attempt)
                 written.append(result)
 
         photo = read_photo(job.source)
@@ -151,8 +156,8 @@ class Coloring:
             os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
         except OSError as error:
             raise PhotoError(
-                f"{job.target}: its folder cannot be made: {error.strerror}; choose an output "
-                "folder that you may write to and that has space left"
+                f"{job.target}: its folder cannot be created: {error.strerror}",
+                "choose an output folder that is writable and has free space",
             ) from error
         self._colorizer.color_file(
             photo,
@@ -178,14 +183,14 @@ class Coloring:
             raise
 
     def _is_done(self, job: Job, known: Known, source: FileState) -> bool:
-        """Whether a result is that of this very photo; if not, PhotoError unless it is ours."""
+        """Whether the result is of this photo and these settings. Raises PhotoError if not ours."""
         if source.sha256 == known.source_file.sha256 and known.settings == self.settings.key:
             return True
         moved = known.source != os.path.abspath(job.source)
         if moved and source.sha256 != known.source_file.sha256:
             raise PhotoError(
-                f"{job.source}: {job.target} is the result of another photo, {known.source}; "
-                "choose another output folder, or use --force to replace it"
+                f"{job.source}: {job.target} is the result of another photo, {known.source}",
+                "choose another output folder, or use --force to replace it",
             )
         try:
             ours = (
@@ -196,8 +201,8 @@ class Coloring:
             ours = False
         if not ours:
             raise PhotoError(
-                f"{job.source}: {job.target} was changed by others since it was made; move it "
-                "away, or use --force to replace it"
+                f"{job.source}: {job.target} has changed since it was made",
+                "move it away, or use --force to replace it",
             )
         return False
 
@@ -212,15 +217,15 @@ def color(
 ) -> Generator[tuple[Job, Outcome]]:
     """Do all jobs, as many at once as there are workers.
 
-    A photo at which a worker was killed, as the kernel does when memory is short, is tried again at
-    the end, with no other beside it.
+    If a worker is killed, as the kernel does when memory is short, its photo is tried again at the
+    end, alone.
 
     Parameters
     ----------
-    jobs : those of `plan` that say "color"
-    work : how
-    workers : processes, at least 1; each holds one photo, as decoded and as float, in memory
-    stop : asked before each job; when it is not 0, what is in hand is finished and no more
+    jobs : the jobs of `plan` to do
+    work : colors a photo
+    workers : processes, at least 1; each holds one photo in memory, decoded and as floats
+    stop : called before each job; unless it returns 0, only the photos in progress are finished
     timeout : seconds that a photo may take; then it has failed, and its worker is replaced
     crew : processes that have started already; None to start them now
     """
@@ -247,18 +252,18 @@ def color(
                     deaths += 1
                     if outcome.late:
                         message = (
-                            f"{job.source}: took longer than {timeout:g} seconds; try it alone, or "
-                            "allow more with --timeout"
+                            f"{job.source}: took longer than {timeout:g} seconds; try it "
+                            "alone, or allow more time with --timeout"
                         )
                         yield job, work.failed(job, message)
                         continue
-                    if outcome.exit_code == -signal.SIGKILL and round_jobs is jobs:
+                    if outcome.exit_code == -_SIGKILL and round_jobs is jobs:
                         killed.append(job)
                         continue
                     message = (
-                        f"{job.source}: a worker died at this photo (exit code "
-                        f"{outcome.exit_code}): too little memory, or a damaged file; try it "
-                        "alone, or use fewer --workers"
+                        f"{job.source}: a worker died on this photo (exit code "
+                        f"{outcome.exit_code}), from too little memory or a damaged file; try "
+                        "the photo alone, or use fewer --workers"
                     )
                     yield job, work.failed(job, message)
         clean = not deaths

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from photochrom.batch.work import Outcome
     from photochrom.pool import Crew
 
-__all__ = ["MOST_SECONDS", "colorize_many"]
+__all__ = ["MOST_SECONDS", "Progress", "colorize_many"]
 
-MOST_SECONDS = 900.0  # that one of several photos may take, unless --timeout says else
+MOST_SECONDS = 900.0
+"""The default of --timeout where there are several photos."""
 
 
 def colorize_many(
@@ -37,7 +38,7 @@ def colorize_many(
     folder: str | None,
     problems: list[str],
 ) -> int:
-    """Color photos side by side; `folder` is that of the manifest, None for none."""
+    """Color photos in parallel; `folder` is where the manifest goes, None for no manifest."""
     from photochrom.batch.work import prepare
     from photochrom.cli.signals import until_stopped
     from photochrom.pool import Crew, cpus
@@ -47,16 +48,16 @@ def colorize_many(
     if not photos:
         return fail("no photos found in the given folders")
     threads = options.threads or 1
-    # One more than there are cores: while a result goes to the disk, its core is free.
+    # One more than there are cores: a core is free while a result is written to the disk.
     workers = cpus() // threads + 1 if options.workers is None else options.workers
     if workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1")
     if options.dry_run:
         plan, _ = _planned(options, photos, folder)
         return 1 if _dry_run(plan()) or problems else 0
-    notice = "photochrom: finishing what is in hand; once more to drop it"
-    # The workers start up while this process looks at the model and at what was done before. From
-    # here on a signal is only noted: an exception amid an import becomes another one.
+    notice = "photochrom: finishing the photos in progress; press Ctrl-C again to drop them"
+    # The workers start while this process loads the model and the manifest. From here on, signals
+    # are only noted: an exception in the middle of an import turns into another one.
     with (
         until_stopped(notice) as stop,
         Crew(min(workers, len(photos)), threads, prepare) as crew,
@@ -68,7 +69,7 @@ def colorize_many(
 def _planned(
     options: argparse.Namespace, photos: list[tuple[str, str]], folder: str | None
 ) -> tuple[Callable[[], Iterator[Step]], Settings]:
-    """What says what is to be done, when it is called, and with which settings."""
+    """A function that returns the plan, and the settings of this run."""
     from photochrom.batch.job import Settings
     from photochrom.batch.plan import plan
     from photochrom.colorizer import Colorizer
@@ -122,11 +123,11 @@ def _colorize_with(
         refused = [step for step in steps if step.do == "fail"]
         altered = sum(step.why == ALTERED for step in steps)
         if altered:
-            say(f"{altered} results were changed by others since they were made; left as they are")
+            say(f"{altered} results have changed since they were made; leaving them alone")
         lossless = sum(not has_quality(job.target) for job in jobs)
         if options.quality is not None and lossless:
-            say(f"--quality has no effect on {lossless} results: PNG and TIFF have no loss")
-        progress = stack.enter_context(_Progress(len(jobs) + len(refused)))
+            say(f"--quality has no effect on {lossless} results, because PNG and TIFF are lossless")
+        progress = stack.enter_context(Progress(len(jobs) + len(refused)))
         progress.skipped = len(steps) - progress.left
         del steps
         for step in refused:
@@ -138,43 +139,56 @@ def _colorize_with(
             progress.count(outcome, job.target if options.verbose else None)
     say(progress.summary())
     if progress.left:
-        again = "the same command goes on from here" if folder is not None else "the rest is left"
-        say(f"stopped with {progress.left} to do; {again}")
+        again = (
+            "run the same command again to resume"
+            if folder is not None
+            else "the rest was not colored"
+        )
+        say(f"stopped with {progress.left} left; {again}")
         return 128 + (stop() or signal.SIGINT)
     return 1 if progress.failed else 0
 
 
 def _dry_run(steps: Iterable[Step]) -> bool:
-    """Print what would be done; whether some of it would fail for sure."""
+    """Print what would be done; returns whether some of it is sure to fail."""
     counts = Counter[str]()
     for step in steps:
         counts[step.do] += 1
         print(shown(f"{step.do:5}  {step.job.source} -> {step.job.target}  ({step.why})"))
-    say(f"{counts['color']} to do, {counts['fail']} to fail, {counts['skip']} done before")
+    say(
+        f"{counts['color']} to color, {counts['fail']} that will fail, {counts['skip']} "
+        "already done"
+    )
     return counts["fail"] > 0
 
 
-class _Progress:
-    """Counts, on a terminal with a bar that says the time left, elsewhere a line a minute."""
+class Progress:
+    """Counts photos: with a bar on a terminal, elsewhere with a line now and then.
 
-    EVERY = 60.0  # seconds
+    Parameters
+    ----------
+    total : photos to come
+    every : seconds between two lines
+    """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, every: float = 60.0) -> None:
         from tqdm import tqdm
 
         self._total = self.left = total
+        self._every = every
         self.done = self.failed = self.skipped = 0
         self._write = tqdm.write
         self._bar = tqdm(total=total, unit="photo", disable=None, smoothing=0.02)
         self._began = self._said = time.monotonic()
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
 
     def count(self, outcome: Outcome, target: str | None = None) -> None:
+        """Count a photo; prints its error and notes, and its target if given."""
         self.left -= 1
         self.done += outcome.kind == "done"
         self.skipped += outcome.kind == "skipped"
@@ -188,11 +202,12 @@ class _Progress:
         for note in outcome.notes:
             self._write(shown(f"photochrom: {note}"), file=sys.stderr)
         now = time.monotonic()
-        if self._bar.disable and self.left and now - self._said >= self.EVERY:
+        if self._bar.disable and self.left and now - self._said >= self._every:
             self._said = now
             minutes = (now - self._began) / (self._total - self.left) * self.left / 60
             say(f"{self.summary()}, {self.left} left, about {minutes:,.0f} min")
 
     def summary(self) -> str:
-        before = f", {self.skipped} done before" if self.skipped else ""
+        """The counts so far."""
+        before = f", {self.skipped} already done" if self.skipped else ""
         return f"{self.done} done, {self.failed} failed{before}"

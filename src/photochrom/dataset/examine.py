@@ -1,4 +1,4 @@
-"""One photo examined: gray, toned, small, a duplicate?"""
+"""Whether a photo is fit for training: readable, large enough, colored, not a duplicate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
     "examine_loaded",
     "find_duplicates",
     "is_toned",
-    "load_worker",
+    "load_photo",
 ]
 
 SMALLEST_SIDE = 64
@@ -66,16 +66,27 @@ SHARES = np.dtype([("bin", "<u2"), ("sum", "<f4")])
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the bytes of the shards."""
+    """Everything but the photos that decides the bytes of the shards.
 
-    short_side: int  # of the stored photos, pixels
-    max_aspect: float  # longer photos lose their ends
-    quality: int  # WebP, 1..100
-    shard_size: int  # photos a shard
-    seed: int  # of the shuffle
+    Raises
+    ------
+    ConfigError
+        A value is out of range.
+    """
 
-    def check(self) -> None:
-        """Raise ConfigError for a value out of range."""
+    short_side: int = 128
+    """Short side of the stored photos, 32..4096 pixels."""
+    max_aspect: float = 1.5
+    """Longer side over shorter side, 1..16; longer photos are cropped about their center."""
+    quality: int = 50
+    """Of the WebP, 1..100."""
+    shard_size: int = 10_000
+    """Photos per shard."""
+    seed: int = 0
+    """Of the shuffle."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "max_aspect", float(self.max_aspect))  # as the report stores it
         for name, low, high in (
             ("short_side", 32, 4096),
             ("max_aspect", 1.0, 16.0),
@@ -85,11 +96,11 @@ class Settings:
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ConfigError(f"{name} = {value}: must lie in {low}..{high}")
+                raise ConfigError(f"{name} = {value}: must be from {low} to {high}")
 
 
 class Outcome(NamedTuple):
-    """What came of one photo: kept with its data, or dropped with a reason."""
+    """The outcome for one photo: kept with its data, or dropped with a reason."""
 
     kind: str  # "kept" or one of KINDS
     reason: str = ""
@@ -175,7 +186,9 @@ def examine(data: bytes, settings: Settings) -> Outcome:
                 size = image.size
                 smallest = min(SMALLEST_SIDE, settings.short_side)
                 if min(size) < smallest:
-                    return Outcome("too_small", f"{size[0]} x {size[1]}: a side below {smallest}")
+                    return Outcome(
+                        "too_small", f"{size[0]} x {size[1]}: a side is below {smallest} pixels"
+                    )
                 stored_right = _is_stored_right(image, settings)
                 rgb = _resized(image, settings)
         except Exception as error:  # hostile bytes make Pillow's decoders raise nearly anything
@@ -186,7 +199,7 @@ def examine(data: bytes, settings: Settings) -> Outcome:
     if is_gray(lab):
         return Outcome("gray", f"no |a| or |b| above {GRAY_AB:g}")
     if is_toned(lab):
-        return Outcome("toned", "a gray photo in a tint: one color at each lightness")
+        return Outcome("toned", "a toned gray photo: only one color at each lightness")
     webp = data if stored_right else _encoded(rgb, settings.quality)
     return Outcome("kept", hashes=difference_hash(rgb), webp=webp, shares=_shares(webp))
 
@@ -293,9 +306,10 @@ def _shares(webp: bytes) -> bytes:
     return shares.tobytes()
 
 
-def load_worker(store: PhotoStore, index: int) -> bytes | Outcome:
+def load_photo(store: PhotoStore, index: int) -> bytes | Outcome:
+    """The bytes of a photo; its outcome if they cannot be had."""
     if store.size(index) > LARGEST_FILE:
-        return Outcome("unreadable", f"file larger than {LARGEST_FILE >> 20} MiB")
+        return Outcome("unreadable", f"the file is larger than {LARGEST_FILE >> 20} MiB")
     try:
         return store.read(index)
     except DataError as error:
@@ -303,6 +317,7 @@ def load_worker(store: PhotoStore, index: int) -> bytes | Outcome:
 
 
 def examine_loaded(settings: Settings, photo: tuple[int, bytes | Outcome]) -> Outcome:
+    """The outcome of a photo from `load_photo`, with its number."""
     _, data = photo
     return data if isinstance(data, Outcome) else examine(data, settings)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import lock_descriptor
 from numpy.typing import NDArray
 
 from photochrom.dataset.examine import SHARES, Outcome
@@ -32,7 +31,7 @@ class _Record(NamedTuple):
     crc: int  # of both
 
     def line(self) -> bytes:
-        # No offset: it follows from the lines before.
+        # The offset is left out: it follows from the lines before.
         fields = self._asdict()
         del fields["offset"]
         return json.dumps(fields).encode() + b"\n"
@@ -58,9 +57,10 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 class Journal:
     """Outcomes in the order of the photos, on disk.
 
-    `journal.jsonl` has one line for all (whose work this is), then one a photo; `payload.bin` the
-    data of the kept ones. Payload goes first, its checksum stands in the line: whatever a kill or a
-    crash leaves behind, the longest intact beginning is found again.
+    The first line of `journal.jsonl` says whose work this is; each line after it is one photo.
+    `payload.bin` has the data of the photos that are kept. It is written before the line, which
+    holds its checksum. So whatever a kill or a crash leaves, the longest intact beginning is found
+    again.
     """
 
     def __init__(self, output: Path, identity: dict[str, Any]) -> None:
@@ -70,11 +70,12 @@ class Journal:
         self._end = 0
         # In append mode, so that a truncation needs no seek.
         self._lines = path.open("ab+")
-        try:
-            fcntl.flock(self._lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not lock_descriptor(self._lines.fileno(), blocking=False):
             self._lines.close()
-            raise ConfigError(f"{output}: another photochrom prepare is at work there") from error
+            raise ConfigError(
+                f"{output}: is in use by another photochrom prepare",
+                "wait for it, or use another output folder",
+            )
         self._payload = path.with_name("payload.bin").open("ab+")
         try:
             self._recover(output, identity)
@@ -94,6 +95,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
+        """Close the files and release the lock."""
         self._payload.close()
         self._lines.close()
 
@@ -126,6 +128,7 @@ class Journal:
         self._end += record.webp + record.shares
 
     def append(self, outcome: Outcome) -> None:
+        """Add the outcome of the next photo."""
         data = outcome.webp + outcome.shares
         record = _Record(
             outcome.kind,
@@ -145,7 +148,8 @@ class Journal:
     def payload(self, index: int) -> tuple[bytes, NDArray[np.void]]:
         """WebP and shares of a kept photo."""
         record = self.records[index]
-        data = os.pread(self._payload.fileno(), record.webp + record.shares, record.offset)
+        self._payload.seek(record.offset)
+        data = self._payload.read(record.webp + record.shares)
         return data[: record.webp], np.frombuffer(data[record.webp :], dtype=SHARES)
 
 
@@ -156,8 +160,8 @@ def refuse_other_work(output: Path, theirs: dict[str, Any], ours: dict[str, Any]
     was, now = theirs.get("settings", {}), ours["settings"]
     changed = [f"{k} was {was.get(k)}, is {v}" for k, v in now.items() if was.get(k) != v]
     if theirs.get("inputs") != ours["inputs"]:
-        changed.append("the photos are others")
+        changed.append("the photos differ")
     raise ConfigError(
-        f"{output}: holds the work of another call ({'; '.join(changed) or 'another version'}): "
-        "use another output folder, or --force to start anew"
+        f"{output}: holds the work of another run ({'; '.join(changed) or 'another version'})",
+        "use another output folder, or --force to start over",
     )

@@ -1,10 +1,10 @@
-"""Folders of photos to training shards: resize, sort out, shuffle, write the prior beside them.
+"""Folders of photos to training shards: resize, drop the unfit, shuffle, write the prior.
 
-Two passes. The first looks at each photo alone, in parallel, and notes what came of it in a journal
-(`.work/` in the output), in the order of the input: it takes the time, and a kill loses only what
-was in flight. The second drops duplicates, shuffles and writes the shards from the journal, which
-takes seconds and is not gone on with but done again. What comes out depends neither on the number
-of workers nor on interruptions.
+There are two passes. The first examines each photo by itself, in parallel, and writes the outcomes
+to a journal (`.work/` in the output), in the order of the input. It takes most of the time, and a
+kill loses only the photos in progress. The second drops duplicates, shuffles, and writes the shards
+from the journal. It takes seconds and is simply repeated after a kill. The output depends neither
+on the number of workers nor on interruptions.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -30,7 +31,7 @@ from photochrom.dataset.examine import (
     Settings,
     examine_loaded,
     find_duplicates,
-    load_worker,
+    load_photo,
 )
 from photochrom.dataset.journal import Journal, refuse_other_work
 from photochrom.dataset.store import JOURNAL, REPORT, PhotoStore, write_shard
@@ -42,12 +43,12 @@ __all__ = ["PrepareReport", "prepare"]
 
 PRIOR = "prior.npy"
 DROPPED = "dropped.jsonl"
-_FORMAT = 1  # of the journal; another number, and older work is not gone on with
+_FORMAT = 1  # of the journal; with another number, older work is not resumed
 
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What `prepare` made; also written to report.json in the output."""
+    """What `prepare` did; also written to report.json in the output."""
 
     output: Path
     settings: Settings
@@ -57,10 +58,10 @@ class PrepareReport:
     dropped: dict[str, int]  # by kind; each in dropped.jsonl with its reason
     shards: int
     subjects: dict[str, int]  # kept photos by subject, most first
-    reused: bool = field(default=False, compare=False)  # it was all there already
+    reused: bool = field(default=False, compare=False)  # it was finished before
 
     def summary(self) -> str:
-        """The report for people, a few lines."""
+        """The report in a few lines of text."""
         dropped = ", ".join(
             f"{count:,} {kind.replace('_', ' ')}" for kind, count in self.dropped.items() if count
         )
@@ -90,8 +91,8 @@ class PrepareReport:
             return cls(output=output, settings=settings, reused=True, **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
-                f"{path}: not a report of photochrom prepare ({error}): use another output folder, "
-                "or --force to start anew"
+                f"{path}: not a report of photochrom prepare ({error})",
+                "use another output folder, or --force to start over",
             ) from error
 
 
@@ -100,7 +101,7 @@ def _outcomes(
 ) -> Generator[Outcome]:
     """Outcomes of the photos from `start` on, in order, made by that many processes."""
     work = partial(examine_loaded, settings)
-    photos = ((index, load_worker(store, index)) for index in range(start, len(store)))
+    photos = ((index, load_photo(store, index)) for index in range(start, len(store)))
     if workers == 1:
         yield from map(work, photos)
         return
@@ -108,9 +109,9 @@ def _outcomes(
         for (index, _), outcome in results:
             if isinstance(outcome, Died):
                 raise DataError(
-                    f"{store.name(index)}: a worker died at this photo (exit code "
-                    f"{outcome.exit_code}); out of memory? Call again with fewer workers: what is "
-                    "done is kept"
+                    f"{store.name(index)}: a worker died on this photo (exit code "
+                    f"{outcome.exit_code}), perhaps out of memory",
+                    "run this again with fewer --workers, and it resumes",
                 )
             yield outcome
 
@@ -125,7 +126,7 @@ def _write(
     dropped = {kind: counts[kind] for kind in KINDS}
     if not kept:
         raise DataError(
-            f"{output}: no photo is left of {len(records)}: "
+            f"{output}: none of {len(records)} photos could be used: "
             + ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in dropped.items() if n)
         )
     done = output / JOURNAL.split("/")[0] / "done"
@@ -187,37 +188,27 @@ def _ours(output: Path) -> list[Path]:
 def prepare(
     photos: Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
+    settings: Settings | None = None,
     *,
-    short_side: int = 128,
-    max_aspect: float = 1.5,
-    quality: int = 50,
-    shard_size: int = 10_000,
-    seed: int = 0,
     workers: int | None = None,
     progress: bool = True,
     force: bool = False,
 ) -> PrepareReport:
-    """Make training shards of photos: `shard-00000.tar`..., `prior.npy`, `report.json`.
+    """Turn photos into training shards: `shard-00000.tar`..., `prior.npy`, `report.json`.
 
-    Unreadable, too small, gray, toned and duplicate photos are dropped, counted in the report and
-    listed with the reason in `dropped.jsonl`. The others are turned upright, brought to sRGB,
-    cropped about their center to `max_aspect`, made smaller (never larger) to `short_side` and
-    stored as WebP, shuffled, under keys NNNNNN-SUBJECT; the subject is the top folder that a photo
-    lay in.
+    Photos that are unreadable, too small, gray, toned or duplicates are dropped. The report counts
+    them, and `dropped.jsonl` lists each with its reason. The others are turned upright, converted
+    to sRGB, cropped and reduced (never enlarged) as the settings say, stored as WebP and shuffled.
+    Their keys are NNNNNN-SUBJECT; the subject is the top folder of the photo.
 
-    A call that was interrupted goes on where it stopped when it is made again. A finished output
-    is left as it is.
+    If a call was interrupted, the same call resumes it. A finished output is left alone.
 
     Parameters
     ----------
-    photos : folders of photos, taken with all below them, folders of shards, or shards
-    output : folder for the shards, made if missing
-    short_side : pixels, 32..4096
-    max_aspect : longer side over shorter side, at least 1
-    quality : of the WebP, 1..100
-    shard_size : photos a shard
-    seed : of the shuffle
-    workers : processes that read photos; None for one a CPU, 1 for none beside this one
+    photos : folders of photos (with their subfolders), folders of shards, or shards
+    output : folder for the shards; created if missing
+    settings : None for the defaults
+    workers : processes that read photos; None for one per CPU, 1 for this process alone
     progress : show a progress bar on stderr
     force : throw away what another call left in the output
 
@@ -228,43 +219,28 @@ def prepare(
     Raises
     ------
     ConfigError
-        A setting is out of range, or the output holds other work.
+        The output holds other work, or `workers` is out of range.
     DataError
         An input is missing or damaged, no photo is left, or the output cannot be written.
     DependencyError
         Pillow is not installed.
     """
-    settings = Settings(short_side, float(max_aspect), quality, shard_size, seed)
-    settings.check()
-    if workers is None:
-        workers = cpus()
+    settings = settings or Settings()
+    workers = cpus() if workers is None else workers
     if workers < 1:
         raise ConfigError(f"workers = {workers}: must be at least 1")
     require_pillow()
     target = Path(output)
     sources = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
     if target.resolve() in (Path(source).resolve() for source in sources):
-        raise ConfigError(f"{target}: is an input too: choose another output folder")
+        raise ConfigError(f"{target}: is also an input", "choose another output folder")
     store = PhotoStore(sources)
     inputs = store.fingerprint()
     identity = {"format": _FORMAT, "settings": asdict(settings), "inputs": inputs}
     work = (target / JOURNAL).parent
     try:
-        if force:
-            for path in _ours(target):
-                path.unlink()
-            shutil.rmtree(work, ignore_errors=True)
-        if (target / REPORT).exists():
-            report = PrepareReport._load(target)
-            was = {"settings": asdict(report.settings), "inputs": report.inputs}
-            refuse_other_work(target, {"format": _FORMAT, **was}, identity)
-            shutil.rmtree(work, ignore_errors=True)  # if a kill came right before this line
+        if report := _finished(target, identity, force):
             return report
-        if not (target / JOURNAL).exists() and (found := _ours(target)):
-            raise ConfigError(
-                f"{found[0]}: not from photochrom prepare: use another output folder, or --force "
-                "to replace it"
-            )
         with Journal(target, identity) as journal:
             _examine_all(store, journal, settings, workers, progress)
             report = _write(target, store, journal, settings, inputs)
@@ -272,9 +248,36 @@ def prepare(
             return report
     except OSError as error:
         raise DataError(
-            f"{error.filename or target}: {error.strerror}: call again when that is mended; what "
-            "is done is kept"
+            f"{error.filename or target}: {error.strerror}",
+            "fix that and run this again, and it resumes",
         ) from error
+
+
+def _finished(target: Path, identity: dict[str, Any], force: bool) -> PrepareReport | None:
+    """The report of an output that is finished already; None if there is work to do.
+
+    Raises
+    ------
+    ConfigError
+        The output holds other work.
+    """
+    work = (target / JOURNAL).parent
+    if force:
+        for path in _ours(target):
+            path.unlink()
+        shutil.rmtree(work, ignore_errors=True)
+    if (target / REPORT).exists():
+        report = PrepareReport._load(target)
+        was = {"settings": asdict(report.settings), "inputs": report.inputs}
+        refuse_other_work(target, {"format": _FORMAT, **was}, identity)
+        shutil.rmtree(work, ignore_errors=True)  # if a kill came right before this line
+        return report
+    if not (target / JOURNAL).exists() and (found := _ours(target)):
+        raise ConfigError(
+            f"{found[0]}: not made by photochrom prepare",
+            "use another output folder, or --force to replace it",
+        )
+    return None
 
 
 def _examine_all(

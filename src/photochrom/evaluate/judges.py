@@ -1,4 +1,4 @@
-"""Networks that judge colorings, brought by the user as ONNX files: a classifier, and features.
+"""Networks that judge colorings, ONNX files of the user: a classifier, and features.
 
 Such a file says how it wants its pictures in a JSON object, either in its metadata under the key
 `photochrom.judge` or in a file beside it with `.json` appended to its name:
@@ -33,7 +33,7 @@ KEY = "photochrom.judge"
 
 
 class _Judge:
-    """An ONNX network (1, 3, size, size) -> (1, n), with its wishes.
+    """An ONNX network (1, 3, size, size) -> (1, n), with the description of its input.
 
     Raises
     ------
@@ -68,9 +68,9 @@ class _Judge:
                 raise ValueError("size, mean or std out of range")
             named = isinstance(self.classes, list) and all(isinstance(c, str) for c in self.classes)
             if not named or len(set(self.classes)) < len(self.classes):
-                raise ValueError("classes must be a list of different names")
+                raise ValueError("classes must be a list of distinct names")
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{self.path}: what it says of its pictures is wrong: {error}") from (
+            raise ModelError(f"{self.path}: its description of its input is wrong: {error}") from (
                 error
             )
         self._input = self._session.get_inputs()[0].name
@@ -86,8 +86,9 @@ class _Judge:
             wishes = None
         if not isinstance(wishes, dict):
             raise ModelError(
-                f"{self.path}: does not say how it wants its pictures; write {beside.name} beside "
-                'it: {"size": 224, "mean": [...], "std": [...], "classes": [...]}'
+                f"{self.path}: does not describe its input",
+                f'write {beside.name} beside it: {{"size": 224, "mean": [...], "std": [...], '
+                '"classes": [...]}',
             )
         return wishes
 
@@ -104,7 +105,9 @@ class _Judge:
                 ) from error
             rows.append(np.asarray(row, np.float32).ravel())
             if not np.isfinite(rows[-1]).all():
-                raise ModelError(f"{self.path}: gave an answer that is not finite; damaged?")
+                raise ModelError(
+                    f"{self.path}: returned values that are not finite; the file may be damaged"
+                )
         return np.stack(rows)
 
     def _framed(self, picture: RGB) -> RGB:
@@ -122,32 +125,34 @@ class _Judge:
 
 
 class Classifier(_Judge):
-    """Names what a picture shows, for the paper's semantic test (section 3.1)."""
+    """Classifies pictures, for the paper's semantic test (section 3.1)."""
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 0) -> None:
         super().__init__(path, threads)
         if not self.classes:
-            raise ModelError(f"{self.path}: says no classes, so its answers mean nothing")
+            raise ModelError(
+                f"{self.path}: does not list its classes, so its answers cannot be read",
+                'add "classes" to its description',
+            )
         self._index = {name: i for i, name in enumerate(self.classes)}
 
     def label(self, name: str) -> int | None:
-        """Index of a class; None where the classifier does not know it."""
+        """Index of a class; None if the classifier does not know it."""
         return self._index.get(name)
 
     def top(self, pictures: Sequence[RGB]) -> NDArray[np.int64]:
-        """Index of each picture's likeliest class, int64 (pictures,)."""
+        """Index of the likeliest class of each picture, int64 (pictures,)."""
         outputs = self.outputs(pictures)
         if outputs.shape[1] != len(self.classes):
             raise ModelError(
-                f"{self.path}: gives {outputs.shape[1]} outputs and says {len(self.classes)} "
-                "classes"
+                f"{self.path}: has {outputs.shape[1]} outputs but lists {len(self.classes)} classes"
             )
         top: NDArray[np.int64] = outputs.argmax(axis=1)
         return top
 
 
 class Features(_Judge):
-    """Features of a picture, for the Fréchet distance; FID where the network is Inception-v3's.
+    """Features of a picture, for the Fréchet distance; with Inception-v3, it is FID.
 
     Raises
     ------
@@ -168,7 +173,7 @@ class Features(_Judge):
 
 
 def judge_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of such a file together with the JSON beside it."""
+    """SHA-256 of a network's file together with the JSON file beside it."""
     digest = hashlib.sha256()
     for file in (Path(path), _beside(Path(path))):
         if file.is_file():
@@ -200,7 +205,7 @@ def frechet_distances(
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     class Given(torch.nn.Module):
-        """Passes on what is features already."""
+        """Returns its input, which is features already."""
 
         def __init__(self, width: int) -> None:
             super().__init__()

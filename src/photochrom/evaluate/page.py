@@ -13,7 +13,7 @@ import numpy as np
 from photochrom._version import __version__
 from photochrom.color import metrics
 from photochrom.errors import PhotochromError
-from photochrom.evaluate.chart import LINE_COLORS, chart
+from photochrom.evaluate.chart import LINE_COLORS, Chart
 from photochrom.evaluate.figures import FIGURES, Figure, Sums
 from photochrom.evaluate.result import Result
 from photochrom.evaluate.summary import FEW, error_curves, model_of, one_a_model, shown_value
@@ -28,16 +28,21 @@ GRID_SIDE = 128
 
 
 def report_page(result: Result, facts: dict[str, Any]) -> str:
+    """The page, with its pictures inside; `facts` are those of `summary`."""
     asked = result.asked
-    size = f"short side at most {asked.short_side} pixels" if asked.short_side else "as they are"
+    size = "at their own size"
+    if asked.short_side:
+        size = f"short side at most {asked.short_side} pixels"
     about = [
-        f"{facts['photos']} photos, {size}, compared in every pixel",
-        f"prior of the rebalanced columns: {facts['prior']}",
-        "small figures: 95 % bootstrap interval over photos",
+        f"{facts['photos']} photos, {size}, compared pixel by pixel",
+        f"prior for the rebalanced columns: {facts['prior']}",
+        "small figures are 95 % bootstrap intervals over photos",
         f"photochrom {__version__}, {facts['made']}",
     ]
     if facts["labeled"]:
-        about.insert(2, f"top-1: over the {facts['labeled']} photos whose class it knows")
+        about.insert(
+            2, f"top-1 is over the {facts['labeled']} photos with a class that the classifier knows"
+        )
     # A model has one color in all charts: that of its first row.
     colors = {model_of(result, r): r for r in one_a_model(result)}
     parts = [
@@ -71,7 +76,7 @@ def _left_out(facts: dict[str, Any]) -> str:
         f"<li>{escape(p['photo'])}: {escape(p['reason'])}</li>" for p in photos[:50]
     )  # fmt: skip
     return (
-        f"<details><summary>{len(photos)} photos left out</summary><ul>{items}{rest}</ul></details>"
+        f"<details><summary>{len(photos)} photos skipped</summary><ul>{items}{rest}</ul></details>"
     )
 
 
@@ -142,7 +147,7 @@ def _difference_table(facts: dict[str, Any]) -> str:
         body += f"<tr><th scope=row>{escape(row['name'])}</th>{cells}</tr>"
     return (
         f"<h3>Difference from {escape(facts['compared_with'])}, on the same photos</h3>"
-        "<p>Pale: the interval holds 0, so it may be noise.</p>"
+        "<p>Pale figures may be noise: their interval contains 0.</p>"
         f"<div class=wide><table>{_header(figures)}<tbody>{body}</tbody></table></div>"
     )
 
@@ -157,8 +162,14 @@ def _error_charts(result: Result) -> str:
             for r, row in enumerate(result.rows)
             if row.kind != "truth"
         ]
-        charts.append(chart(lines, f"AuC {title}", "ab error up to t", "share of pixels, %",
-                            x=(0, metrics.THRESHOLDS), y=(0, 100)))  # fmt: skip
+        chart = Chart(
+            f"AuC {title}",
+            "ab error of at most t",
+            "share of pixels, %",
+            x=(0, metrics.THRESHOLDS),
+            y=(0, 100),
+        )
+        charts.append(chart.svg(lines))
     return f"<div class=charts>{''.join(charts)}</div>"
 
 
@@ -171,14 +182,21 @@ def _reliability_section(facts: dict[str, Any], colors: dict[str, int]) -> str:
         stated, hit = (np.array(cells[k], float) for k in ("stated", "frequency"))
         there = (stated >= low) & (hit >= low)
         lines.append((name, colors[name], 100 * stated[there], 100 * hit[there]))
-    diagram = chart(lines, "Reliability", "stated probability of a bin, %", "true so often, %",
-                    x=(100 * low, 100), y=(100 * low, 100), log=True, diagonal=True,
-                    dots=True)  # fmt: skip
+    chart = Chart(
+        "Reliability",
+        "stated probability of a bin, %",
+        "how often it was true, %",
+        x=(100 * low, 100),
+        y=(100 * low, 100),
+        log=True,
+        diagonal=True,
+        dots=True,
+    )
     return (
         "<h2>Is 30 % right 30 % of the time?</h2><p>All 313 bins of all pixels, by the probability "
-        "that the model gives them, rebalancing taken off. On the dotted line it is honest; above "
-        "it too modest, below it too sure.</p>"
-        f"<div class=charts>{diagram}</div>"
+        "that the model gives them, without rebalancing. On the dotted line the model is honest, "
+        "above it too modest, and below it too sure.</p>"
+        f"<div class=charts>{chart.svg(lines)}</div>"
     )
 
 
@@ -196,10 +214,11 @@ def _sweep_section(facts: dict[str, Any], colors: dict[str, int]) -> str:
     ):
         lines = [(n, colors[n], t, np.array(v[key])) for n, v in sweep["models"].items()]
         level = sweep["colorfulness_of_originals"] if key == "colorfulness" else None
-        charts.append(chart(lines, title, "temperature T", title, x=(0, 1), level=level, dots=True))
+        chart = Chart(title, "temperature T", title, x=(0, 1), level=level, dots=True)
+        charts.append(chart.svg(lines))
     return (
         f"<h2>Temperature</h2><p>The first {sweep['photos']} photos at each temperature of the "
-        "annealed mean: towards 0 the mode, vivid and patchy; 1 is the mean, muted.</p>"
+        "annealed mean. Near 0 is the mode, vivid and patchy; 1 is the mean, muted.</p>"
         f"<div class=charts>{''.join(charts)}</div>"
     )
 
@@ -220,14 +239,14 @@ def _subject_section(result: Result, facts: dict[str, Any]) -> str:
             f"<tr><th scope=row>{escape(subject)} <small>{entry['photos']}</small></th>{cells}</tr>"
         )
     return (
-        f"<h2>By subject</h2><p>Subjects with {FEW} photos and more.</p><div class=wide><table>"
+        f"<h2>By subject</h2><p>Subjects with at least {FEW} photos.</p><div class=wide><table>"
         f"<thead><tr><td></td>{head}</tr><tr><td></td>{sub}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
 
 def _grids(result: Result) -> str:
-    """Photos with what each row makes of them: random, best, worst, most uncertain."""
+    """Grids of photos as each row colors them: random, best, worst, most uncertain."""
     rows = result.rows
     judged = next((r for r, row in enumerate(rows) if row.kind in ("model", "folder")), None)
     n = len(result.used)
@@ -239,8 +258,8 @@ def _grids(result: Result) -> str:
         name = escape(rows[judged].name)
         order = np.argsort(gain, kind="stable")
         chosen += [
-            ("Best", f"{name} gains most on gray, in CIEDE2000", order[:GRID_PHOTOS]),
-            ("Worst", f"{name} loses most against gray", order[::-1][:GRID_PHOTOS]),
+            ("Best", f"where {name} gains most over gray, in CIEDE2000", order[:GRID_PHOTOS]),
+            ("Worst", f"where {name} loses most to gray", order[::-1][:GRID_PHOTOS]),
         ]
         if sums["distributions"].any():
             unsure = np.argsort(-sums["entropy"], kind="stable")[:GRID_PHOTOS]
@@ -258,7 +277,7 @@ def _grids(result: Result) -> str:
 
 
 def _shown_last(rows: Sequence[Any]) -> list[Any]:
-    """The rows as the grids show them: the original at the end, where one looks for it."""
+    """The rows in the order of the grids: the original comes last."""
     return [*rows[1:], rows[0]]
 
 

@@ -25,7 +25,7 @@ T = metrics.THRESHOLDS + 1
 
 @dataclass(frozen=True)
 class Part:
-    """What scoring some photos gives; everything adds up over parts."""
+    """The scores of some photos; everything adds up over parts."""
 
     sums: Float64  # (photos, rows, columns)
     errors: Float64  # (rows, 1 + strengths, thresholds): histogram of ab errors in whole units
@@ -35,7 +35,7 @@ class Part:
     features: NDArray[np.float32]  # (photos, rows, width); width 0 without a feature network
 
     def save(self, path: Path) -> None:
-        """Write beside, then rename: a kill leaves a whole part or none."""
+        """Write to a draft, then rename it: a kill leaves a whole part or none."""
         file = io.BytesIO()
         arrays = {k: v for k, v in vars(self).items() if k != "skipped"}
         np.savez_compressed(file, skipped=json.dumps(self.skipped), **arrays)
@@ -45,9 +45,9 @@ class Part:
 
     @classmethod
     def load(cls, path: Path) -> Part | None:
-        """None for a part that is missing or damaged: it is scored again."""
+        """Read a part; None if it is missing or damaged, so that it is scored again."""
         try:
-            # Opened here: NumPy would leave a damaged file open.
+            # We open the file: NumPy would leave a damaged one open.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 values = dict(arrays)
             skipped = tuple((a, b) for a, b in json.loads(str(values.pop("skipped"))))
@@ -80,6 +80,7 @@ class Tally:
         sweep: Float64 | None,
         features: NDArray[np.float32] | None,
     ) -> None:
+        """Add the sums of photo `i`, a row each, and everything else about it."""
         self.used.append(i)
         self.sums.append(sums)
         self.errors += errors
@@ -89,6 +90,7 @@ class Tally:
             self.features.append(features)
 
     def part(self) -> Part:
+        """Everything that was added."""
         n = len(self.used)
         width = self.features[0].shape[1] if self.features else 0
         return Part(

@@ -18,7 +18,16 @@ from photochrom.photo.pictures import resized
 from photochrom.photo.read import decode_photo
 from photochrom.photo.samples import to_uint8
 
-__all__ = ["Folder", "MOST_PIXELS", "grayed", "open_store", "original", "photos_of", "true_hints"]
+__all__ = [
+    "Folder",
+    "MOST_PIXELS",
+    "grayed",
+    "open_store",
+    "original",
+    "photos_of",
+    "read_reduced",
+    "true_hints",
+]
 
 
 def grayed(rgb: RGB) -> RGB:
@@ -62,38 +71,52 @@ def open_store(photos: Sequence[str]) -> PhotoStore:
     """
     for path in photos:
         if Path(path).suffix.lower() in PHOTO_SUFFIXES and Path(path).is_file():
-            raise DataError(f"{path}: is a single photo; give the folder that it lies in")
+            raise DataError(f"{path}: is a single photo", "give its folder")
     store = PhotoStore(photos)
     seen: dict[str, int] = {}
     for i in range(len(store)):
         if seen.setdefault(store.key(i), i) != i:
             raise DataError(
-                f"{store.name(i)}: has the same name as {store.name(seen[store.key(i)])}; "
-                "rename or remove one of them"
+                f"{store.name(i)}: has the same name as {store.name(seen[store.key(i)])}",
+                "rename or remove one of them",
             )
     return store
 
 
 def original(asked: Evaluation, store: PhotoStore, i: int) -> RGB:
-    """A photo, uint8 (H, W, 3), as large as it is measured."""
-    return _read(store, i, asked.short_side)
+    """A photo in color, uint8 (H, W, 3), at the size at which it is measured."""
+    return read_reduced(store, i, asked.short_side)
 
 
 MOST_PIXELS = 8_000_000
-"""Of a photo that is measured as large as it is: a worker needs 200 bytes for each."""
+"""Of a photo that is measured at full size: a worker needs 200 bytes for each."""
 
 
-def _read(store: PhotoStore, i: int, short_side: int) -> RGB:
-    """Decoded and reduced to the short side (0: not), uint8 (H, W, 3); alpha is left out."""
-    pixels = to_uint8(decode_photo(store.read(i), store.name(i)).pixels)
+def read_reduced(
+    store: PhotoStore, i: int, short_side: int, *, most_pixels: int = MOST_PIXELS
+) -> RGB:
+    """Decode a photo, reduced to the short side (0: not at all), without its alpha.
+
+    Returns
+    -------
+    rgb : uint8 (H, W, 3)
+
+    Raises
+    ------
+    PhotoError
+        It cannot be read, is too small, or has more pixels than `most_pixels` at full size.
+    """
+    name = store.name(i)
+    pixels = to_uint8(decode_photo(store.read(i), name).pixels)
     height, width = pixels.shape[:2]
     short = min(height, width)
     if short < 4:
-        raise PhotoError(f"{store.name(i)}: {width} x {height} pixels are too few to be measured")
-    if not short_side and height * width > MOST_PIXELS:
+        raise PhotoError(f"{name}: is too small to measure, at {width} x {height} pixels")
+    if not short_side and height * width > most_pixels:
         raise PhotoError(
-            f"{store.name(i)}: {width} x {height} pixels are more than the {MOST_PIXELS / 1e6:g} "
-            "million that are measured unreduced; reduce it, for example by --short-side 2048"
+            f"{name}: has {width} x {height} pixels, over the limit of {most_pixels / 1e6:g} "
+            "million at full size",
+            "reduce it, for example with --short-side 2048",
         )
     if 0 < short_side < short:
         scale = short_side / short
@@ -124,5 +147,5 @@ class Folder:
         """The result for a photo. Raises PhotoError where there is none or it cannot be read."""
         place = self.places.get(key + COLORED, self.places.get(key))
         if place is None:
-            raise PhotoError(f"{key}: {self.name} has no result of this name")
-        return _read(self.store, place, short_side)
+            raise PhotoError(f"{key}: {self.name} has no result with this name")
+        return read_reduced(self.store, place, short_side)

@@ -24,15 +24,15 @@ from photochrom.pool import Died, spread
 __all__ = ["PART", "PRIOR_PHOTOS", "given_prior", "mapped_figures", "measured_prior"]
 
 PART = 8
-"""Photos scored together: what a worker is at is lost when the work is interrupted."""
+"""Photos scored together; an interruption loses the part that a worker is working on."""
 PRIOR_PHOTOS = 4000
-"""The prior is measured on at most so many of the photos, evenly spread."""
+"""The prior is measured on at most this many photos, evenly spread."""
 
 
 def mapped_figures(
     work: Callable[[Any], Any], tasks: Any, workers: int
 ) -> Iterator[tuple[Any, Any]]:
-    """(task, result) as they come, by that many processes, each with its own copy of `work`.
+    """(task, result) in any order, by that many processes, each with its own copy of `work`.
 
     Raises
     ------
@@ -47,14 +47,14 @@ def mapped_figures(
         for task, result in results:
             if isinstance(result, Died):
                 raise DataError(
-                    f"a worker died (exit code {result.exit_code}); out of memory? Call again with "
-                    "fewer --workers: what is done is kept"
+                    f"a worker died (exit code {result.exit_code}), perhaps out of memory",
+                    "run this again with fewer --workers, and it resumes",
                 )
             yield task, result
 
 
 def given_prior(asked: Evaluation) -> tuple[Float64 | None, str]:
-    """The prior that was asked for or lies beside the photos, and what to call it."""
+    """The prior that was given or lies beside the photos, and its name in the report."""
     path = asked.prior
     if path is None:
         for photos in asked.photos:
@@ -63,7 +63,7 @@ def given_prior(asked: Evaluation) -> tuple[Float64 | None, str]:
                 path = str(folder / "prior.npy")
                 break
     if path is None:
-        return None, "that of the photos measured"
+        return None, "measured on these photos"
     prior = _load_prior(Path(path))
     return prior, f"{Path(path).name}, sha256 {hashlib.sha256(prior.tobytes()).hexdigest()[:12]}"
 
@@ -71,10 +71,11 @@ def given_prior(asked: Evaluation) -> tuple[Float64 | None, str]:
 def _load_prior(path: Path) -> Float64:
     try:
         prior = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-        metrics.class_weights(prior, 0.5)  # refuses what is no distribution
+        metrics.class_weights(prior, 0.5)  # raises if it is not a distribution
     except (OSError, EOFError, ValueError, TypeError, ConfigError) as error:
         raise DataError(
-            f"{path}: is no prior ({error}); give the prior.npy that `photochrom prepare` writes"
+            f"{path}: is not a prior ({error})",
+            "give the prior.npy that `photochrom prepare` writes",
         ) from error
     return prior
 
@@ -87,7 +88,7 @@ def measured_prior(
     workers: int,
     hidden: bool | None,
 ) -> Float64:
-    """The prior over the pixels that are scored, kept in the work folder.
+    """The prior of the photos, kept in the work folder.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def measured_prior(
             reason = reason or why
             bar.update(len(group))
     if not total.any():
-        raise DataError(f"no photo can be measured, the first: {reason}")
+        raise DataError(f"no photo can be measured; the first failed with: {reason}")
     prior = bins.smooth_prior(total)
     beside = work / f".prior.{secrets.token_hex(4)}.npy"
     np.save(beside, prior)
@@ -120,20 +121,20 @@ def measured_prior(
 
 
 class _Count:
-    """Counts the colors of some photos; opens the store when the first ones come."""
+    """Counts the colors of some photos; opens the store for the first ones."""
 
     def __init__(self, asked: Evaluation) -> None:
         self.asked = asked
         self.store: PhotoStore | None = None
 
     def __call__(self, photos: list[int]) -> tuple[NDArray[np.int64], str]:
-        """How often each whole-numbered ab occurs, and why the first photo that failed did."""
+        """How often each whole-numbered ab occurs, and why the first bad photo failed."""
         self.store = self.store or open_store(self.asked.photos)
         counts, reason = np.zeros((221, 221), np.int64), ""
         for i in photos:
             try:
                 lab = rgb_to_lab(original(self.asked, self.store, i))
-            except (PhotoError, DataError) as error:  # it will be named when it is scored
+            except (PhotoError, DataError) as error:  # scoring will name it
                 reason = reason or str(error)
                 continue
             if not is_gray(lab):

@@ -1,4 +1,4 @@
-"""What an evaluation found, for a person and for a program: table, JSON, CSV, one HTML page.
+"""The results of an evaluation for people and programs: table, JSON, CSV, an HTML page.
 
 The page is a single file that asks for nothing else: styles, curves and pictures are inside it.
 """
@@ -27,21 +27,23 @@ FILES = ("report.html", "report.json", "photos.csv")
 
 
 def check_target(folder: Path, work: Path, force: bool) -> None:
-    """Refuse a folder whose files are not an earlier report of ours.
+    """Check that a folder is free for a report, or holds an earlier one.
 
     Raises
     ------
     ConfigError
     """
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file; name a folder for the report")
+        raise ConfigError(f"{folder}: is a file", "give a folder for the report")
     taken = [name for name in FILES if (folder / name).exists()]
     if taken and not work.exists() and not force:
-        raise ConfigError(f"{folder / taken[0]}: exists; give another folder, or --force")
+        raise ConfigError(
+            f"{folder / taken[0]}: already exists", "give another folder, or use --force"
+        )
 
 
 def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:
-    """Write report.json, photos.csv and report.html: all beside, then renamed.
+    """Write report.json, photos.csv and report.html as drafts, then rename them.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:
     beside = {name: folder / f".{name}.{token}" for name in texts}
     try:
         for name, text in texts.items():
-            # A folder's name may hold bytes that are no text.
+            # The name of a folder may hold bytes that are not text.
             beside[name].write_bytes(text.encode("utf-8", "replace"))
         for name, path in beside.items():
             path.replace(folder / name)
@@ -67,7 +69,7 @@ def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:
 
 
 def table(facts: dict[str, Any]) -> str:
-    """The table as aligned Markdown; ± and brackets are the 95 % interval."""
+    """The table as aligned Markdown; ± and brackets are 95 % intervals."""
     figures = shown_value(facts)
     lines = [["", *(f.title for f in figures)]]
     for row in facts["rows"]:

@@ -17,12 +17,12 @@ from photochrom.intervals import bootstrap_sums, percentile_interval
 __all__ = ["FEWEST", "Result"]
 
 FEWEST = 5
-"""No intervals for fewer photos: resamples of so few say nothing."""
+"""No intervals for fewer photos: resamples of so few mean nothing."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The figures' raw material, over all photos."""
+    """Sums over all photos, which all figures are computed from."""
 
     asked: Evaluation
     rows: tuple[Row, ...]
@@ -38,7 +38,7 @@ class Result:
     sources: dict[str, str]
     """What was measured: SHA-256 of each model, and of the list of photos."""
     scorer: Scorer
-    """Makes the pictures again that a report shows."""
+    """Colors the pictures of a report again."""
 
     @cached_property
     def reference(self) -> int:
@@ -49,7 +49,7 @@ class Result:
         return kinds.index("model") if "model" in kinds else kinds.index("gray")
 
     def totals(self, photos: NDArray[np.bool_] | None = None) -> Float64:
-        """Sums over all photos, or those chosen: (rows, columns)."""
+        """Sums over all photos, or over chosen ones: (rows, columns)."""
         total: Float64 = self._chosen(photos).sum(axis=0)
         return total
 
@@ -64,7 +64,7 @@ class Result:
         ]
 
     def differences(self, resamples: int = 1000) -> list[dict[str, tuple[float, float]]]:
-        """The same of each row's difference from the reference row, on the same photos."""
+        """The same for the difference of each row from the reference row, on the same photos."""
         drawn = self._drawn(None, resamples)
         other = drawn[:, self.reference]
         return [

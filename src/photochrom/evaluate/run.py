@@ -1,4 +1,4 @@
-"""`photochrom evaluate`: how good are colorings, measured as the paper does, and more.
+"""How good colorings are, measured as in the paper and beyond.
 
 Every photo is made gray, colored by each model through the whole product, and compared with the
 original in the pixels that a user gets. What is kept of a photo is a row of sums, so that every
@@ -42,14 +42,14 @@ def evaluate(
     progress: bool = True,
     anew: bool = False,
 ) -> Result:
-    """Score all photos, going on where an earlier run of the same evaluation stopped.
+    """Score all photos; an earlier run of the same evaluation is resumed.
 
     Parameters
     ----------
     asked : what to measure
-    work : folder for the parts; made, and kept for the next run
-    workers : processes; 0 for one a core
-    anew : forget what an earlier run has left there, once all is found to be in order
+    work : folder for the parts; created, and kept for the next run
+    workers : processes; 0 for one per core
+    anew : remove what an earlier run has left there, once all settings are checked
 
     Raises
     ------
@@ -64,14 +64,16 @@ def evaluate(
     photos = photos_of(store)
     chosen = photos[asked.skip :][: asked.limit or None]
     if not chosen:
-        raise ConfigError(f"no photo is left of {len(photos)} after --skip {asked.skip}")
-    hidden = None if progress else True  # None: where there is no terminal
-    # All that can be wrong is found before the work, and before anything is forgotten.
+        raise ConfigError(f"--skip {asked.skip} leaves none of the {len(photos)} photos")
+    hidden = None if progress else True  # None hides it where there is no terminal
+    # Find everything that can be wrong before the work starts and before anything is removed.
     given, name = given_prior(asked)
     scorer = Scorer(asked, given)
     names = [row.name for row in scorer.rows]
     if asked.compare is not None and asked.compare not in names:
-        raise ConfigError(f"--compare {asked.compare}: no such row; there are {'; '.join(names)}")
+        raise ConfigError(
+            f"--compare {asked.compare}: no such row; the rows are {'; '.join(names)}"
+        )
     if workers < 0:
         raise ConfigError(f"workers = {workers}: must not be negative")
     _check_labels(scorer, chosen)
@@ -105,7 +107,7 @@ def evaluate(
 
 
 class _Score:
-    """Scores the photos of a part; opens the models when the first one comes."""
+    """Scores the photos of a part; opens the models for the first one."""
 
     def __init__(self, asked: Evaluation, prior: Float64, scorer: Scorer | None) -> None:
         self.asked, self.prior, self.scorer = asked, prior, scorer
@@ -117,16 +119,16 @@ class _Score:
 
 
 def _check_labels(scorer: Scorer, chosen: Sequence[int]) -> None:
-    """Say before the work if a classifier knows none of the photos' classes."""
+    """Raise ModelError if the classifier knows none of the photos' classes."""
     classifier, store = scorer.classifier, scorer.store
     if classifier is None:
         return
     labels = {label_of(store.key(i), store.in_shard(i)) for i in chosen}
     if not any(classifier.label(label) is not None for label in labels):
         raise ModelError(
-            f"{classifier.path}: knows none of the photos' classes, such as "
-            f"{max(labels)!r} (a photo's folder, or the WordNet id that ends its key); its "
-            f"own are such as {classifier.classes[0]!r}"
+            f"{classifier.path}: knows none of the photos' classes, such as {max(labels)!r} (a "
+            "photo's folder, or the WordNet id that ends its key); it knows classes such as "
+            f"{classifier.classes[0]!r}"
         )
 
 
@@ -144,7 +146,7 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
         errors, sweep = errors + part.errors, sweep + part.sweep
     index = np.concatenate(used)
     if not len(index):
-        raise DataError(f"no photo could be measured, the first: {skipped[0][1]}")
+        raise DataError(f"no photo could be measured; the first failed with: {skipped[0][1]}")
     store = scorer.store
     keys = [store.key(int(i)) for i in index]
     subjects = [subject_of(k, store.in_shard(int(i))) for k, i in zip(keys, index, strict=True)]
@@ -159,7 +161,7 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
         sweep,
         tuple(_readable(key) for key in keys),
         index,
-        tuple(re.sub(r"-n\d{8}$", "", name) for name in subjects),  # a WordNet id is no subject
+        tuple(re.sub(r"-n\d{8}$", "", name) for name in subjects),  # a WordNet id is not a subject
         tuple(skipped),
         prior,
         fid,
@@ -171,10 +173,10 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
 def _part(path: Path) -> Part:
     part = Part.load(path)
     if part is None:
-        raise DataError(f"{path}: a part is damaged; run the same command again")
+        raise DataError(f"{path}: is damaged", "run the same command again to redo it")
     return part
 
 
 def _readable(name: str) -> str:
-    """A name whose bytes are no text, as text."""
+    """A name as text, even if its bytes are not valid text."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""From a photo to its sums: made gray, colored in every way asked for, compared with the original.
+"""From a photo to its sums: made gray, colored in every way, compared with the original.
 
 A `Scorer` holds the models and scores photos one by one; a `Part` is what some photos came to, as
 it is stored and added up. What is done with many photos stands in `evaluate`.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from photochrom.arrays import RGB, Float64
 from photochrom.color import bins, metrics
 from photochrom.color.lab import fit_gamut, is_gray, rgb_to_L, rgb_to_lab
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import DataError, PhotochromError, PhotoError
 from photochrom.evaluate.figures import CELLS, COLUMNS, EXACT, STRENGTHS, Sums
@@ -41,11 +41,11 @@ class Scorer:
     """
 
     def __init__(self, asked: Evaluation, prior: Float64 | None = None) -> None:
-        """Open all; the prior may come later, but before a photo is scored."""
+        """Open everything; the prior may come later, but before a photo is scored."""
         self.asked = asked
         self.store = open_store(asked.photos)
         self.photos = photos_of(self.store)
-        """All that are no results, also those that `skip` and `limit` leave out."""
+        """All photos that are not results, including those that `skip` and `limit` leave out."""
         self.colorizers = [
             Colorizer(source, working_size=asked.working_size, threads=1)
             for _, source in asked.models
@@ -65,11 +65,11 @@ class Scorer:
     # --- from photo to results ---
 
     def original(self, i: int) -> RGB:
-        """A photo of the store, uint8 (H, W, 3), reduced to the short side that was asked for."""
+        """A photo of the store, uint8 (H, W, 3), at the size at which it is measured."""
         return original(self.asked, self.store, i)
 
     def predictions(self, i: int, truth: RGB) -> dict[tuple[int, int], tuple[Prediction, float]]:
-        """Each model's prediction for the photo made gray, and its seconds.
+        """Each model's prediction for the gray photo, and how many seconds it took.
 
         By (model, number of hints). The hints of a photo are the same for all models, and a larger
         number begins with those of a smaller one.
@@ -89,7 +89,7 @@ class Scorer:
         truth: RGB,
         predictions: Mapping[tuple[int, int], tuple[Prediction, float]],
     ) -> Iterator[tuple[RGB, float]]:
-        """What each row makes of a photo, uint8 (H, W, 3), and the seconds of rendering it."""
+        """The photo as each row colors it, uint8 (H, W, 3), and the seconds for rendering it."""
         for row in self.rows:
             began = time.perf_counter()
             if row.kind == "truth":
@@ -102,19 +102,19 @@ class Scorer:
                 rgb = self.folders[row.source].read(self.store.key(i), self.asked.short_side)
                 if rgb.shape != truth.shape:
                     raise PhotoError(
-                        f"{self.store.name(i)}: the result of {row.name} is not of its size"
+                        f"{self.store.name(i)}: the result of {row.name} has another size"
                     )
             else:
                 rgb = _rendered(predictions[row.source, row.hints][0], row)
             yield rgb, time.perf_counter() - began
 
     def _recolored(self, i: int, truth: RGB) -> RGB:
-        """The photo with the ab of another one, stretched over it (the paper's "random")."""
+        """The photo with the ab of another one, stretched to its size (the paper's "random")."""
         n = len(self.photos)
         if n < 2:
-            raise PhotoError("the colors of another photo need a second photo")
+            raise PhotoError("the random row needs a second photo to take colors from")
         rng, here = np.random.default_rng((self.asked.seed, i)), self.photos.index(i)
-        for _ in range(16):  # another one may be unreadable, or gray
+        for _ in range(16):  # the other one may be unreadable, or gray
             other = self.photos[(here + 1 + int(rng.integers(n - 1))) % n]
             try:
                 rgb = resized(self.original(other), *truth.shape[:2])
@@ -131,7 +131,7 @@ class Scorer:
     # --- from results to sums ---
 
     def score(self, i: int, part: Tally) -> None:
-        """Add a photo; nothing of it is added when it cannot be read or colored.
+        """Add a photo; adds nothing if it cannot be read or colored.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Scorer:
         features = None if self.features is None else self.features(pictures)
         sweep = None
         if i in part.swept:
-            # Without hints, or with as few as were asked for.
+            # Without hints, or with as few as the settings allow.
             plain = [predictions[m, min(self.asked.hints)][0] for m in range(len(self.colorizers))]
             sweep = self._sweep(truth, lab, nearest, plain)
         part.add(i, sums, errors, sweep, features)
@@ -180,7 +180,7 @@ class Scorer:
         s: Sums,
         errors: Float64 | None = None,
     ) -> None:
-        """What compares a picture with the original, into the columns of a row.
+        """Compare a picture with the original, into the columns of a row.
 
         Without `errors`, the histograms to fill, only what the temperature sweep shows.
         """
@@ -225,7 +225,7 @@ class Scorer:
     # --- several photos ---
 
     def part(self, photos: Sequence[int], swept: frozenset[int]) -> Part:
-        """Score some photos; one that fails is left out with its reason."""
+        """Score some photos; a photo that fails is skipped with its reason."""
         tally = Tally(len(self.rows), len(self.colorizers), swept)
         for i in photos:
             try:
@@ -236,7 +236,7 @@ class Scorer:
 
 
 def _mean_delta_e(lab: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
-    """Mean CIEDE2000, some rows at a time: the formula has dozens of terms for every pixel."""
+    """Mean CIEDE2000, a few rows at a time: the formula has dozens of terms for each pixel."""
     rows = max(1, (1 << 16) // lab.shape[1])
     blocks = range(0, len(lab), rows)
     total = sum(metrics.delta_e_2000(lab[y : y + rows], truth[y : y + rows]).sum() for y in blocks)
@@ -247,7 +247,8 @@ def _rendered(prediction: Prediction, row: Row) -> RGB:
     if row.rebalance != 1 and not prediction.info.regression:
         # A network trained with class weights w learns p w; this leaves p w^rebalance.
         off = (1 - row.rebalance) * prediction.info.log_weights
-        prediction = replace(prediction, logits=prediction.logits - off[:, None, None])
+        rebalanced = replace(prediction.distribution, logits=prediction.logits - off[:, None, None])
+        prediction = replace(prediction, distribution=rebalanced)
     rgb: RGB = prediction.render(row.temperature)
     return rgb
 
@@ -275,5 +276,5 @@ def judge_distribution(prediction: Prediction, lab: NDArray[np.float32], s: Sums
     ):
         flat = np.minimum(probabilities.ravel(), 1)
         counts, _ = np.histogram(flat, CELLS, weights=None if weights is None else weights.ravel())
-        # By pixel, so that every photo counts the same whatever its size.
+        # Per pixel, so that a photo counts the same whatever its size.
         s.cells(what)[:] = counts / (h * w)

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 FEW = 20
-"""Subjects with fewer photos are not shown alone: their figures would be noise."""
+"""Subjects with fewer photos are not listed: their figures would be noise."""
 FID = Figure("fid", "FID", "Fréchet distance of features from the originals'", 2,
              lambda s, o: math.nan, -1)  # fmt: skip
 
@@ -86,7 +86,7 @@ def summary(result: Result) -> dict[str, Any]:
 def _with_limits(
     values: dict[str, float], limits: dict[str, tuple[float, float]]
 ) -> dict[str, dict[str, float]]:
-    """Value and interval of each figure that there is."""
+    """Value and interval of each figure that exists."""
     return {
         key: {"value": value, "low": limits[key][0], "high": limits[key][1]}
         for key, value in values.items()
@@ -105,7 +105,7 @@ def error_curves(result: Result) -> NDArray[np.float64]:
 
 
 def _reliability(result: Result) -> dict[str, Any]:
-    """Of each model with a distribution: stated probability and frequency in each cell."""
+    """Stated probability and frequency in each cell, for each model with a distribution."""
     totals, out = result.totals(), {}
     for r in one_a_model(result):
         sums = Sums(totals[r])
@@ -134,6 +134,7 @@ def one_a_model(result: Result) -> Iterator[int]:
 
 
 def model_of(result: Result, r: int) -> str:
+    """Name of the model of row `r`."""
     return result.asked.models[result.rows[r].source][0]
 
 
@@ -175,7 +176,7 @@ def _subjects(result: Result) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """JSON has no NaN: null."""
+    """None for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -191,7 +192,7 @@ def shown_value(facts: dict[str, Any]) -> list[Figure]:
 
 
 def cell_text(figure: Figure, value: dict[str, float] | None) -> str:
-    """The value with ± half its interval's width, or with both ends where it lies lopsided."""
+    """The value with ± half the width of its interval, or with both ends if it is lopsided."""
     if value is None:
         return ""
     text = f"{value['value']:.{figure.digits}f}"

@@ -1,4 +1,4 @@
-"""What is computed once and kept: the folder of an evaluation."""
+"""The folder of an evaluation, which keeps what was computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = "settings.json"
 
 
 def sources_of_work(scorer: Scorer, prior: Float64 | None) -> dict[str, str]:
-    """What enters, by content: another model, photo or prior is another evaluation."""
+    """Digests of all input: with another model, photo or prior, it is another evaluation."""
     asked = scorer.asked
     sources = {
         "photos": scorer.store.stamp(),
@@ -40,9 +40,9 @@ def sources_of_work(scorer: Scorer, prior: Float64 | None) -> dict[str, str]:
 
 
 def open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
-    """Make the folder for the parts, or check that it holds those of this very evaluation."""
+    """Create the folder for the parts, or check that its parts are of this evaluation."""
     values = asdict(asked) | {"sources": sources, "version": __version__, "columns": COLUMNS}
-    # Where the photos lie does not matter, only what they are.
+    # It does not matter where the photos are, only what they are.
     for key in ("photos", "classifier", "features", "prior", "compare"):
         values.pop(key)
     for key in ("models", "against"):
@@ -53,8 +53,8 @@ def open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
         return
     if any(work.glob("part-*.npz")):
         raise ConfigError(
-            f"{work.parent}: holds an evaluation with other settings, models or photos; give "
-            "another folder, or --force to start anew"
+            f"{work.parent}: holds an evaluation with other settings, models or photos",
+            "name another folder, or use --force to start over",
         )
     work.mkdir(parents=True, exist_ok=True)
     (work / "prior.npy").unlink(missing_ok=True)
@@ -64,6 +64,6 @@ def open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
 
 
 def forget(work: Path) -> None:
-    """Remove the parts of an earlier evaluation; nothing if the folder is not one."""
+    """Remove the parts of an earlier evaluation; do nothing if the folder has none."""
     if (work / SETTINGS).exists() and not work.is_symlink():
         shutil.rmtree(work)

@@ -1,1 +1,1 @@
-"""A perception study: which of two pictures is real?"""
+"""A perception study: people say which of two pictures is the real one."""

@@ -81,6 +81,7 @@ CREATE INDEX trial_of_participant ON trial (participant, position, id);
 def add_trial(
     db: sqlite3.Connection, participant: int | None, position: int, trial: Planned
 ) -> None:
+    """Add a trial of a participant; None for one that nobody has yet."""
     tokens = [secrets.token_urlsafe(16) for _ in range(3)]
     db.execute(
         "INSERT INTO trial (participant, position, kind, photo, method, fake_left,"
@@ -90,19 +91,22 @@ def add_trial(
 
 
 def participant_of(db: sqlite3.Connection, token: str) -> int | None:
+    """The participant with this token; None if there is none."""
     row = db.execute("SELECT id FROM participant WHERE token = ?", (token,)).fetchone()
     return None if row is None else int(row["id"])
 
 
 def utc_now() -> str:
+    """The time now, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def connect_database(path: Path, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
+    """Open a database without a look at what is in it. Raises sqlite3.Error."""
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
-        isolation_level=None,  # transactions are begun and ended here, not guessed by the module
+        isolation_level=None,  # we begin and end transactions ourselves
         timeout=10,
         check_same_thread=False,
     )
@@ -112,7 +116,7 @@ def connect_database(path: Path, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Co
 
 @contextlib.contextmanager
 def immediate_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that holds the right to write from its beginning."""
+    """A transaction that may write from the start."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -124,8 +128,15 @@ def immediate_transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def open_database(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    """Open the database of a study.
+
+    Raises
+    ------
+    StudyError
+        It is missing, damaged, or not a study of this version.
+    """
     if not path.is_file():
-        raise StudyError(f"{path}: no such study; begin one with `photochrom study serve`")
+        raise StudyError(f"{path}: no such study", "start one with `photochrom study serve`")
     db = None
     try:
         db = connect_database(path, mode)
@@ -137,15 +148,15 @@ def open_database(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
                 raise sqlite3.DatabaseError(verdict)
             return db
         problem = (
-            f"is of version {version} and this photochrom knows {_SCHEMA_VERSION}; use the "
+            f"has version {version}, and this photochrom knows only {_SCHEMA_VERSION}; use the "
             "photochrom that made it"
             if ours
             else "is not a study's database; give a file that `photochrom study serve` made"
         )
     except sqlite3.OperationalError as error:
-        problem = f"cannot be opened: {error}; check that you may read and write it and its folder"
+        problem = f"cannot be opened: {error}; check the permissions of the file and its folder"
     except sqlite3.DatabaseError as error:
-        problem = f"is no database, or damaged ({error}); restore it from a copy"
+        problem = f"is not a database, or is damaged ({error}); restore it from a copy"
     if db is not None:
         db.close()
     raise StudyError(f"{path}: {problem}")
@@ -157,6 +168,13 @@ def fill_database(
     settings: StudySettings,
     progress: Callable[[Iterable[str]], Iterable[str]],
 ) -> None:
+    """Create the tables of a study and store its settings and pictures.
+
+    Raises
+    ------
+    StudyError
+        Too few photos can be used.
+    """
     db.executescript(_SCHEMA)
     db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
@@ -184,11 +202,12 @@ def fill_database(
             check_enough(usable, settings)
         except StudyError as error:
             for problem in problems:
-                error.add_note(f"left out: {printable(problem)}")
+                error.add_note(f"skipped: {printable(problem)}")
             raise
 
 
 def sha256(path: Path) -> str:
+    """Digest of a file, or why it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -197,14 +216,14 @@ def sha256(path: Path) -> str:
 
 
 def publish_file(temporary: Path, target: Path, force: bool) -> None:
-    """As `image.publish`, with errors for the user."""
+    """Like `files.publish`, but raises StudyError."""
     from photochrom.files import publish
 
     try:
         publish(str(temporary), str(target), force)
     except FileExistsError:
-        raise StudyError(f"{target}: exists; use --force or give another name") from None
+        raise StudyError(f"{target}: already exists", "use --force, or give another name") from None
     except OSError as error:
         raise StudyError(
-            f"{target}: cannot be written: {error.strerror}; choose another folder"
+            f"{target}: cannot be written: {error.strerror}", "choose another folder"
         ) from error

@@ -1,4 +1,4 @@
-"""Pairs of pictures: a real one and its recolored one."""
+"""Pairs of pictures: a real one and its recolored version."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from photochrom.errors import ConfigError, StudyError
 __all__ = ["OBVIOUS", "Pairs", "REAL", "find_pairs"]
 
 REAL = "real"
-"""What the real photos are called in the table of methods; no method may have this name."""
+"""Name of the real photos in the table of methods; no method may have it."""
 OBVIOUS = "obvious"
-"""What exports call the method of practice and catch trials."""
+"""Name of the method of practice and catch trials in exports."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The photos that a study can use: those that are there as real and from every method."""
+    """The photos that a study can use: those with an original and a version of every method."""
 
     methods: tuple[str, ...]
     files: dict[str, tuple[Path, ...]]  # photo -> its real file, then one of each method
@@ -48,24 +48,25 @@ def find_pairs(real: Path, fakes: Sequence[tuple[str, Path]]) -> Pairs:
     """
     names = [name for name, _ in fakes]
     if not names:
-        raise ConfigError("--fake: name at least one folder of recolored photos, NAME=DIR")
+        raise ConfigError("--fake: give at least one folder of recolored photos, as NAME=DIR")
     for name in names:
         if not name.strip() or not name.isprintable() or name in (REAL, OBVIOUS):
             raise ConfigError(f"--fake {name}=...: give the method another name, such as ours=DIR")
         if names.count(name) > 1:
-            raise ConfigError(f"--fake {name}=...: is given twice; each method needs its own name")
+            raise ConfigError(f"--fake {name}=...: appears twice; each method needs its own name")
     found = [_photos(real, fake=False), *(_photos(folder, fake=True) for _, folder in fakes)]
     everywhere = sorted(set.intersection(*(set(photos) for photos in found)))
     files = {name: tuple(photos[name] for photos in found) for name in everywhere}
     for original, *others in files.values():
         for path in others:
             if path.samefile(original):
-                raise StudyError(f"{path}: is the real photo itself; give the recolored ones")
+                raise StudyError(f"{path}: is the original itself", "give the recolored version")
     if not files:
         folders = ", ".join(str(folder) for _, folder in fakes)
         raise StudyError(
-            f"{real}: none of its {len(found[0])} photos has its like in {folders}; a photo and "
-            "its recolored version need the same path below their folders, extension aside"
+            f"{real}: none of its {len(found[0])} photos has a match in {folders}; a photo and "
+            "its recolored version need the same path below their folders, apart from the "
+            "extension"
         )
     unpaired = {
         name: tuple(sorted(set(photos) - set(everywhere)))
@@ -78,7 +79,7 @@ def _photos(folder: Path, fake: bool) -> dict[str, Path]:
     from photochrom.photo.formats.table import EXTENSIONS
 
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; check the name")
+        raise ConfigError(f"{folder}: no such folder", "check the name")
     plain: dict[str, Path] = {}
     colored: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
@@ -88,10 +89,10 @@ def _photos(folder: Path, fake: bool) -> dict[str, Path]:
             continue
         name = below.with_suffix("").as_posix()
         home = colored if name.endswith(".color") else plain
-        # One spelling for "é", and none that SQLite cannot hold.
+        # One spelling for "é", and only text that SQLite can hold.
         key = unicodedata.normalize("NFC", os.fsencode(name).decode(errors="replace"))
         key = key.removesuffix(".color")
         if key in home:
-            raise StudyError(f"{path}: stands for the same photo as {home[key]}; remove one")
+            raise StudyError(f"{path}: stands for the same photo as {home[key]}", "remove one")
         home[key] = path
     return plain | colored if fake else plain

@@ -21,13 +21,13 @@ __all__ = [
 ]
 
 GRAY_CHROMA = 2.0
-"""A real photo whose mean chroma is below this has no color of its own: it is left out."""
+"""A real photo with a mean chroma below this has no color of its own and is skipped."""
 OBVIOUS_CHROMA = 25.0
-"""Mean chroma that the wrong colors of an obvious fake have at least."""
+"""Least mean chroma of the wrong colors of an obvious fake."""
 
 
 def _shown(files: Sequence[Path], side: int) -> list[bytes]:
-    """A real photo and its fakes as JPEG of one size, all from the same mill.
+    """A real photo and its fakes as JPEG of one size, all made in the same way.
 
     The smallest of them sets the size: a method with small results must not be given away by blur.
     """
@@ -38,7 +38,7 @@ def _shown(files: Sequence[Path], side: int) -> list[bytes]:
     for path in files:
         photo = read_photo(path)
         values = photo.pixels
-        if photo.alpha is not None:  # what shows through is white, as in most viewers
+        if photo.alpha is not None:  # on white, as in most viewers
             opacity = to_unit(photo.alpha)[..., None]
             values = to_unit(values) * opacity + (1 - opacity)
         rgb = values if values.dtype == np.uint8 else from_unit(to_unit(values), "u1")
@@ -51,7 +51,7 @@ def _shown(files: Sequence[Path], side: int) -> list[bytes]:
 
 
 def encode_picture(rgb: NDArray[np.uint8]) -> bytes:
-    """At this quality the chroma keeps its full resolution: only the color is judged."""
+    """Encode as JPEG of a quality that keeps the full resolution of the chroma."""
     from photochrom.photo.pictures import to_jpeg
 
     return to_jpeg(rgb, 95)
@@ -65,7 +65,7 @@ def decode_picture(jpeg: bytes) -> NDArray[np.uint8]:
 
 
 def obvious_fake(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The photo with its colors turned into their opposites and made strong, L kept.
+    """The photo with opposite, strong colors and the same L.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def _mean_chroma(lab: NDArray[np.float32]) -> float:
 
 
 def pictures_of(paths: Sequence[Path], side: int) -> tuple[Sequence[bytes | None], str | None]:
-    """The pictures of a photo, or why there are none."""
+    """The pictures of a photo, or the reason why there are none."""
     try:
         pictures = _shown(paths, side)
     except PhotoError as error:
-        # A name that is no text cannot be stored as one.
+        # A name that is not text cannot be stored as text.
         return [None] * len(paths), str(error).encode(errors="replace").decode()
     if _mean_chroma(rgb_to_lab(decode_picture(pictures[0]))) < GRAY_CHROMA:
         return [None] * len(paths), f"{paths[0]}: has no color of its own"

@@ -15,36 +15,34 @@ __all__ = ["Planned", "StudySettings", "check_enough", "plan"]
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What every participant of a study gets."""
+    """The settings of a study, the same for all participants."""
 
-    trials: int = 40  # counted ones, as in the paper
-    practice: int = 6  # before them, with feedback
-    catch: int = 4  # among them, with an obvious fake
+    trials: int = 40  # counted trials, as in the paper
+    practice: int = 6  # trials before those, with feedback
+    catch: int = 4  # trials among those, with an obvious fake
     exposure: float = 1.0  # seconds for which a pair is shown
-    side: int = 512  # pixels, the longest side shown at most
+    side: int = 512  # pixels: longest side shown
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for what cannot be meant."""
+        """Raise ConfigError for a value out of range."""
         limits = {
             "trials": (1, 1000), "practice": (0, 100), "catch": (0, 1000),
             "exposure": (0.05, 60), "side": (32, 2048),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise ConfigError(
-                    f"--{name} {getattr(self, name):g}: must lie between {low} and {high}"
-                )
+                raise ConfigError(f"--{name} {getattr(self, name):g}: must be from {low} to {high}")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> StudySettings:
-        """Settings from what is given; None is the default, of catch trials a tenth of the rest."""
+        """Settings from given values; None is the default, for catch a tenth of the trials."""
         values = {name: value for name, value in given.items() if value is not None}
         trials = values.get("trials", cls.trials)
         return cls(**{"catch": math.ceil(trials / 10)} | values)
 
     @property
     def photos(self) -> int:
-        """Photos that one participant sees, each once."""
+        """How many photos a participant sees, each once."""
         return self.practice + self.trials + self.catch
 
 
@@ -68,7 +66,7 @@ def plan(
     """
     rng = random.Random(seed)
     chosen = iter(rng.sample(photos, settings.photos))
-    some = rng.sample(methods, len(methods))  # who gets one more, where it does not divide
+    some = rng.sample(methods, len(methods))  # the first ones get one more if it does not divide
     kinds: list[tuple[Literal["counted", "catch"], int | None]] = [
         ("counted", some[i % len(some)]) for i in range(settings.trials)
     ]
@@ -84,9 +82,10 @@ def plan(
 
 
 def check_enough(photos: int, settings: StudySettings) -> None:
+    """Raise StudyError if there are too few photos for one participant."""
     if photos < settings.photos:
         raise StudyError(
-            f"{photos} photos are there in pairs, and a participant needs {settings.photos} "
-            f"(practice {settings.practice}, counted {settings.trials}, catch {settings.catch}; "
-            "none twice): lower --trials, or give more photos"
+            f"there are {photos} pairs, and a participant needs {settings.photos} (practice "
+            f"{settings.practice}, counted {settings.trials}, catch {settings.catch}; none "
+            "twice); lower --trials, or give more photos"
         )

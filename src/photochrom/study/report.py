@@ -1,4 +1,4 @@
-"""What a study has found: fooling rates with intervals, the photos at both ends, every answer.
+"""The results of a study: fooling rates with intervals, photos at both ends, all answers.
 
 Source: the paper, section 3.1 ("perceptual realism"): the share of trials in which the recolored
 photo was taken for the real one; 50% would be perfect.
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 MIN_ANSWERS = 3
-"""A photo with fewer answers is not listed among those that fooled most or least."""
+"""A photo needs this many answers to be listed among those that fooled most or least."""
 PRIOR_ANSWERS = 4
-"""So many answers at the method's own rate are added to those of a photo, to smooth its rate."""
+"""To smooth the rate of a photo, this many answers at its method's rate are added."""
 CATCH_LIMIT = 0.25
-"""Who fails more than this share of catch trials is left out of the report."""
+"""Participants who fail more than this share of catch trials are left out."""
 EXPOSURE_OFF = 0.5
-"""An answer is left out if its pair was shown longer or shorter than asked by more than this share.
+"""An answer is left out if the time its pair was shown is off by more than this share.
 
 A page that was held up, on a busy machine say, may show a pair for far too long.
 """
@@ -56,7 +56,7 @@ FEW = 10
 
 @dataclass(frozen=True)
 class MethodRate:
-    """How often a method fooled: of its answers, those that took the recolored photo for real."""
+    """How often a method fooled people: they took the recolored photo for real."""
 
     method: str
     answers: int
@@ -71,7 +71,7 @@ class MethodRate:
 
 @dataclass(frozen=True)
 class PhotoRate:
-    """How often one method's version of one photo fooled."""
+    """How often one method's version of one photo fooled people."""
 
     photo: str
     method: str
@@ -91,13 +91,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What a study has found so far."""
+    """The results of a study so far."""
 
     study: str
     participants: int  # who gave at least one counted answer
     finished: int  # who saw all of their pairs
     abandoned: int  # pairs that were shown and not answered
-    exposure: float  # seconds for which a pair shall be shown
+    exposure: float  # seconds that a pair should be shown
     exposure_ms: tuple[float, float, float]  # 2.5%, 50% and 97.5% quantile of what was measured
     mistimed: int  # answers off that by more than `EXPOSURE_OFF`; in the figures only if `everyone`
     catch_limit: float
@@ -108,12 +108,12 @@ class StudyReport:
     photos: tuple[PhotoRate, ...]  # with enough answers; those that fooled most first
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, for JSON; a figure that does not exist is None."""
+        """All fields, for JSON; None for a figure that does not exist."""
         values = asdict(self)
         return {name: _without_nan(value) for name, value in values.items()}
 
     def text(self, most: int = 5) -> str:
-        """The report as it is printed; of the photos the `most` at each end."""
+        """The report as text, with at most `most` photos at each end."""
         lines = [
             f"{printable(self.study)}: {_count(self.participants, 'participant')} "
             f"({self.finished} finished), "
@@ -165,36 +165,39 @@ class StudyReport:
                 lines += [*_table((title, "method", "fooled", "smoothed"), rows), ""]
         if self.photos:
             lines.append(
-                f"Smoothed: as if {PRIOR_ANSWERS} more answers had come at the method's own rate."
+                f"Smoothed: {PRIOR_ANSWERS} more answers are added at the method's own rate."
             )
         lines.append(
-            f"Listed are photos with at least {_count(self.min_answers, 'answer')}"
+            f"Photos with at least {_count(self.min_answers, 'answer')} are listed"
             + ("." if self.photos else ": none yet.")
         )
         return "\n".join(lines)
 
     def _notes(self) -> Iterator[str]:
-        yield "Fooled: the recolored photo was taken for the real one. 50% is perfect."
+        yield "Fooled: people took the recolored photo for the real one. 50% is perfect."
         shown = [m for m in self.methods if m.answers]
         if any(m.resampled == "participants and photos" for m in shown):
-            yield "Intervals: bootstrap over participants and photos, as if both were others."
+            yield (
+                "Intervals: bootstrap over participants and photos. They show how the rate "
+                "would vary with others of both."
+            )
         if any(m.resampled == "photos" for m in shown):
             yield (
-                "Where only one participant answered, the bootstrap is over photos: it says "
+                "If only one participant answered, the bootstrap is over photos and says "
                 "nothing about other people."
             )
         if any(m.resampled == "participants" for m in shown):
             yield (
-                "Where all answers are to one photo, the bootstrap is over participants: it says "
-                "nothing about other photos."
+                "If all answers are about one photo, the bootstrap is over participants and "
+                "says nothing about other photos."
             )
         if any(1 < n < FEW for m in shown for n in (m.participants, m.photos)):
             yield (
-                f"With fewer than {FEW} participants or photos an interval tends to be too narrow."
+                f"With fewer than {FEW} participants or photos, an interval tends to be too narrow."
             )
         if any(m.low == m.high for m in shown):
             yield (
-                "An interval without width only says that all resamples agree, not that the "
+                "An interval of zero width means only that all resamples agree, not that the "
                 "rate is known."
             )
         low, median, high = (ms / 1000 for ms in self.exposure_ms)
@@ -208,7 +211,7 @@ def report(
     catch_limit: float = CATCH_LIMIT,
     min_answers: int = MIN_ANSWERS,
 ) -> StudyReport:
-    """The fooling rates of a study, also while it is running.
+    """The fooling rates of a study, which may still be running.
 
     Parameters
     ----------
@@ -235,17 +238,17 @@ def report(
     out = set() if everyone else {person.participant for person in careless}
     counted = [row for row in stored.answers if row["kind"] == "counted"]
     if not counted:
-        raise StudyError(f"{path}: holds no answers that count yet; let somebody take part first")
+        raise StudyError(f"{path}: has no counted answers yet; somebody has to take part first")
     kept = [row for row in counted if row["participant"] not in out]
     if not kept:
         raise StudyError(
-            f"{path}: every participant failed too many catch trials; --all keeps them"
+            f"{path}: every participant failed too many catch trials", "use --all to keep them"
         )
     mistimed = sum(row["mistimed"] for row in kept)
     if mistimed == len(kept) and not everyone:
         raise StudyError(
-            f"{path}: no pair was shown for about the {stored.exposure:g} s that the study asks "
-            "for; --all keeps the answers"
+            f"{path}: no pair was shown for about {stored.exposure:g} s, as the study asks",
+            "use --all to keep the answers",
         )
     if not everyone:
         kept = [row for row in kept if not row["mistimed"]]
@@ -273,7 +276,7 @@ def report(
 
 @dataclass(frozen=True)
 class _Stored:
-    """What the database of a study holds."""
+    """The contents of the database of a study."""
 
     answers: list[dict[str, Any]]  # every one, in the order given
     finished: int  # participants
@@ -305,7 +308,7 @@ def _stored(path: Path) -> _Stored:
                 **json.loads(db.execute("SELECT settings FROM study").fetchone()[0])
             )
     except sqlite3.Error as error:
-        raise StudyError(f"{path}: cannot be read: {error}; restore it from a copy") from error
+        raise StudyError(f"{path}: cannot be read: {error}", "restore it from a copy") from error
     rows = [dict(row) for row in answers]
     for row in rows:
         off = abs(row["exposure_ms"] / 1000 - settings.exposure)
@@ -314,9 +317,9 @@ def _stored(path: Path) -> _Stored:
 
 
 def _careless(rows: Sequence[Mapping[str, Any]], limit: float) -> tuple[LeftOut, ...]:
-    """Who failed too many catch trials; nobody is blamed for a pair that was shown too short."""
+    """Who failed too many catch trials; pairs shown too briefly are not held against anyone."""
     if not 0 <= limit <= 1:
-        raise ConfigError(f"--catch-limit {limit:g}: must lie between 0 and 1")
+        raise ConfigError(f"--catch-limit {limit:g}: must be from 0 to 1")
     seen: Counter[int] = Counter()
     failed: Counter[int] = Counter()
     for row in rows:
@@ -364,7 +367,7 @@ def _count(n: int, noun: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns, the first and any second of words to the left, figures to the right."""
+    """Aligned columns: words to the left, figures to the right."""
     widths = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
     lines = []
     for line in (head, *rows):
@@ -393,7 +396,7 @@ _COLUMNS = (
 
 
 def answers_csv(path: str | os.PathLike[str], catch_limit: float = CATCH_LIMIT) -> str:
-    """Every answer of a study as CSV, practice and catch trials too; times in UTC.
+    """All answers of a study as CSV, with practice and catch trials; times in UTC.
 
     `careless` marks the participants that `report` leaves out, `mistimed` the answers to pairs that
     were shown for far too long or too short. Participants are numbers: the database knows nothing
@@ -430,7 +433,7 @@ def write_export(path: str | os.PathLike[str], text: str, *, force: bool = False
         publish_file(temporary, target, force)
     except OSError as error:
         raise StudyError(
-            f"{target}: cannot be written: {error.strerror}; choose another folder"
+            f"{target}: cannot be written: {error.strerror}", "choose another folder"
         ) from error
     finally:
         with contextlib.suppress(OSError):

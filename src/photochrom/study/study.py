@@ -1,4 +1,4 @@
-"""Would it fool a person? The two-alternative forced choice of the paper, kept in one SQLite file.
+"""Would it fool a person? The two-alternative forced choice of the paper, in one SQLite file.
 
 ::
 
@@ -56,7 +56,7 @@ Side = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a participant is. `right` and `counted` are for the end: they say nothing before."""
+    """How far a participant is. `right` and `counted` mean nothing before the end."""
 
     answered: int  # of all trials
     total: int
@@ -66,7 +66,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a participant may know of a trial before answering: not which side is which."""
+    """What a participant may know about a trial before answering: not which side is which."""
 
     token: str
     left: str  # token of a picture
@@ -78,7 +78,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered. Only after practice trials may the participant know."""
+    """The answer to a trial. Participants may know it only after practice trials."""
 
     right: bool
     fake: Side
@@ -86,7 +86,7 @@ class Answer:
 
 
 class Study:
-    """An open study. Its methods may be called from several threads, and of several processes.
+    """An open study. Several threads and processes may call its methods.
 
     Examples
     --------
@@ -114,7 +114,7 @@ class Study:
             int(id) for (id,) in db.execute("SELECT id FROM photo WHERE problem IS NULL")
         ]
 
-    # --- beginning and going on ---
+    # --- starting and resuming ---
 
     @classmethod
     def create(
@@ -124,7 +124,7 @@ class Study:
         settings: StudySettings,
         progress: Callable[[Iterable[str]], Iterable[str]] = iter,
     ) -> Study:
-        """Begin a study: read all photos, store the pictures, and write the database.
+        """Start a study: read all photos, store the pictures, and write the database.
 
         The file is complete or absent. Photos that cannot be read or have no color are left out;
         `problems` names them.
@@ -146,7 +146,7 @@ class Study:
         check_enough(len(pairs.files), settings)
         try:
             with contextlib.closing(connect_database(temporary, "rwc")) as db:
-                # It is thrown away if anything fails: to be safe on the disk once is enough.
+                # If anything fails, this file is thrown away, so one sync at the end is enough.
                 db.execute("PRAGMA synchronous = OFF")
                 db.execute("PRAGMA journal_mode = MEMORY")
                 fill_database(db, pairs, settings, progress)
@@ -155,8 +155,8 @@ class Study:
             publish_file(temporary, target, force=False)
         except sqlite3.Error as error:
             raise StudyError(
-                f"{target}: cannot be written: {error}; "
-                "choose a folder that exists, that you may write to and that has space left"
+                f"{target}: cannot be written: {error}",
+                "choose an existing folder that is writable and has free space",
             ) from error
         finally:
             with contextlib.suppress(OSError):
@@ -165,7 +165,7 @@ class Study:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Study:
-        """Open a study that was begun before.
+        """Open a study that exists.
 
         Raises
         ------
@@ -174,18 +174,19 @@ class Study:
         """
         db = open_database(Path(path), "rw")
         try:
-            # FULL: an answer outlives not only our end but a power cut.
+            # FULL: an answer survives even a power cut.
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             return cls(Path(path), db)
         except sqlite3.Error as error:
             db.close()
             raise StudyError(
-                f"{path}: cannot be written: {error}; check that you may write to it and its folder"
+                f"{path}: cannot be written: {error}",
+                "check the permissions of the file and its folder",
             ) from error
 
     def close(self) -> None:
-        """Close the file. Nothing is lost without it."""
+        """Close the file. Nothing is lost without this."""
         with self._lock:
             self._db.close()
 
@@ -196,11 +197,12 @@ class Study:
         self.close()
 
     def check_same(self, pairs: Pairs) -> None:
-        """Raise StudyError unless these are the very files that the study was begun with."""
+        """Raise StudyError unless the study was started with exactly these files."""
         if sorted(pairs.methods) != sorted(self.methods.values()):
             raise StudyError(
-                f"{self.path}: was begun with the methods {', '.join(self.methods.values())}, not "
-                f"{', '.join(pairs.methods)}; name the same, or another file for a new study"
+                f"{self.path}: was started with the methods "
+                f"{', '.join(self.methods.values())}, not {', '.join(pairs.methods)}",
+                "give the same methods, or another file for a new study",
             )
         with self._transaction() as db:
             rows = db.execute(
@@ -217,22 +219,23 @@ class Study:
         if other:
             photo, method = other[0]
             raise StudyError(
-                f"{self.path}: was begun with other photos ({len(other)} files differ, such as "
-                f"{photo} of {method}); give the same folders, or another file for a new study"
+                f"{self.path}: was started with other photos ({len(other)} files differ, such "
+                f"as {photo} of {method})",
+                "give the same folders, or another file for a new study",
             )
 
     def check_settings(self, given: Mapping[str, Any]) -> None:
-        """Raise StudyError for a setting that is not that of the study; None asks for nothing."""
+        """Raise StudyError if a setting differs from that of the study; None never does."""
         for name, value in given.items():
             mine = getattr(self.settings, name)
             if value is not None and value != mine:
                 raise StudyError(
-                    f"{self.path}: was begun with --{name} {mine:g}, not {value:g}; leave the "
-                    "option out, or give another file for a new study"
+                    f"{self.path}: was started with --{name} {mine:g}, not {value:g}",
+                    "leave out the option, or give another file for a new study",
                 )
 
     def problems(self) -> list[str]:
-        """Why photos are left out, one line each."""
+        """Why photos were skipped, one line each."""
         with self._transaction() as db:
             rows = db.execute("SELECT problem FROM photo WHERE problem IS NOT NULL ORDER BY id")
             return [str(problem) for (problem,) in rows]
@@ -240,7 +243,7 @@ class Study:
     # --- taking part ---
 
     def join(self) -> str:
-        """A new participant's secret token; its plan is drawn and stored."""
+        """Add a participant with a plan of trials; returns the secret token."""
         token, seed = secrets.token_urlsafe(24), secrets.randbits(48)
         with self._transaction() as db:
             participant = db.execute(
@@ -269,7 +272,7 @@ class Study:
             return Progress(**row)
 
     def next_trial(self, participant: str) -> Trial | None:
-        """The trial that a participant is to see; None when there is none left or nobody such.
+        """The next trial of a participant; None if there is none left, or no such participant.
 
         A trial that was shown and not answered is abandoned: a second look would be an advantage.
         Another photo takes its place, as long as there is one that the participant has not seen.
@@ -297,7 +300,7 @@ class Study:
             )
 
     def start(self, participant: str, trial: str) -> bool:
-        """Note that a trial is now shown, before it is; False if it is not one to be shown.
+        """Note that a trial is about to be shown; False if it must not be.
 
         True once at most: with two pages open, one person could see the pair twice. Where the reply
         is lost on its way, the pair is lost as well, and `next_trial` puts another in its place.
@@ -318,7 +321,7 @@ class Study:
         response_ms: float,
         exposure_ms: float,
     ) -> Answer | None:
-        """Store which side was called recolored; it is on the disk when this returns.
+        """Store which side was called recolored. It is on the disk when this returns.
 
         The first answer to a trial is the one that counts; another one changes nothing and gets the
         same reply.
@@ -357,7 +360,7 @@ class Study:
         )
 
     def picture(self, participant: str, token: str) -> bytes | None:
-        """A picture of a trial that is open, as JPEG; None for any other token.
+        """A picture of an open trial, as JPEG; None for any other token.
 
         Both pictures of a trial have as many bytes, for the true length could tell them apart.
         """
@@ -378,7 +381,7 @@ class Study:
         else:
             fake = pictures[trial["method"]]
         is_fake = bool(trial["fake_left"]) == (token == trial["left_token"])
-        # Decoders end at the end-of-image marker.
+        # Decoders stop at the end-of-image marker.
         return bytes((fake if is_fake else real).ljust(max(len(fake), len(real)), b"\0"))
 
     # --- inside ---
@@ -391,8 +394,8 @@ class Study:
                     yield self._db
             except sqlite3.Error as error:
                 raise StudyError(
-                    f"{self.path}: cannot be used: {error}; "
-                    "check that it is there, that you may write to it and that there is space left"
+                    f"{self.path}: cannot be used: {error}",
+                    "check that it exists, is writable and has free space",
                 ) from error
 
     def _abandon(self, db: sqlite3.Connection, participant: int) -> None:

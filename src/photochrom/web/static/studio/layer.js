@@ -34,6 +34,7 @@ export class Layer {
     this.source = null;
     this.whole?.close?.(); // a canvas that was lent has none
     this.whole = null;
+    this.lent = null; // the photo that the whole was lent for
     this.shown = null; // key of the source that the whole shows
     this.asked = null; // key of the source whose whole was asked for, and the size
     this.size = 0;
@@ -44,14 +45,15 @@ export class Layer {
    * longest side of a whole that the service gives, the last two are addresses. A source of the same photo replaces the picture when it is there, another at once.
    */
   set(source) {
-    if (this.source?.photo !== source.photo) this.clear();
+    if (this.source?.photo !== source.photo && this.lent !== source.photo) this.clear();
     this.source = source;
     this.#quiet = 0;
   }
 
-  /** A picture that is there already, until the first one of the source comes. */
-  lend(picture) {
-    this.whole ??= picture;
+  /** A picture of a photo that is there already, until the first one of its source comes. */
+  lend(picture, photo) {
+    if (this.whole) return;
+    [this.whole, this.lent] = [picture, photo];
   }
 
   /** Loads the whole so that it has `pixels` on its longer side, if the photo has. */
@@ -81,7 +83,7 @@ export class Layer {
     if (this.source?.photo !== source.photo) return picture.close(); // another photo was chosen meanwhile
     const first = this.shown === null;
     this.whole?.close?.();
-    this.whole = picture;
+    [this.whole, this.lent] = [picture, null];
     if (this.shown !== source.key) {
       this.shown = source.key;
       for (const name of this.#tiles.keys()) {

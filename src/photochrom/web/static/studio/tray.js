@@ -1,5 +1,6 @@
 // The photos that are open, as a row of thumbnails.
 
+const LINE = 20; // pixels
 const STATES = { waiting: "", sending: "sending", coloring: "coloring", ready: "", failed: "failed" };
 
 export class Tray extends EventTarget {
@@ -7,6 +8,7 @@ export class Tray extends EventTarget {
     super();
     this.list = nav.querySelector("ul");
     nav.querySelector("#add").addEventListener("click", () => this.dispatchEvent(new Event("add")));
+    nav.addEventListener("wheel", (event) => this.#roll(nav, event), { passive: false });
   }
 
   show(photos, current) {
@@ -18,6 +20,14 @@ export class Tray extends EventTarget {
       this.#update(item, photo, photo === current);
     });
     for (const item of old.values()) item.remove();
+  }
+
+  /** Where the photos lie in one row, a wheel moves along it. */
+  #roll(nav, event) {
+    const along = nav.scrollWidth > nav.clientWidth && nav.scrollHeight <= nav.clientHeight;
+    if (!along || event.ctrlKey || event.deltaX !== 0) return;
+    event.preventDefault();
+    nav.scrollLeft += event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE * event.deltaY : event.deltaY;
   }
 
   #item(photo) {

@@ -8,6 +8,7 @@ import { Layer } from "./layer.js";
 const SLACK = { mouse: 4, touch: 10, pen: 8 }; // CSS pixels that a click may move
 const CLOSEST = 8; // device pixels for a pixel of the photo
 const STEP = 1.25;
+const FADE = 450; // milliseconds in which colors come in
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Viewer extends EventTarget {
@@ -15,8 +16,10 @@ export class Viewer extends EventTarget {
   #gesture = null;
   #drawing = 0;
   #sweep = 0;
+  #fading = 0;
+  #faded = 1; // share of the colors that is seen
 
-  constructor(stage, failed) {
+  constructor(stage) {
     super();
     this.stage = stage;
     this.canvas = stage.querySelector("#canvas");
@@ -24,6 +27,7 @@ export class Viewer extends EventTarget {
     this.crosshair = stage.querySelector("#crosshair");
     this.context = this.canvas.getContext("2d");
     const redraw = () => this.redraw();
+    const failed = (error) => this.dispatchEvent(new CustomEvent("failed", { detail: { error } }));
     this.before = new Layer(redraw, failed);
     this.after = new Layer(redraw, failed);
     this.waiting = false; // for another prediction, which will replace the picture
@@ -185,11 +189,14 @@ export class Viewer extends EventTarget {
     this.after.want(wanted);
     const seen = this.seen;
     const line = this.comparing ? seen.left + this.share * (seen.right - seen.left) : seen.left;
-    if (this.comparing || this.after.whole === null) {
+    const alone = this.after.whole === null || this.#faded < 1; // no colors hide it yet
+    if (this.comparing || alone) {
       this.before.want(wanted);
-      this.#part(view, 0, this.after.whole === null ? columns : line * density, this.before);
+      this.#part(view, 0, alone ? columns : line * density, this.before);
     }
+    context.globalAlpha = this.#faded;
     this.#part(view, line * density, columns, this.after);
+    context.globalAlpha = 1;
     if (this.veil) {
       const [x, y] = [view.left, view.top];
       context.imageSmoothingEnabled = true;
@@ -233,6 +240,7 @@ export class Viewer extends EventTarget {
     const percent = Math.round(100 * this.share);
     this.divider.setAttribute("aria-valuenow", percent);
     this.divider.setAttribute("aria-valuetext", `${percent} % before, ${100 - percent} % after`);
+    this.dispatchEvent(new Event("share"));
     this.redraw();
   }
 
@@ -249,6 +257,20 @@ export class Viewer extends EventTarget {
     };
     this.setShare(from);
     this.#sweep = requestAnimationFrame(frame);
+  }
+
+  /** Has the colors, which have just come, fade in over the gray. */
+  fadeIn() {
+    cancelAnimationFrame(this.#fading);
+    this.#faded = 1;
+    if (calm.matches) return;
+    const began = performance.now();
+    const frame = (now) => {
+      this.#faded = Math.min(1, Math.max(0, (now - began) / FADE));
+      this.redraw();
+      if (this.#faded < 1) this.#fading = requestAnimationFrame(frame);
+    };
+    frame(began);
   }
 
   /** Uncovers a place, where what is being changed could not be seen. */
@@ -365,7 +387,13 @@ export class Viewer extends EventTarget {
   }
 
   #key(event) {
-    if (!this.photo || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^[a-z]$/i.test(event.key)) {
+      const letter = event.key.toLowerCase();
+      if (!event.repeat) this.dispatchEvent(new CustomEvent("letter", { detail: { letter } }));
+      return;
+    }
+    if (!this.photo) return;
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key in ways) {
       const pixels = (event.shiftKey ? 60 : 12) / this.scale;
