@@ -427,6 +427,7 @@ def test_exif_of_either_byte_order_is_read(tmp_path: Path, order: str) -> None:
     assert (read[271], read[305]) == ("Zeiss", "scanner")
 
 
+@pytest.mark.hostile
 def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> None:
     rng = random.Random(0)
     source = tmp_path / "a.tif"
@@ -446,6 +447,7 @@ def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> Non
         assert block is None or len(block) < 1 << 20
 
 
+@pytest.mark.hostile
 def test_mutants_of_many_pages_are_colored_or_refused(tmp_path: Path) -> None:
     rng = random.Random(1)
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
