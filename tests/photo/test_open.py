@@ -107,7 +107,7 @@ def test_one_bad_float_anywhere_is_refused(array: np.ndarray, bad: float, where:
     array.flat[where] = bad
     message = refusal(open_photo, array)
     assert ("NaN" in message) == bool(np.isnan(bad))
-    assert np.isnan(bad) or "0..1" in message
+    assert np.isnan(bad) or "from 0 to 1" in message
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_pil_transparency_that_is_no_channel_becomes_alpha() -> None:
 def test_pil_images_out_of_range_or_of_other_modes_are_refused() -> None:
     assert "65535" in refusal(open_photo, to_pil(np.array([[70000]], "<i4"), "I"))
     assert "65535" in refusal(open_photo, to_pil(np.array([[-1]], "<i4"), "I"))
-    assert "0..1" in refusal(open_photo, to_pil(np.array([[255]], np.float32), "F"))
+    assert "from 0 to 1" in refusal(open_photo, to_pil(np.array([[255]], np.float32), "F"))
     assert "convert('RGB')" in refusal(open_photo, PIL.Image.new("LAB", (2, 2)))
     assert "no pixels" in refusal(open_photo, PIL.Image.new("L", (0, 2)))
 

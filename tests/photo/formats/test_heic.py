@@ -163,6 +163,7 @@ def test_too_many_pixels_are_refused(tmp_path: Path, rgb: np.ndarray) -> None:
         read_photo(tmp_path / "a.heic", limits=ReadLimits(max_pixels=1000))
 
 
+@pytest.mark.hostile
 def test_mutants_are_read_or_refused_by_name(tmp_path: Path, rgb: np.ndarray) -> None:
     rng = random.Random(0)
     path = tmp_path / "a.heic"

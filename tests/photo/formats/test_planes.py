@@ -231,6 +231,7 @@ def test_planes_that_mean_nothing_by_themselves_are_refused_by_their_kind(tmp_pa
         read_photo(path)
 
 
+@pytest.mark.hostile
 def test_mutants_of_planes_are_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     rng = random.Random(3)

@@ -97,9 +97,9 @@ def test_without_compression_any_samples_are_as_good_as_others(tmp_path: Path) -
     path = tmp_path / "tiles.tif"
     tifffile.imwrite(path, np.zeros((150, 200), np.uint8), tile=(32, 48))
     data = bytearray(path.read_bytes())
-    data[-300:] = b"\xff" * 300  # the last tile, part of which lies outside of the photo
+    data[len(data) // 2 : len(data) // 2 + 300] = b"\xff" * 300
     path.write_bytes(data)
-    assert 0 < np.count_nonzero(read_photo(path).pixels) <= 300
+    assert np.count_nonzero(read_photo(path).pixels) == 300
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.5, 255.0])
@@ -427,6 +427,7 @@ def test_exif_of_either_byte_order_is_read(tmp_path: Path, order: str) -> None:
     assert (read[271], read[305]) == ("Zeiss", "scanner")
 
 
+@pytest.mark.hostile
 def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> None:
     rng = random.Random(0)
     source = tmp_path / "a.tif"
@@ -446,6 +447,7 @@ def test_directories_of_mutants_are_followed_without_harm(tmp_path: Path) -> Non
         assert block is None or len(block) < 1 << 20
 
 
+@pytest.mark.hostile
 def test_mutants_of_many_pages_are_colored_or_refused(tmp_path: Path) -> None:
     rng = random.Random(1)
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"

@@ -382,6 +382,7 @@ def test_a_damaged_thumbnail_is_left_out_and_the_rest_kept() -> None:
         assert found.following == 0 and found.values["maker", 1] == b"firmware\0"
 
 
+@pytest.mark.hostile
 def test_random_damage_never_does_harm() -> None:
     rng = random.Random(0)
     block, _ = camera_block()
