@@ -8,20 +8,7 @@ from dataclasses import dataclass
 from photochrom.color.bins import TEMPERATURE
 from photochrom.errors import ConfigError
 
-__all__ = ["PLAIN_LOOK", "Look", "check_keep", "check_settings"]
-
-
-def check_settings(temperature: float, saturation: float) -> None:
-    """Raise ConfigError for a temperature or saturation that is negative or not finite."""
-    for name, value in (("temperature", temperature), ("saturation", saturation)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ConfigError(f"{name} = {value}: must be 0 or more")
-
-
-def check_keep(keep: float) -> None:
-    """Raise ConfigError for a share of the photo's own color outside 0..1."""
-    if not 0 <= keep <= 1:
-        raise ConfigError(f"keep_color = {keep}: must be from 0 to 1")
+__all__ = ["PLAIN_LOOK", "Look"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +32,12 @@ class Look:
     keep_color: float = 0.0
 
     def __post_init__(self) -> None:
-        check_settings(self.temperature, self.saturation)
-        check_keep(self.keep_color)
+        for name in ("temperature", "saturation"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"{name} = {value}: must be 0 or more")
+        if not 0 <= self.keep_color <= 1:
+            raise ConfigError(f"keep_color = {self.keep_color}: must be from 0 to 1")
 
 
 PLAIN_LOOK = Look()

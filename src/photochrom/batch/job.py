@@ -106,11 +106,10 @@ class Settings:
         ConfigError
             A value is out of range.
         """
-        from photochrom.look import check_keep, check_settings
+        from photochrom.look import Look
         from photochrom.photo.write import check_quality
 
-        check_settings(temperature, saturation)
-        check_keep(keep_color)
+        Look(temperature, saturation, keep_color)  # checks them
         check_quality(quality)
         with colorizer.model.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -129,7 +129,7 @@ def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
 def _colorize_under(options: argparse.Namespace, source: str, target: str, signals: Signals) -> int:
     from photochrom.colorizer import Colorizer
     from photochrom.files import draft_name, sweep_drafts
-    from photochrom.look import check_keep, check_settings
+    from photochrom.look import Look
     from photochrom.photo.losses import losses
     from photochrom.photo.read import read_photo, read_stream
     from photochrom.photo.source import no_room
@@ -139,8 +139,7 @@ def _colorize_under(options: argparse.Namespace, source: str, target: str, signa
     colorizer = Colorizer(
         options.model, options.device, working_size=options.size, threads=options.threads
     )
-    check_settings(options.temperature, options.saturation)
-    check_keep(options.keep_color)
+    Look(options.temperature, options.saturation, options.keep_color)  # checks them
     check_quality(options.quality)
     save: dict[str, Any] = {
         "temperature": options.temperature,

@@ -371,8 +371,8 @@ class Darkroom:
         except BaseException as error:
             self.store.release(target)
             # Errors of the disk are not the sender's, and name a file that only we know.
-            of_disk = error.__cause__ is not None or isinstance(error.__context__, OSError)
-            if isinstance(error, PhotoError) and not of_disk:
+            of_disk = isinstance(error.__context__, OSError)
+            if isinstance(error, PhotoError) and not error.not_written and not of_disk:
                 raise Refused.because(422, error) from None
             raise
         return target
