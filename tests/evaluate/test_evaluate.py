@@ -92,6 +92,7 @@ def test_figures_of_a_folder_equal_other_libraries(
 
     p = np.load(prior).astype(np.float64)
     above, below, psnr, delta_e = np.zeros(3), np.zeros(3), [], []
+    invented = []
     chroma = np.zeros(2)
     for n, result in results.items():
         ours, truth = rgb2lab(result), rgb2lab(pictures[n])
@@ -101,6 +102,8 @@ def test_figures_of_a_folder_equal_other_libraries(
         for k, w in enumerate((np.ones_like(share), 1 / share, 1 / (share / 2 + 0.5 / 313))):
             above[k] += (w * error).sum()
             below[k] += w.sum()
+        vivid = np.hypot(ours[..., 1], ours[..., 2]) > 30
+        invented.append((vivid & (np.hypot(truth[..., 1], truth[..., 2]) < 8)).mean())
         psnr.append(peak_signal_noise_ratio(pictures[n], result))
         delta_e.append(deltaE_ciede2000(ours, truth).mean())
         chroma += [np.hypot(x[..., 1], x[..., 2]).sum() for x in (ours, truth)]
@@ -111,6 +114,9 @@ def test_figures_of_a_folder_equal_other_libraries(
     assert got["psnr"] == pytest.approx(np.mean(psnr), abs=1e-6)
     assert got["delta_e_2000"] == pytest.approx(np.mean(delta_e), abs=0.01)
     assert got["chroma_share"] == pytest.approx(chroma[0] / chroma[1], abs=1e-3)
+    assert got["inventions"] == pytest.approx(100 * np.mean(invented), abs=0.02)
+    assert got["inventions_worst"] == pytest.approx(100 * max(invented), abs=0.05)
+    assert max(invented) > 0.01
     cf = [np.mean([metrics.colorfulness(x) for x in xs]) for xs in (results.values(), pictures[:7])]
     assert got["colorfulness"] == pytest.approx(cf[0])
     assert got["delta_colorfulness"] == pytest.approx(abs(cf[0] - cf[1]))
@@ -135,6 +141,30 @@ def test_auc_from_sums_is_the_area_under_the_error_curve() -> None:
     for key, w in (("auc_raw", None), ("auc_rebalanced_0", weights)):
         curve = metrics.auc(metrics.error_histogram(ab, truth, w))
         assert got[key] == pytest.approx(curve, abs=half_cell)
+
+
+def test_the_worst_tenth_of_inventions_is_that_of_the_photos() -> None:
+    rng = np.random.default_rng(6)
+    for n in (40, 57, 200):
+        shares = rng.beta(0.2, 4, n)
+        sums = np.zeros((n, len(COLUMNS)))
+        for row, share in zip(sums, shares, strict=True):
+            Sums(row)["photos"] = 1
+            Sums(row).invent(share)
+        total = sums.sum(axis=0)
+        got = figures_of(total, total)
+        assert got["inventions"] == pytest.approx(100 * shares.mean())
+        # A tenth of 57 is 5 and 0.7 of another one.
+        ordered = np.sort(shares)[::-1]
+        whole, part = divmod(n / 10, 1)
+        worst = (ordered[: int(whole)].sum() + part * ordered[int(whole)]) / (n / 10)
+        assert got["inventions_worst"] == pytest.approx(100 * worst, abs=1)
+    # All of a photo, and nothing of any.
+    for share in (1.0, 0.0):
+        one = np.zeros(len(COLUMNS))
+        Sums(one)["photos"] = 1
+        Sums(one).invent(share)
+        assert figures_of(one, one)["inventions_worst"] == pytest.approx(100 * share)
 
 
 def test_the_baselines(photos: Path, prior: Path, tmp_path: Path) -> None:

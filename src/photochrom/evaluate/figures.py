@@ -16,7 +16,16 @@ import numpy as np
 
 from photochrom.arrays import Float64
 
-__all__ = ["CELLS", "COLUMNS", "FIGURES", "Figure", "STRENGTHS", "Sums", "figures_of"]
+__all__ = [
+    "CELLS",
+    "COLUMNS",
+    "FIGURES",
+    "Figure",
+    "INVENTED",
+    "STRENGTHS",
+    "Sums",
+    "figures_of",
+]
 
 STRENGTHS = (0.0, 0.5)
 """The lambdas of AuC rebalanced."""
@@ -29,7 +38,10 @@ EXACT = 10 * math.log10(255**2 * 12)
 """PSNR at most, dB: that of rounding to 8 bits alone, an error even between -1/2 and 1/2. A photo
 met exactly would have an infinite one, and with it the mean."""
 
-_C = len(CELLS) - 1
+INVENTED = np.linspace(0, 1, 41) ** 2
+"""Borders of the cells of a photo's share of invented pixels; most photos have few."""
+
+_C, _I = len(CELLS) - 1, len(INVENTED) - 1
 
 # What is kept of each photo and row: named columns of sums, so that photos add up.
 COLUMNS = (
@@ -37,6 +49,7 @@ COLUMNS = (
     "psnr", "delta_e", "colorfulness", "chroma",
     "nll", "entropy", "distributions", "ms", "timed", "hit", "labeled",
     *(f"cell_{what}_{i}" for what in ("count", "stated", "hit") for i in range(_C)),
+    "invented", *(f"invented_{what}_{i}" for what in ("photos", "sum") for i in range(_I)),
 )  # fmt: skip
 _AT = {name: i for i, name in enumerate(COLUMNS)}
 
@@ -73,6 +86,17 @@ class Sums:
         first = _AT[f"cell_{what}_0"]
         return self.values[..., first : first + _C]
 
+    def invented(self, what: str) -> Float64:
+        """One of photos, sum, by a photo's share of invented pixels: (..., cells)."""
+        first = _AT[f"invented_{what}_0"]
+        return self.values[..., first : first + _I]
+
+    def invent(self, share: float) -> None:
+        """Enter a photo's share of invented pixels, 0 to 1."""
+        cell = min(int(np.searchsorted(INVENTED, share, side="right")) - 1, _I - 1)
+        self["invented"] = self.invented("sum")[cell] = share
+        self.invented("photos")[cell] = 1
+
 
 def _ratio(above: str, below: str) -> Callable[[Sums, Sums], Any]:
     return lambda s, _: s[above] / s[below]
@@ -90,6 +114,19 @@ def _calibration(s: Sums, _: Sums) -> Any:
     gap = np.abs(stated - hit) / np.where(count > 0, count, 1)
     total = stated.sum(axis=-1)
     return 100 * (gap * stated).sum(axis=-1) / np.where(total > 0, total, np.nan)
+
+
+def _worst_tenth(s: Sums, _: Sums) -> Any:
+    """Mean of the tenth of the photos with the largest shares of invented pixels.
+
+    Photos are taken from the last cell down until there are a tenth of them. Of the cell in which
+    that ends a part is taken, with the mean of the cell.
+    """
+    photos, total = s.invented("photos")[..., ::-1], s.invented("sum")[..., ::-1]
+    wanted = s["photos"][..., None] / 10
+    taken = np.clip(wanted - (np.cumsum(photos, axis=-1) - photos), 0, photos)
+    mean = total / np.where(photos > 0, photos, 1)
+    return 100 * (taken * mean).sum(axis=-1) / wanted[..., 0]
 
 
 FIGURES = (
@@ -114,6 +151,13 @@ FIGURES = (
            -1),
     Figure("chroma_share", "chroma", "mean chroma as a share of the originals'", 2,
            lambda s, o: s["chroma"] / o["chroma"]),
+    Figure("inventions", "invented",
+           "pixels with a chroma above 30 where that of the original is below 8, mean over photos, "
+           "%", 2,
+           lambda s, _: 100 * s["invented"] / s["photos"], -1),
+    Figure("inventions_worst", "worst 10 %",
+           "the same, mean over the tenth of the photos that has most of them, %", 2,
+           _worst_tenth, -1),
     Figure("nll", "NLL",
            "−log2 of the probability of the true bin, in bits per pixel, at the network's "
            "resolution, without rebalancing", 2,

@@ -198,6 +198,7 @@ class Scorer:
         cell = np.minimum(np.ceil(error), metrics.THRESHOLDS).astype(np.int64)
         for histogram, weights in zip(errors, (None, *each), strict=True):
             histogram[:] = np.bincount(cell, weights=weights, minlength=T)
+        s.invent(metrics.invented(result[..., 1:], lab[..., 1:]))
         s["psnr"] = min(metrics.psnr(rgb, truth), EXACT)
         s["delta_e"] = 0 if same else _mean_delta_e(result, lab)
         s["chroma"] = np.linalg.norm(result[..., 1:], axis=-1).sum(dtype=np.float64)
