@@ -25,11 +25,13 @@ from photochrom.train.checkpoint import load_prior, load_run, save_weights
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import make_batch
 from photochrom.train.lab import soft_encode
-from photochrom.train.loop import Trainer, train
+from photochrom.train.loop import Session, Trainer, train
 from photochrom.train.networks import output_layer
 from photochrom.train.progress import ProgressBar
-from photochrom.train.validate import validate
+from photochrom.train.validate import Take, validate
 from photochrom.train.watch import Watch
+
+QUIET = Session(progress=False)
 
 Picture = NDArray[np.uint8]
 
@@ -105,7 +107,7 @@ def test_an_interrupted_run_ends_in_the_very_same_bits(shard: Path, run: Path) -
     half = checkpoint(broken)
     assert half["step"] == 3
     torch.manual_seed(99)  # what else happened in between must not matter
-    assert train(config, [str(shard)], broken, resume=True, progress=False)
+    assert train(config, [str(shard)], broken, resume=True, session=QUIET)
 
     ours, theirs = checkpoint(broken), checkpoint(straight)
     assert ours["step"] == 6
@@ -177,9 +179,9 @@ def test_a_second_interrupt_is_patient_and_a_third_is_not(shard: Path, run: Path
 
 def test_a_finished_run_is_finished(shard: Path, run: Path) -> None:
     config = TrainConfig(**PLAIN | {"steps": 2})
-    assert train(config, [str(shard)], run, progress=False)
+    assert train(config, [str(shard)], run, session=QUIET)
     before = checkpoint(run)
-    assert train(config, [str(shard)], run, resume=True, progress=False)
+    assert train(config, [str(shard)], run, resume=True, session=QUIET)
     same_bits(checkpoint(run), before)
 
 
@@ -192,19 +194,19 @@ def test_resume_refuses_what_is_not_the_same_run(
 ) -> None:
     config = TrainConfig(**PLAIN | {"steps": 1})
     with pytest.raises(ConfigError, match="not a run's config"):
-        train(config, [str(shard)], run, resume=True, progress=False)
-    train(config, [str(shard)], run, progress=False)
+        train(config, [str(shard)], run, resume=True, session=QUIET)
+    train(config, [str(shard)], run, session=QUIET)
     before = checkpoint(run)
 
     with pytest.raises(ConfigError, match="holds a run; use --resume"):
-        train(config, [str(shard)], run, progress=False)
+        train(config, [str(shard)], run, session=QUIET)
     other = TrainConfig(**PLAIN | {"steps": 2, "lr": 0.5})
     with pytest.raises(ConfigError, match=r"was started with lr = 0\.001, not 0\.5"):
-        train(other, [str(shard)], run, resume=True, progress=False)
+        train(other, [str(shard)], run, resume=True, session=QUIET)
     photos = tmp_path / "other.tar"
     write_shard(photos, [("a.webp", encode_picture(draw_picture(77)))])
     with pytest.raises(DataError, match="trained on other photos"):
-        train(config, [str(photos)], run, resume=True, progress=False)
+        train(config, [str(photos)], run, resume=True, session=QUIET)
     same_bits(checkpoint(run), before)
     assert main(["train", str(photos), "-o", str(run), "--resume"]) == 1
     assert main(["train", str(shard), "-o", str(run), "--resume", "--lr", "0.5"]) == 2
@@ -214,14 +216,14 @@ def test_resume_refuses_what_is_not_the_same_run(
     moved = shard.rename(tmp_path / "moved" / shard.name)
     try:
         more = TrainConfig(**PLAIN | {"steps": 2})
-        assert train(more, [str(moved)], run, resume=True, progress=False)
+        assert train(more, [str(moved)], run, resume=True, session=QUIET)
     finally:
         moved.rename(shard)
     assert checkpoint(run)["step"] == 2
 
     (run / "prior.npy").write_bytes(b"torn")
     with pytest.raises(DataError, match=r"prior\.npy: not a prior"):
-        train(more, [str(shard)], run, resume=True, progress=False)
+        train(more, [str(shard)], run, resume=True, session=QUIET)
     data = (run / "checkpoint.pt").read_bytes()
     (run / "checkpoint.pt").write_bytes(data[: len(data) // 2])
     with pytest.raises(DataError, match=r"checkpoint\.pt: damaged"):
@@ -247,7 +249,7 @@ def test_each_objective_learns_two_photos_by_heart(
     write_shard(photos, [("a.webp", encode_picture(beside)), ("b.webp", encode_picture(above))])
     still = {"crop": 1.0, "tone": 0.0, "hints": 0.0, "batch": 4, "lr": 3e-3, "warmup": 5}
     config = TrainConfig(**PLAIN | still | {"steps": 40, "objective": objective})
-    assert train(config, [str(photos)], run / objective, progress=False)
+    assert train(config, [str(photos)], run / objective, session=QUIET)
     store = PhotoStore([photos])
     trainer = Trainer(config, store, load_prior(run / objective / "prior.npy"), run / objective)
     trainer.start()
@@ -333,7 +335,7 @@ def test_divergence_is_named_and_spoils_nothing(shard: Path, run: Path) -> None:
 
     wild = TrainConfig(**PLAIN | {"steps": 9, "lr": 1e30, "warmup": 0})
     with pytest.raises(ConfigError, match="the run diverged"):
-        train(wild, [str(shard)], run / "wild", progress=False)
+        train(wild, [str(shard)], run / "wild", session=QUIET)
 
 
 def test_an_unreadable_photo_is_named(
@@ -348,7 +350,7 @@ def test_an_unreadable_photo_is_named(
     np.save(tmp_path / "prior.npy", prior)
     config = TrainConfig(**PLAIN | {"steps": 2, "batch": 2})
     with pytest.raises(PhotoError, match=r"torn\.tar: torn\.webp: cannot be decoded"):
-        train(config, [str(photos)], run, progress=False)
+        train(config, [str(photos)], run, session=QUIET)
 
 
 def test_a_folder_of_gray_photos_is_refused(
@@ -373,11 +375,11 @@ def test_the_prior_beside_the_shards_is_taken(shard: Path, run: Path, tmp_path: 
     p = np.zeros(313, dtype=np.float32)
     p[100:110] = 0.1
     np.save(tmp_path / "prior.npy", p)
-    train(config, [str(photos)], run / "a", progress=False)
+    train(config, [str(photos)], run / "a", session=QUIET)
     assert np.array_equal(np.load(run / "a" / "prior.npy"), p)
     np.save(tmp_path / "prior.npy", p * 2)
     with pytest.raises(DataError, match=r"prior\.npy: not a prior"):
-        train(config, [str(photos)], run / "b", progress=False)
+        train(config, [str(photos)], run / "b", session=QUIET)
 
 
 # --- averages, rates, groups ----------------------------------------------------------------------
@@ -434,7 +436,7 @@ def test_a_resumed_run_may_fall_sooner_or_later(shard: Path, run: Path) -> None:
     trainer.start()
     assert not trainer.fit(progress=False)
     assert trainer.optimizer.param_groups[0]["lr"] == long.lr
-    assert train(short, [str(shard)], run, resume=True, progress=False)
+    assert train(short, [str(shard)], run, resume=True, session=QUIET)
     rate = checkpoint(run)["optimizer"]["param_groups"][0]["lr"]
     assert rate == pytest.approx(0.5 * short.lr), "the last step was the fourth of four"
 
@@ -477,7 +479,7 @@ def test_pretrained_weights_learn_slowly_and_only_matrices_decay(shard: Path, ru
 
 def test_a_budget_of_minutes_ends_by_the_clock(shard: Path, run: Path) -> None:
     config = TrainConfig(**PLAIN | {"minutes": 1e-9, "sizes": ((0.0, 32), (0.5, 64))})
-    assert train(config, [str(shard)], run, progress=False)
+    assert train(config, [str(shard)], run, session=QUIET)
     state = checkpoint(run)
     assert state["step"] == 1 and state["seconds"] > 60e-9
 
@@ -488,7 +490,7 @@ def test_the_log_shows_and_does_not_disturb(shard: Path, run: Path) -> None:
     quiet = TrainConfig(**PLAIN | {"steps": 10, "batch": 2})
     shown = TrainConfig(**PLAIN | {"steps": 10, "batch": 2, "sample_every": 5})
     for name, config in (("quiet", quiet), ("shown", shown)):
-        train(config, [str(shard)], run / name, progress=False)
+        train(config, [str(shard)], run / name, session=QUIET)
     log = EventAccumulator(str(run / "shown" / "log")).Reload()
     assert set(log.Tags()["scalars"]) == {"loss", "learning_rate", "photos_per_minute"}
     assert math.isfinite(log.Scalars("loss")[0].value)
@@ -520,7 +522,9 @@ def test_validation_prints_figures_of_each_set_and_keeps_them(
     prior = load_prior(run / "prior.npy")
     own = np.log(bins.rebalancing_weights(prior, config.rebalance))
     decoded = 0.75 * np.log(bins.rebalancing_weights(prior)) - own
-    rows = validate(network, PhotoStore([shard]), prior, every=3, size=160, shifts=(-own, decoded))
+    rows = validate(
+        network, PhotoStore([shard]), prior, shifts=(-own, decoded), take=Take(every=3, size=160)
+    )
     assert lines[-1]["nll"] == pytest.approx(rows[1]["nll"], rel=1e-5)
     for key in ("auc_raw", "auc_rebalanced_0.5", "chroma_share", "inventions", "inventions_worst"):
         assert lines[-1][key] == pytest.approx(rows[2][key], rel=1e-5, abs=1e-9)
@@ -528,17 +532,21 @@ def test_validation_prints_figures_of_each_set_and_keeps_them(
 
 def test_watching_a_run_does_not_change_it(shard: Path, run: Path) -> None:
     config = TrainConfig(**PLAIN | {"steps": 3, "hints": 0.5})
-    train(config, [str(shard)], run / "plain", progress=False)
+    train(config, [str(shard)], run / "plain", session=QUIET)
     train(
         config,
         [str(shard)],
         run / "watched",
-        progress=False,
-        watch=Watch.of({"all": str(shard)}, 0),
+        session=Session(progress=False, watch=Watch.of({"all": str(shard)}, 0)),
     )
     same_bits(checkpoint(run / "watched")["network"], checkpoint(run / "plain")["network"])
     with pytest.raises(DataError, match="no such file"):
-        train(config, [str(shard)], run / "x", progress=False, watch=Watch.of({"a": "gone.tar"}))
+        train(
+            config,
+            [str(shard)],
+            run / "x",
+            session=Session(progress=False, watch=Watch.of({"a": "gone.tar"})),
+        )
     assert not (run / "x").exists()
 
 
@@ -594,43 +602,43 @@ def test_two_processes_learn_what_one_learns_on_the_joint_batch(shard: Path, run
 def test_a_run_starts_from_the_averaged_weights_of_another(shard: Path, run: Path) -> None:
     config = TrainConfig(**PLAIN | {"steps": 3})
     first, second = run / "first", run / "second"
-    assert train(config, [str(shard)], first, progress=False)
+    assert train(config, [str(shard)], first, session=QUIET)
     prior = np.load(first / "prior.npy")  # with another one the last bias would be shifted
     trainer = Trainer(config, PhotoStore([shard]), prior, second)
     trainer.start(first)
     expected = load_run(first)[1].state_dict()
     same_bits(trainer.network.state_dict(), expected)
     assert trainer.step == 0
-    assert train(config, [str(shard)], run / "third", init=first, progress=False)
+    assert train(config, [str(shard)], run / "third", init=first, session=QUIET)
     with pytest.raises(AssertionError):
         same_bits(load_run(run / "third")[1].state_dict(), expected)
 
 
 def test_another_network_is_no_start(shard: Path, run: Path) -> None:
     config = TrainConfig(**PLAIN | {"steps": 1})
-    assert train(config, [str(shard)], run / "a", progress=False)
+    assert train(config, [str(shard)], run / "a", session=QUIET)
     for values in ({"objective": "regression"}, {"encoder": "lite1"}):
         other = TrainConfig(**PLAIN | {"steps": 1} | values)
         with pytest.raises(ConfigError, match="was trained with"):
-            train(other, [str(shard)], run / "b", init=run / "a", progress=False)
+            train(other, [str(shard)], run / "b", init=run / "a", session=QUIET)
     with pytest.raises(ConfigError, match="give one of them"):
-        train(config, [str(shard)], run / "a", init=run / "a", resume=True, progress=False)
+        train(config, [str(shard)], run / "a", init=run / "a", resume=True, session=QUIET)
 
 
 def test_weights_alone_are_half_as_large_and_can_be_exported_and_started_from(
     shard: Path, run: Path
 ) -> None:
     config = TrainConfig(**PLAIN | {"steps": 2})
-    assert train(config, [str(shard)], run / "a", progress=False)
+    assert train(config, [str(shard)], run / "a", session=QUIET)
     save_weights(run / "a", run / "small")
     whole, small = (load_run(run / name)[1].state_dict() for name in ("a", "small"))
     for name, value in whole.items():
         torch.testing.assert_close(small[name], value, rtol=1e-3, atol=1e-4)
     sizes = [(run / name / "checkpoint.pt").stat().st_size for name in ("a", "small")]
     assert sizes[1] < sizes[0] / 6, "no optimizer, no second copy, 16 bits"
-    assert train(config, [str(shard)], run / "b", init=run / "small", progress=False)
+    assert train(config, [str(shard)], run / "b", init=run / "small", session=QUIET)
     with pytest.raises(DataError, match="weights alone"):
-        train(config, [str(shard)], run / "small", resume=True, progress=False)
+        train(config, [str(shard)], run / "small", resume=True, session=QUIET)
 
 
 def test_a_resident_run_goes_on_in_the_very_same_bits(shard: Path, run: Path) -> None:
@@ -643,7 +651,7 @@ def test_a_resident_run_goes_on_in_the_very_same_bits(shard: Path, run: Path) ->
     trainer.__class__ = Interrupted
     trainer.start()
     assert not trainer.fit(progress=False)
-    assert train(config, [str(shard)], broken, resume=True, progress=False)
+    assert train(config, [str(shard)], broken, resume=True, session=QUIET)
     same_bits(checkpoint(broken)["network"], checkpoint(straight)["network"])
 
 

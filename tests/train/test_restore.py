@@ -17,9 +17,11 @@ from photochrom.models import DEFAULT, MODELS, WEIGHTS, Model, load_model
 from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
 from photochrom.train.export import export_run
-from photochrom.train.loop import Trainer, train
+from photochrom.train.loop import Session, Trainer, train
 from photochrom.train.networks import Photochrom, output_layer
 from photochrom.train.restore import restore
+
+QUIET = Session(progress=False)
 
 BUNDLED = WEIGHTS / MODELS[0].file
 
@@ -84,7 +86,7 @@ def test_a_run_that_starts_from_another_with_other_weights_is_shifted(
 ) -> None:
     common = {"encoder": "lite0", "pretrained": False, "batch": 2, "sizes": ((0.0, 32),)}
     first = TrainConfig(**common, steps=1)
-    assert train(first, [str(shard)], tmp_path / "a", progress=False)
+    assert train(first, [str(shard)], tmp_path / "a", session=QUIET)
     prior = np.load(tmp_path / "a" / "prior.npy")
     second = TrainConfig(**common, steps=1, objective="classification")
     trainer = Trainer(second, PhotoStore([str(shard)]), prior, tmp_path / "b")
@@ -178,4 +180,4 @@ def test_what_is_no_model_is_no_start(shard: Path, tmp_path: Path) -> None:
         restore(tmp_path / "none.onnx")
     config = TrainConfig(encoder="lite0", steps=1, batch=2, sizes=((0.0, 32),))
     with pytest.raises(ConfigError, match="was trained with encoder lite2, not lite0"):
-        train(config, [str(shard)], tmp_path / "run", init=BUNDLED, progress=False)
+        train(config, [str(shard)], tmp_path / "run", init=BUNDLED, session=QUIET)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from photochrom.color import bins
 from photochrom.color.lab import rgb_to_lab
 from photochrom.dataset.store import PhotoStore, write_shard
-from photochrom.train.validate import validate
+from photochrom.train.validate import Take, validate
 
 Picture = NDArray[np.uint8]
 FLAT = np.array([[200, 60, 60], [40, 140, 60], [60, 80, 190], [220, 200, 90]], dtype=np.uint8)
@@ -85,7 +85,7 @@ def test_the_gray_row_equals_a_calculation_by_hand(
     path = tmp_path / "photos.tar"
     write_shard(path, [(f"{i}.webp", encode_picture(p)) for i, p in enumerate(pictures)])
     network = Oracle(as_logits=False)
-    rows = validate(network, PhotoStore([path]), prior(), size=64, photos=9, batch=2)
+    rows = validate(network, PhotoStore([path]), prior(), take=Take(photos=9, size=64, batch=2))
 
     ab = rgb2lab(centers(pictures))[..., 1:].reshape(-1, 2)
     error = np.linalg.norm(ab, axis=1)
@@ -101,7 +101,7 @@ def test_the_gray_row_equals_a_calculation_by_hand(
 
 
 def test_a_perfect_network_has_all_of_the_area(flat_photos: PhotoStore) -> None:
-    gray, perfect = validate(Oracle(as_logits=False), flat_photos, prior(), size=32)
+    gray, perfect = validate(Oracle(as_logits=False), flat_photos, prior(), take=Take(size=32))
     for name in ("auc_raw", "auc_rebalanced_0", "auc_rebalanced_0.5"):
         # Rounding puts an error of 1e-5 into the second of 1501 cells.
         assert perfect[name] == pytest.approx(100, abs=0.05)
@@ -117,9 +117,9 @@ def test_logits_are_read_at_each_temperature_and_shift(flat_photos: PhotoStore) 
         Oracle(as_logits=True),
         flat_photos,
         prior(),
-        size=32,
         temperatures=(0.38, 1.0),
         shifts=(None, shift),
+        take=Take(size=32),
     )
     assert len(rows) == 5
     gray, sharp, soft, shifted, _ = rows
@@ -144,7 +144,7 @@ def test_nll_is_in_bits_and_counts_every_photo_alike(flat_photos: PhotoStore) ->
     indices, weights = bins.soft_encode(np.floor(rgb_to_lab(FLAT)[:, 1:]) + 0.5)
     expected = -(weights * log_p[indices]).sum(axis=1).mean()
     for batch in (1, 3, 4):  # 3: batches of three photos and of one
-        rows = validate(Same(), flat_photos, prior(), size=32, batch=batch)
+        rows = validate(Same(), flat_photos, prior(), take=Take(size=32, batch=batch))
         assert rows[1]["nll"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -165,21 +165,21 @@ def test_inventions_are_counted_by_photo(
             ab = torch.tensor([0.1, -0.4]).view(1, 2, 1, 1)  # a chroma of 45
             return ab.expand(len(x), 2, x.shape[2] // 4, x.shape[3] // 4)
 
-    gray, blue = validate(Blue(), PhotoStore([path]), prior(), size=32)
+    gray, blue = validate(Blue(), PhotoStore([path]), prior(), take=Take(size=32))
     assert gray["inventions"] == gray["inventions_worst"] == 0
     assert blue["inventions"] == pytest.approx(75, abs=2)  # the resized edge is neither
     assert blue["inventions_worst"] == 100
 
 
 def test_every_so_manieth_photo_is_taken(flat_photos: PhotoStore) -> None:
-    rows = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, every=2)
+    rows = validate(Oracle(as_logits=False), flat_photos, prior(), take=Take(every=2, size=32))
     ab = rgb_to_lab(FLAT[::2])[:, 1:].astype(np.float64)
     expected = area(np.linalg.norm(ab, axis=1), np.ones(2))
     assert rows[0]["auc_raw"] == pytest.approx(expected, abs=0.05)
 
 
 def test_only_the_first_photos_are_taken(flat_photos: PhotoStore, tmp_path: Path) -> None:
-    one = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, photos=1)
+    one = validate(Oracle(as_logits=False), flat_photos, prior(), take=Take(photos=1, size=32))
     ab = rgb_to_lab(FLAT[:1])[:, 1:].astype(np.float64)
     expected = area(np.linalg.norm(ab, axis=1), np.ones(1))
     assert one[0]["auc_raw"] == pytest.approx(expected, abs=0.05)

@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
     needs_torch()
     from photochrom.train.checkpoint import CONFIG
     from photochrom.train.config import TrainConfig
-    from photochrom.train.loop import train
+    from photochrom.train.loop import Session, train
     from photochrom.train.watch import Watch
 
     folder = Path(options.output)
@@ -160,8 +160,7 @@ def run(options: argparse.Namespace) -> int:
         folder,
         resume=options.resume,
         init=init,
-        device=options.device,
-        watch=watch,
+        session=Session(options.device, watch=watch),
     )
     if not done:
         print(

@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from photochrom.train.progress import Board, Interrupt, ProgressBar
 from photochrom.train.resident import ResidentLoader
 from photochrom.train.watch import Watch
 
-__all__ = ["Trainer", "train"]
+__all__ = ["Session", "Trainer", "train"]
 
 
 class Trainer:
@@ -368,6 +369,20 @@ class Trainer:
         return network.to(self.device).eval()
 
 
+@dataclass(frozen=True)
+class Session:
+    """How a run goes on this time; nothing of it changes what the network learns."""
+
+    device: str = "cpu"
+    progress: bool = True
+    """Show a progress bar."""
+    watch: Watch | None = None
+    """Photos to validate on meanwhile."""
+
+
+SESSION = Session()
+
+
 def train(
     config: TrainConfig,
     sources: list[str],
@@ -375,9 +390,7 @@ def train(
     *,
     resume: bool = False,
     init: Path | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-    watch: Watch | None = None,
+    session: Session = SESSION,
 ) -> bool:
     """Train a run from start or checkpoint to the end of its budget.
 
@@ -388,7 +401,7 @@ def train(
     run : folder; gets config.json, prior.npy, checkpoint.pt and log/
     init : another run, whose averaged weights this one starts from, or an exported .onnx file; not
         for `resume`
-    watch : photos to validate on while the run goes on
+    session : how it runs this time
 
     Returns
     -------
@@ -400,6 +413,7 @@ def train(
     """
     if resume and init is not None:
         raise ConfigError("--init starts a run and --resume goes on with one: give one of them")
+    device = session.device
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
     if several:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -418,7 +432,7 @@ def train(
             trainer.resume()
         else:
             trainer.start(init)
-        return trainer.fit(progress=progress, watch=watch)
+        return trainer.fit(progress=session.progress, watch=session.watch)
     finally:
         if several:
             dist.destroy_process_group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from photochrom.train.config import AB_SCALE
 from photochrom.train.lab import annealed_mean, rgb_to_lab, soft_encode
 from photochrom.train.losses import sparse_cross_entropy
 
-__all__ = ["Tally", "validate"]
+__all__ = ["Take", "Tally", "validate"]
 
 
 class Tally:
@@ -62,18 +63,31 @@ def _square(data: bytes, size: int, name: str) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
+@dataclass(frozen=True)
+class Take:
+    """Which photos of a store are validated on, and how large."""
+
+    photos: int = 512
+    """At most so many."""
+    every: int = 1
+    """The first photo, and every so manieth after it."""
+    size: int = 128
+    """Side of the squares, in pixels."""
+    batch: int = 32
+
+
+TAKE = Take()
+
+
 @torch.no_grad()
 def validate(
     network: nn.Module,
     store: PhotoStore,
     prior: ArrayLike,
     *,
-    photos: int = 512,
-    every: int = 1,
-    size: int = 128,
+    take: Take = TAKE,
     temperatures: Iterable[float] = (bins.TEMPERATURE,),
     shifts: Iterable[ArrayLike | None] = (None,),
-    batch: int = 32,
 ) -> list[dict[str, float]]:
     """Figures of a network on the central squares of photos of a store.
 
@@ -81,8 +95,7 @@ def validate(
     ----------
     network : logits (B, 313, h, w) or regressed ab / 110 (B, 2, h, w), in evaluation mode
     prior : (313,), for AuC rebalanced
-    photos : at most so many
-    every : the first photo and every so manieth after it
+    take : which photos of the store, and how large
     temperatures : one row of figures for each
     shifts : (313,) added to the logits, or None; one row for each and temperature
 
@@ -96,9 +109,10 @@ def validate(
     bits: list[list[float]] = [[] for _ in tallies]
     network.eval()
     channels, scale = int(network.in_channels), float(network.L_scale)  # type: ignore[arg-type]
-    wanted = range(0, len(store), every)[:photos]
-    for first in range(0, len(wanted), batch):
-        chosen = wanted[first : first + batch]
+    wanted = range(0, len(store), take.every)[: take.photos]
+    size = take.size
+    for first in range(0, len(wanted), take.batch):
+        chosen = wanted[first : first + take.batch]
         rgb = np.stack([_square(store.read(i), size, store.name(i)) for i in chosen])
         lab = rgb_to_lab(torch.from_numpy(rgb).permute(0, 3, 1, 2))
         x = torch.zeros(len(chosen), channels, size, size)

@@ -12,7 +12,7 @@ import numpy as np
 
 from photochrom.color import bins
 from photochrom.dataset.store import PhotoStore
-from photochrom.train.validate import validate
+from photochrom.train.validate import Take, validate
 
 if TYPE_CHECKING:
     from photochrom.train.loop import Trainer
@@ -21,9 +21,8 @@ __all__ = ["VALIDATION", "Watch"]
 
 VALIDATION = "validation.jsonl"
 """In the run's folder: one JSON object for each validation and set of photos."""
-PHOTOS, EVERY, SIZE = 300, 3, 160
-"""At most so many photos, every third of a set, so that figures can be given on the others; the
-short side that the network sees."""
+TAKE = Take(photos=300, every=3, size=160)
+"""Every third photo of a set, so that figures can be given on the others."""
 KEPT = 0.75
 """All runs are decoded alike: with this share of the rebalancing of the default lambda."""
 
@@ -61,9 +60,7 @@ class Watch:
                 network,
                 store,
                 trainer.prior,
-                photos=PHOTOS,
-                every=EVERY,
-                size=SIZE,
+                take=TAKE,
                 shifts=(-own, KEPT * default - own),
             )
             row = decoded | ({"nll": plain["nll"]} if "nll" in plain else {})
