@@ -165,6 +165,8 @@ class Upsampler:
             L = np.ascontiguousarray(L, dtype=np.float32)
             native.kernel.rows(self._place, fitted, L, first, self.shape[0], out)
             return out[0], out[1]
+        if len(L) == 0:
+            return out[0], out[1]
         above = self._above[first : first + len(L)]
         stops = [0, *(np.flatnonzero(np.diff(above)) + 1), len(L)]
         # Reused: new memory for every step would take longer than the step.

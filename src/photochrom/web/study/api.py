@@ -4,8 +4,7 @@ A participant is a random token in a cookie. Trials and pictures have random tok
 reveals which side is which only in the reply to an answer in practice.
 """
 
-from __future__ import annotations
-
+# No future annotations here: FastAPI has to see `Who`, which is local to `study_app`, as it is.
 from typing import Annotated, Any, Literal
 
 from fastapi import Cookie, FastAPI, Response
