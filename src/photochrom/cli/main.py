@@ -35,6 +35,7 @@ from photochrom.cli.train import (
     run_train,
     train_arguments,
 )
+from photochrom.cli.video import run_video, video_arguments
 from photochrom.errors import ConfigError, PhotochromError
 
 __all__ = ["main"]
@@ -108,6 +109,19 @@ def _parser() -> argparse.ArgumentParser:
             "  photochrom colorize - < old.jpg > new.jpg\n"
             "  photochrom colorize old.jpg --saturation 0.8   calmer\n"
             "  photochrom colorize old.jpg --hint 310,220,3a5fcd   this spot is blue",
+        )
+    )
+    video_arguments(
+        command(
+            "video",
+            run_video,
+            "color films, steady in time",
+            "  photochrom video old.mp4 -o color.mp4\n"
+            "  photochrom video old.mkv -o color.mkv --codec h265 --crf 22\n"
+            "  photochrom video reels/ -o color/              every film in a folder\n"
+            "  photochrom video old.mp4 --stills stills/      one picture of each shot\n"
+            "  photochrom video old.mp4 -o color.mp4 --use stills/    colors as in the stills\n"
+            "An interrupted film goes on when the same command is given again.",
         )
     )
     command("models", run_models, "list the bundled models", "  photochrom models")

@@ -81,7 +81,7 @@ class Motion:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def flow(self, here: Seen, there: Seen) -> Float32:
-        """Motion of each place from `here` to `there`: float32 (h, w, 2), x and y, output pixels."""
+        """Motion of each place from `here` to `there`: float32 (h, w, 2), x and y, small pixels."""
         height, width = here.small.shape
         fine: Any = self._flow.calc(here.image, there.image, None)  # type: ignore[call-overload]
         coarse = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)

@@ -19,7 +19,7 @@ _LIMITED, _FULL = 1, 2  # AVColorRange
 _BT709, _BT601 = 1, 6  # ITU-T H.273, MatrixCoefficients
 _UNKNOWN = (0, 2, 3)  # of H.273: RGB, unspecified, reserved
 _LIMITED_GRAY = ("h264", "hevc", "av1", "vp9", "mpeg2video", "mpeg4")
-"""Codecs whose gray pictures have limited range unless they say otherwise. Of others, it is full."""
+"""Codecs whose gray pictures have limited range unless they say otherwise; others have full."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from photochrom.look import Look
 from photochrom.video.eye import Eye
 from photochrom.video.luma import Luma
 from photochrom.video.motion import Motion, Seen
-from photochrom.video.shots import marked
+from photochrom.video.shots import marked, same_shot
 from photochrom.video.steady import Gathered, Spool, between, gathered, looked_back
 
 __all__ = ["Carried", "Pace", "Stretch", "stretches"]
@@ -64,6 +64,7 @@ class Stretch:
     seen : what the network saw at each key, without the L that only it needs
     states : planes float32 (Q, h, w) of each key
     last : handed on to the next stretch
+    goes_on : whether the shot may be longer than the stretch
     shifts : what is added to a and b at each key, float32 (2, h, w), or None
     look : temperature and saturation
     """
@@ -75,6 +76,7 @@ class Stretch:
     keys: list[int] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     last: Carried | None = None
+    goes_on: bool = False
     shifts: list[Float32] | None = None
     look: Look = field(default_factory=Look)
 
@@ -159,11 +161,14 @@ class _Builder:
         stretch = self.stretch
         if self._latest is not None and stretch.keys[-1] != stretch.count - 1:
             self._look(stretch.count - 1, self._latest)
-        stretch.last = self._before
+        stretch.last, stretch.goes_on = self._before, self.full
         if self._pace.passes > 1:
             self._go_back()
-        self._said.close()
         return stretch
+
+    def close(self) -> None:
+        self._said.close()
+        self.stretch.states.close()
 
     def _go_back(self) -> None:
         """The second pass: from the last key to the first."""
@@ -185,7 +190,7 @@ class _Builder:
 
 def stretches(
     lumas: Iterable[Luma], eye: Eye, pace: Pace, first: int = 0, before: Carried | None = None
-) -> Iterator[Stretch]:
+) -> Generator[Stretch, None, None]:
     """A film, stretch after stretch: each is a shot, or a part of a long one.
 
     Parameters
@@ -200,18 +205,22 @@ def stretches(
     """
     number = first
     builder: _Builder | None = None
-    for seen, begins in marked((eye.see(luma) for luma in lumas), Motion()):
-        if builder is not None and (begins or builder.full):
-            stretch = builder.finished()
-            yield stretch
-            stretch.states.close()
-            before = None if begins else stretch.last
-            builder = None
-        if builder is None:
-            builder = _Builder(Stretch(number, before is None, Spool()), eye, pace, before)
-        builder.add(seen)
-        number += 1
-    if builder is not None:
-        stretch = builder.finished()
-        yield stretch
-        stretch.states.close()
+    motion = Motion()
+    try:
+        for seen, begins in marked((eye.see(luma) for luma in lumas), motion):
+            if builder is not None and (begins or builder.full):
+                yield builder.finished()
+                before = None if begins else builder.stretch.last
+                builder.close()
+                builder = None
+            elif builder is None and before and not same_shot(before.seen, seen, motion):
+                before = None  # taken up again, just where a new shot begins
+            if builder is None:
+                builder = _Builder(Stretch(number, before is None, Spool()), eye, pace, before)
+            builder.add(seen)
+            number += 1
+        if builder is not None:
+            yield builder.finished()
+    finally:
+        if builder is not None:
+            builder.close()
