@@ -90,6 +90,8 @@ def run_video(options: argparse.Namespace) -> int:
     jobs = list(_jobs(options, settings.quality.codec))
     if not jobs:
         return fail("no films found in the given folders")
+    if len(jobs) > 1 and (options.stills or options.use):
+        raise ConfigError("--stills and --use: stills are of one film; give one")
     from photochrom.colorizer import Colorizer
 
     colorizer = Colorizer(
@@ -102,7 +104,10 @@ def run_video(options: argparse.Namespace) -> int:
                 say(f"{source}: done before: {target}")
                 continue
             try:
-                _one(source, target, colorizer, settings, options)
+                if options.stills:
+                    _stills(source, options.stills, colorizer)
+                else:
+                    _one(source, target, colorizer, settings, options)
             except FilmError as error:
                 failed += 1
                 fail(str(error))
@@ -121,6 +126,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         Pace(options.every, options.passes),
         Look(options.temperature, options.saturation),
         options.deinterlace,
+        options.use,
     )
 
 
@@ -149,6 +155,15 @@ def _one(
             "before stays"
         )
     print(shown(target), flush=True)
+
+
+def _stills(source: str, folder: str, colorizer: Colorizer) -> None:
+    from photochrom.video.stills import write_stills
+
+    with _progress(source) as progress:
+        written = write_stills(source, folder, colorizer, progress)
+    for path in written:
+        print(shown(path))
 
 
 @contextlib.contextmanager

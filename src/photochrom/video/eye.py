@@ -54,7 +54,12 @@ class Eye:
         return self._model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
     def ab(self, planes: Float32, look: Look) -> Float32:
-        """Color, as the picture is stored: float32 (h, w, 2).
+        """Color, as the picture is stored: float32 (h, w, 2). See `upright_ab`."""
+        ab = self.upright_ab(planes, look)
+        return np.ascontiguousarray(np.rot90(ab, -self._turns), dtype=np.float32)
+
+    def upright_ab(self, planes: Float32, look: Look) -> Float32:
+        """Color, upright: float32 (h, w, 2).
 
         Parameters
         ----------
@@ -70,4 +75,4 @@ class Eye:
         ab = ab * np.float32(look.saturation)
         if len(shift):
             ab = ab + np.moveaxis(shift, 0, -1)
-        return np.ascontiguousarray(np.rot90(ab, -self._turns), dtype=np.float32)
+        return np.asarray(ab, dtype=np.float32)

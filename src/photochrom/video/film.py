@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -25,9 +25,10 @@ from photochrom.video.luma import Luma
 from photochrom.video.mux import check_target, join
 from photochrom.video.parts import Work
 from photochrom.video.source import Film, Picture
-from photochrom.video.stretch import Pace, Stretch, stretches
+from photochrom.video.stills import Stills, spread
+from photochrom.video.stretch import Carried, Pace, Stretch, stretches
 
-__all__ = ["ColoredFrame", "Report", "Settings", "color_film", "frames"]
+__all__ = ["ColoredFrame", "Report", "Settings", "as_rgb", "color_film", "frames"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Settings:
     pace : how often the network looks, how steady its answers are made
     look : temperature and saturation
     deinterlace : whether to make whole pictures of interlaced ones
+    stills : folder of colored stills, whose colors are spread over their shots; None for none
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Settings:
     pace: Pace = field(default_factory=Pace)
     look: Look = field(default_factory=Look)
     deinterlace: bool = False
+    stills: str | None = None
 
     def __post_init__(self) -> None:
         check_settings(self.look.temperature, self.look.saturation)
@@ -114,9 +117,10 @@ def color_film(
     source, target = os.fspath(source), os.fspath(target)
     _check_paths(source, target, force)
     film = Film(source, settings.deinterlace, colorizer.threads)
+    way = _Way(film, colorizer, settings)
     notes = _notes(film, settings) + check_target(film, target, settings.quality)
-    with Work(target, _key(film, colorizer, settings)) as work:
-        _color_parts(film, colorizer, settings, work, progress or (lambda done, total: None))
+    with Work(target, _key(film, colorizer, way)) as work:
+        _color_parts(way, work, progress or (lambda done, total: None))
         if not work.done:
             raise FilmError(f"{source}: no picture in it can be decoded; is it damaged?")
         sweep_drafts(os.path.dirname(target) or ".")
@@ -137,27 +141,44 @@ def color_film(
         return Report(work.done, work.shots, film.damaged, notes)
 
 
-def _color_parts(
-    film: Film,
-    colorizer: Colorizer,
-    settings: Settings,
-    work: Work,
-    progress: Callable[[int, int], None],
-) -> None:
-    eye = Eye(colorizer, film.facts)
-    ahead = Film(film.path, settings.deinterlace, colorizer.threads)
-    # Two readers: one ahead, looking; one behind, with the pictures that are colored.
-    looking = (picture.luma for picture in islice(ahead.pictures(), work.done, None))
-    coloring = islice(film.pictures(), work.done, None)
+class _Way:
+    """A film on its way to color, by two readers of its file.
+
+    One goes ahead and looks; the other comes behind with the pictures that are colored.
+    """
+
+    def __init__(self, film: Film, colorizer: Colorizer, settings: Settings) -> None:
+        self.film, self.settings = film, settings
+        self.eye = Eye(colorizer, film.facts)
+        self.stills = Stills(settings.stills, colorizer) if settings.stills else None
+        self._ahead = Film(film.path, settings.deinterlace, colorizer.threads)
+
+    def stretches(
+        self, first: int = 0, before: Carried | None = None
+    ) -> Generator[tuple[Stretch, Iterator[tuple[Picture, Float32]]], None, None]:
+        """Stretch after stretch, each with its pictures and their ab (h, w, 2)."""
+        pace = self.settings.pace
+        if self.stills is not None:
+            pace = replace(pace, always=self.stills.numbers)
+        lumas = (picture.luma for picture in islice(self._ahead.pictures(), first, None))
+        coloring = islice(self.film.pictures(), first, None)
+        with closing(stretches(lumas, self.eye, pace, first, before)) as found:
+            for stretch in found:
+                stretch.look = self.settings.look
+                if self.stills is not None:
+                    spread(stretch, self.stills, self.eye)
+                yield stretch, _colored(stretch, coloring, self.eye)
+
+
+def _color_parts(way: _Way, work: Work, progress: Callable[[int, int], None]) -> None:
+    film = way.film
     progress(work.done, film.facts.count)
-    found = stretches(looking, eye, settings.pace, work.done, work.carried)
-    with closing(found):
-        for stretch in found:
-            stretch.look = settings.look
+    with closing(way.stretches(work.done, work.carried)) as found:
+        for stretch, colored in found:
             part = work.begin()
             try:
-                encoder = Encoder(film.facts, settings.quality)
-                for picture, ab in _colored(stretch, coloring, eye):
+                encoder = Encoder(film.facts, way.settings.quality)
+                for picture, ab in colored:
                     for piece in encoder.encode(picture, ab):
                         part.write(piece)
                     work.done += 1
@@ -193,19 +214,14 @@ def frames(
     """
     settings = settings or Settings()
     film = Film(source, settings.deinterlace, colorizer.threads)
-    eye = Eye(colorizer, film.facts)
-    ahead = Film(source, settings.deinterlace, colorizer.threads)
     encoder = Encoder(film.facts, settings.quality)
-    coloring = film.pictures()
     shot = -1
     height, width, tick = film.facts.height, film.facts.width, film.facts.time_base
-    found = stretches((p.luma for p in ahead.pictures()), eye, settings.pace)
-    with closing(found):
-        for stretch in found:
-            stretch.look = settings.look
+    with closing(_Way(film, colorizer, settings).stretches()) as found:
+        for stretch, colored in found:
             shot += stretch.begins
-            for picture, ab in _colored(stretch, coloring, eye):
-                rgb = _as_rgb(encoder.frame(picture, ab))
+            for picture, ab in colored:
+                rgb = as_rgb(encoder.frame(picture, ab))
                 yield ColoredFrame(rgb[:height, :width], float(picture.pts * tick), shot)
 
 
@@ -224,7 +240,8 @@ def _colored(
         yield noted.pop(), ab
 
 
-def _as_rgb(frame: av.VideoFrame) -> RGB:
+def as_rgb(frame: av.VideoFrame) -> RGB:
+    """A frame as uint8 (H, W, 3), sRGB, by the matrix and range that it states."""
     matrix = "ITU709" if frame.colorspace == 1 else "ITU601"
     if frame.colorspace == 9:
         matrix = "BT2020"
@@ -274,7 +291,7 @@ def _notes(film: Film, settings: Settings) -> list[str]:
     return notes
 
 
-def _key(film: Film, colorizer: Colorizer, settings: Settings) -> dict[str, Any]:
+def _key(film: Film, colorizer: Colorizer, way: _Way) -> dict[str, Any]:
     """All that the parts depend on."""
     info = os.stat(film.path)
     return {
@@ -282,5 +299,6 @@ def _key(film: Film, colorizer: Colorizer, settings: Settings) -> dict[str, Any]
         "av": av.__version__,
         "source": [os.path.abspath(film.path), info.st_size, info.st_mtime_ns],
         "model": [colorizer.model.sha256, colorizer.working_size],
-        "settings": asdict(settings),
+        "settings": repr(asdict(way.settings)),
+        "stills": way.stills.key() if way.stills is not None else [],
     }

@@ -186,14 +186,16 @@ class Work:
 
 def _save_state(path: str, carried: Carried) -> None:
     seen, known = carried.seen, carried.known
+    arrays: dict[str, Any] = {
+        "image": seen.image,
+        "small": seen.small,
+        "logits": known.logits.astype(np.float16),
+        "weight": known.weight,
+    }
+    if carried.shift is not None:
+        arrays["shift"] = carried.shift
     with open(f"{path}.new", "wb") as file:
-        np.savez(
-            file,
-            image=seen.image,
-            small=seen.small,
-            logits=known.logits.astype(np.float16),
-            weight=known.weight,
-        )
+        np.savez(file, **arrays)
     os.replace(f"{path}.new", path)
 
 
@@ -202,6 +204,7 @@ def _load_state(path: str) -> Carried | None:
         with np.load(path, allow_pickle=False) as kept:
             small = kept["small"]
             seen = Seen(small, kept["image"], small)
-            return Carried(seen, Gathered(kept["logits"].astype(np.float32), kept["weight"]))
+            known = Gathered(kept["logits"].astype(np.float32), kept["weight"])
+            return Carried(seen, known, kept.get("shift"))
     except (OSError, ValueError, KeyError):
         return None  # the shot goes on without what was known

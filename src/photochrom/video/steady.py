@@ -26,7 +26,7 @@ from photochrom.arrays import Float32
 from photochrom.video.libraries import cv2
 from photochrom.video.motion import Match, Motion, Seen, carry
 
-__all__ = ["MOST", "Gathered", "Spool", "between", "gathered", "looked_back"]
+__all__ = ["Gathered", "Spool", "between", "carried", "said", "together"]
 
 MOST = 24.0
 """Predictions that are remembered of a place: the more, the steadier; the fewer, the sharper, since
@@ -50,43 +50,28 @@ class Gathered:
     weight: Float32
 
 
-def gathered(before: Gathered | None, match: Match | None, logits: Float32) -> Gathered:
-    """What is known at a key: the network's logits there, and what was known at another key.
+def said(logits: Float32) -> Gathered:
+    """What the network says at one key, float32 (Q, h, w)."""
+    return Gathered(logits, np.ones(logits.shape[1:], dtype=np.float32))
+
+
+def carried(other: Gathered, match: Match) -> Gathered:
+    """What is known at another key, where its things are in this one.
 
     Parameters
     ----------
-    before : of the other key; None at the beginning of a shot
+    other : Gathered
     match : from this key to the other
-    logits : float32 (Q, h, w)
     """
-    one = np.ones(logits.shape[1:], dtype=np.float32)
-    if before is None or match is None:
-        return Gathered(logits, one)
-    carried, weight = _carried(before, match)
-    mixed = logits + (carried - logits) * (weight / (weight + 1))
-    return Gathered(mixed, weight + one)
-
-
-def looked_back(past: Gathered, future: Gathered | None, match: Match | None) -> Gathered:
-    """What is known at a key of the past, itself, and the future.
-
-    Parameters
-    ----------
-    past : `gathered` from the beginning of the shot up to this key
-    future : the same from the end of the shot down to the next key; None at the end
-    match : from this key to the next
-    """
-    if future is None or match is None:
-        return past
-    carried, weight = _carried(future, match)
-    total = past.weight + weight
-    return Gathered(past.logits + (carried - past.logits) * (weight / total), total)
-
-
-def _carried(other: Gathered, match: Match) -> tuple[Float32, Float32]:
     weight = carry(other.weight[None], match.x, match.y, cv2.INTER_LINEAR)[0]
     weight = np.minimum(weight, np.float32(MOST)) * match.certainty
-    return carry(other.logits, match.x, match.y), np.asarray(weight, np.float32)
+    return Gathered(carry(other.logits, match.x, match.y), np.asarray(weight, np.float32))
+
+
+def together(one: Gathered, other: Gathered) -> Gathered:
+    """The mean of both, each by its weight; `one` weighs something everywhere."""
+    total = one.weight + other.weight
+    return Gathered(one.logits + (other.logits - one.logits) * (other.weight / total), total)
 
 
 def between(

@@ -13,7 +13,7 @@ from photochrom.video.eye import Eye
 from photochrom.video.luma import Luma
 from photochrom.video.motion import Motion, Seen
 from photochrom.video.shots import marked, same_shot
-from photochrom.video.steady import Gathered, Spool, between, gathered, looked_back
+from photochrom.video.steady import Gathered, Spool, between, carried, said, together
 
 __all__ = ["Carried", "Pace", "Stretch", "stretches"]
 
@@ -23,7 +23,7 @@ MOST_PICTURES = 1500
 RAMP = 48
 """Pictures over which a stretch that goes on with a shot begins to hear the future, which the end
 of the stretch before could not."""
-TRAVEL = 1.5
+TRAVEL = 2.5
 """Pixels of the network's output by which things may move before the network looks again."""
 LONGEST = 8
 """Pictures after which it looks in any case: a third of a second."""
@@ -37,10 +37,12 @@ class Pace:
     ----------
     every : the network looks at each n-th picture; None: as the motion asks
     passes : 0 leaves each picture to itself; 1 goes through a shot once; 2 goes back as well
+    always : numbers of pictures in the film at which it looks in any case
     """
 
     every: int | None = None
     passes: int = 2
+    always: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,11 @@ class Carried:
 
     seen: Seen
     known: Gathered
+    shift: Float32 | None = None
+
+    def shifted(self, shift: Float32) -> Carried:
+        """The same, with what a still adds to a and b there: float32 (2, h, w)."""
+        return replace(self, shift=shift)
 
 
 @dataclass(eq=False)
@@ -63,6 +70,7 @@ class Stretch:
     keys : numbers of pictures within the stretch, from 0 to the last
     seen : what the network saw at each key, without the L that only it needs
     states : planes float32 (Q, h, w) of each key
+    before : what the stretch before handed on, if the shot began there
     last : handed on to the next stretch
     goes_on : whether the shot may be longer than the stretch
     shifts : what is added to a and b at each key, float32 (2, h, w), or None
@@ -75,6 +83,7 @@ class Stretch:
     count: int = 0
     keys: list[int] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    before: Carried | None = None
     last: Carried | None = None
     goes_on: bool = False
     shifts: list[Float32] | None = None
@@ -111,10 +120,10 @@ class Stretch:
 class _Builder:
     """Fills one stretch, picture after picture."""
 
-    def __init__(self, stretch: Stretch, eye: Eye, pace: Pace, before: Carried | None) -> None:
+    def __init__(self, stretch: Stretch, eye: Eye, pace: Pace) -> None:
         self.stretch = stretch
         self._eye, self._pace = eye, pace
-        self._before = before
+        self._before = stretch.before
         self._motion = Motion()
         self._said = Spool()
         self._latest: Seen | None = None
@@ -132,6 +141,8 @@ class _Builder:
             self._look(number, seen)
 
     def _due(self, seen: Seen, number: int) -> bool:
+        if self.stretch.first + number in self._pace.always:
+            return True
         passed = number - self.stretch.keys[-1]
         if self._pace.every is not None:
             return passed >= self._pace.every
@@ -144,10 +155,10 @@ class _Builder:
         stretch = self.stretch
         logits = self._eye.logits(seen)
         before = self._before
-        if self._pace.passes == 0 or before is None:
-            known = gathered(None, None, logits)
-        else:
-            known = gathered(before.known, self._motion.match(seen, before.seen), logits)
+        known = said(logits)
+        if self._pace.passes and before is not None:
+            match = self._motion.match(seen, before.seen)
+            known = together(known, carried(before.known, match))
         key = len(stretch.keys)
         stretch.keys.append(number)
         kept = replace(seen, L=seen.small)
@@ -173,19 +184,19 @@ class _Builder:
     def _go_back(self) -> None:
         """The second pass: from the last key to the first."""
         stretch = self.stretch
-        future: Gathered | None = None
+        future: Gathered | None = None  # what is known from the end down to the key after
         for key in reversed(range(len(stretch.keys))):
-            here = stretch.seen[key]
-            match = None
+            here = said(self._said[key])
             if future is not None:
-                match = self._motion.match(here, stretch.seen[key + 1])
-                past = Gathered(stretch.states[key], self._weights[key])
-                heard = match
+                match = self._motion.match(stretch.seen[key], stretch.seen[key + 1])
+                coming = carried(future, match)
+                here = together(here, coming)
                 if not stretch.begins and stretch.keys[key] < RAMP:
                     share = np.float32(stretch.keys[key] / RAMP)
-                    heard = replace(match, certainty=match.certainty * share)
-                stretch.states[key] = looked_back(past, future, heard).logits
-            future = gathered(future, match, self._said[key])
+                    coming = replace(coming, weight=coming.weight * share)
+                past = Gathered(stretch.states[key], self._weights[key])
+                stretch.states[key] = together(past, coming).logits
+            future = here
 
 
 def stretches(
@@ -216,7 +227,8 @@ def stretches(
             elif builder is None and before and not same_shot(before.seen, seen, motion):
                 before = None  # taken up again, just where a new shot begins
             if builder is None:
-                builder = _Builder(Stretch(number, before is None, Spool()), eye, pace, before)
+                stretch = Stretch(number, before is None, Spool(), before=before)
+                builder = _Builder(stretch, eye, pace)
             builder.add(seen)
             number += 1
         if builder is not None:
