@@ -86,7 +86,7 @@ class Alone:
                 rgb = prediction.render()
             with self.step("write"):
                 write_photo(target, rgb, photo, force=True)
-        info, L = colorizer.info, lightness(photo, 1)
+        info, L = colorizer.info, lightness(photo.pixels, 1)
         frame = Frame.of(photo.height, photo.width, colorizer.working_size, info.multiple)
         x = network_input(L, frame, info, [])
         with self.step("network"):

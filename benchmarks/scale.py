@@ -21,7 +21,7 @@ from PIL import Image
 
 from photochrom import Colorizer
 from photochrom.color.lab import rgb_to_lab
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
 from photochrom.dataset.decode import decode
 from photochrom.evaluate.photos import grayed, open_store
 

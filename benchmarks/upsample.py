@@ -23,7 +23,8 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from photochrom.color.lab import rgb_to_lab
-from photochrom.color.upsample import Upsampler, area_shrink, box_mean
+from photochrom.color.resize import area_shrink, box_mean
+from photochrom.color.upsample import Upsampler
 from photochrom.errors import PhotoError
 from photochrom.photo.read import read_photo
 

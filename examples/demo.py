@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from photochrom import Colorizer
 from photochrom.color.lab import L_to_luminance, from_unit, linear_to_srgb
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
 from photochrom.photo.open import open_photo
 from photochrom.photo.write import write_photo
 from photochrom.render import lightness
@@ -41,7 +41,7 @@ def main(output: Path) -> int:
     rows = []
     for path in photos:
         original = open_photo(path)
-        L = lightness(original)
+        L = lightness(original.pixels)
         gray = from_unit(linear_to_srgb(L_to_luminance(L)), np.uint8)
         began = time.perf_counter()
         colored = colorizer.predict(gray).render()

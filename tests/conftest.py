@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # The networks in these tests are tiny: more threads than one only make them wait for each other.
 # It also holds in the processes that tests start, and so all compute the same bits.
@@ -19,6 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from photochrom import Colorizer, Prediction
 
 Picture = NDArray[np.uint8]
 
@@ -37,6 +40,29 @@ def each_way(request: pytest.FixtureRequest) -> Iterator[None]:
     native.kernel = kernel
     yield
     native.kernel = before
+
+
+@pytest.fixture(scope="session")
+def colorizer() -> Colorizer:
+    """The bundled model, loaded once."""
+    from photochrom import Colorizer
+
+    return Colorizer(threads=2)
+
+
+@pytest.fixture(scope="session")
+def gray() -> Picture:
+    """An example photo in gray: uint8 (H, W)."""
+    from PIL import Image
+
+    with Image.open(Path(__file__).parents[1] / "examples" / "castle.jpg") as image:
+        return np.asarray(image.convert("L"))
+
+
+@pytest.fixture(scope="session")
+def prediction(colorizer: Colorizer, gray: Picture) -> Prediction:
+    """What the bundled model predicts for `gray`."""
+    return colorizer.predict(gray)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import re
 import signal
 import zipfile
 from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expect
 
+import photochrom
 from photochrom.photo.read import read_photo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+STATIC = Path(photochrom.__file__).parent / "web" / "static" / "studio"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
@@ -1553,3 +1556,17 @@ def test_what_cannot_be_had_is_not_asked_for_at_each_redraw(studio, visit) -> No
         }"""
     )
     assert failures == [1, 1, 1, 2]
+
+
+def test_modules_import_in_one_direction_and_the_desk_knows_no_page() -> None:
+    texts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
+    imports = {
+        name: re.findall(r'(?:from|import) "\./(.+?)"', text) for name, text in texts.items()
+    }
+    TopologicalSorter(imports).prepare()  # raises where they go in a circle
+    below, left = set(), ["desk.js"]
+    while left:
+        below.add(name := left.pop())
+        left += set(imports[name]) - below
+    for name in below:
+        assert not re.search(r"\b(document|window)\b", texts[name]), name

@@ -80,6 +80,11 @@ def test_a_negative_budget_does_not_hide_behind_a_positive_one() -> None:
         ("arch", "resnet"),
         ("encoder", "lite9"),
         ("objective", "best"),
+        ("schedule", "linear"),
+        ("cooldown", 1.5),
+        ("balance", -0.1),
+        ("balance", 1.1),
+        ("freeze", -1),
         ("batch", 0),
         ("lr", 0.0),
         ("lr", float("nan")),
@@ -108,6 +113,12 @@ def test_a_negative_budget_does_not_hide_behind_a_positive_one() -> None:
 def test_values_out_of_range_are_refused(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=key.removesuffix("s")):
         TrainConfig(**{"steps": 1, key: value})
+
+
+def test_only_our_network_has_an_encoder_to_freeze() -> None:
+    TrainConfig(steps=1, freeze=3)
+    with pytest.raises(ConfigError, match="freeze = 3: arch eccv16 has no encoder"):
+        TrainConfig(steps=1, freeze=3, arch="eccv16")
 
 
 def test_size_follows_the_share_of_the_budget() -> None:

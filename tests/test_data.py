@@ -4,6 +4,7 @@ import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from photochrom.train.data import (
     make_batch,
     make_sample,
     measure_prior,
+    quotas,
     require_color,
 )
 
@@ -95,6 +97,69 @@ def test_every_epoch_is_another_permutation(shard: Path) -> None:
     epochs = [[loader.index(12 * e + n) for n in range(12)] for e in range(5)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 5
+
+
+# --- sources --------------------------------------------------------------------------------------
+
+
+def test_quotas_by_hand() -> None:
+    # Square roots 10, 5, 1: of 126 photos 126 * 10 / 16 = 78.75, 39.375 and 7.875.
+    assert quotas([100, 25, 1], 0.5).tolist() == [79, 39, 8]
+    assert quotas([100, 25, 1], 1).tolist() == [100, 25, 1]
+    assert quotas([100, 25, 1], 0).tolist() == [42, 42, 42]
+    for balance in (0, 0.3, 0.7):
+        counts = quotas([70_001, 13, 5_000, 2], balance)
+        assert counts.sum() == 75_016 and counts.min() >= 2
+        shares = np.array([70_001, 13, 5_000, 2]) ** balance
+        assert np.abs(counts / counts.sum() - shares / shares.sum()).max() < 1 / 75_016
+
+
+@pytest.fixture
+def three_sources(tmp_path: Path, encode_picture: Callable[[Picture], bytes]) -> Path:
+    """16 photos of places, 4 of dogs in two classes, 1 of the sea, mixed, all of one color."""
+    data = encode_picture(np.full((8, 8, 3), (200, 60, 60), np.uint8))
+    subjects = [*["places"] * 16, *["dogs-n02085620", "dogs-n02099601"] * 2, "sea"]
+    order = np.random.default_rng(0).permutation(len(subjects))
+    path = tmp_path / "three.tar"
+    write_shard(path, [(f"{n:06}-{subjects[i]}.webp", data) for n, i in enumerate(order)])
+    return path
+
+
+def drawn(loader: Loader, numbers: range) -> list[int]:
+    return [loader.index(n) for n in numbers]
+
+
+def test_sources_share_the_samples_by_their_quotas(three_sources: Path) -> None:
+    store = PhotoStore([three_sources])
+    subject = [store.key(i)[7:].partition("-")[0] for i in range(21)]
+    loader = Loader(store, TrainConfig(steps=1, balance=0.5))
+    # Square roots 4, 2, 1: 12, 6 and 3 of 21.
+    for epoch in range(9):
+        seen = Counter(subject[i] for i in drawn(loader, range(21 * epoch, 21 * (epoch + 1))))
+        assert seen == {"places": 12, "dogs": 6, "sea": 3}
+    # Within a source no photo comes again before all others have come: 4 epochs are 48 and 24.
+    seen = Counter(drawn(loader, range(4 * 21)))
+    assert {seen[i] for i in range(21) if subject[i] == "places"} == {3}
+    assert {seen[i] for i in range(21) if subject[i] == "dogs"} == {6}
+    # In an order of its own: sources are not in one piece.
+    order = [subject[i] for i in drawn(loader, range(21))]
+    assert sum(one != other for one, other in pairwise(order)) > 4
+
+
+def test_balanced_samples_depend_on_seed_and_number_alone(three_sources: Path) -> None:
+    store = PhotoStore([three_sources])
+    config = TrainConfig(steps=1, balance=0.5, seed=3)
+    order = drawn(Loader(store, config), range(100))
+    again = Loader(store, config)
+    assert [again.index(n) for n in reversed(range(100))] == order[::-1]
+    other = Loader(store, dataclasses.replace(config, seed=4))
+    assert drawn(other, range(100)) != order
+
+
+def test_an_epoch_without_balance_is_each_photo_once(three_sources: Path) -> None:
+    loader = Loader(PhotoStore([three_sources]), TrainConfig(steps=1))
+    for epoch in range(3):
+        assert sorted(drawn(loader, range(21 * epoch, 21 * (epoch + 1)))) == list(range(21))
 
 
 # --- one sample -----------------------------------------------------------------------------------

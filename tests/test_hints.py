@@ -14,15 +14,16 @@ from photochrom.color.lab import rgb_to_lab
 from photochrom.colorizer import Colorizer
 from photochrom.evaluate.photos import grayed
 from photochrom.hints import (
-    HEARD_LIKENESS,
-    HEARD_REACH,
+    BLEND_LIKENESS,
+    BLEND_REACH,
     LIGHTNESS,
     LIKENESS,
     NOISE,
     REACH,
     Anchors,
-    heard,
+    blend_hints,
 )
+from photochrom.look import Look
 from photochrom.models import load_model
 from photochrom.photo.open import open_photo
 from photochrom.prediction import Prediction
@@ -63,12 +64,12 @@ def test_the_network_is_heard_where_it_is_like_the_place_of_a_hint() -> None:
     rng = np.random.default_rng(0)
     plain, hinted = rng.normal(size=(2, 4, 20, 30)).astype(np.float32)
     hints = [hint(0.1, 0.5, 0, 0), hint(0.2, 0.9, 0, 0)]
-    logits = heard(hints, plain, hinted, p)
+    logits = blend_hints(hints, plain, hinted, p)
     np.testing.assert_array_equal(logits[:, 5:, 20:], plain[:, 5:, 20:])
     np.testing.assert_allclose(logits[:, 10, 3], hinted[:, 10, 3], atol=1e-6)
     like = 2 * math.sqrt(0.5 * 0.32)
-    near = math.exp(-((8 / (HEARD_REACH * 20)) ** 2) / 2)
-    weight = near * like**HEARD_LIKENESS
+    near = math.exp(-((8 / (BLEND_REACH * 20)) ** 2) / 2)
+    weight = near * like**BLEND_LIKENESS
     expected = plain[:, 2, 3] + weight * (hinted - plain)[:, 2, 3]
     np.testing.assert_allclose(logits[:, 2, 3], expected, atol=1e-5)
 
@@ -133,11 +134,6 @@ def test_a_thousand_hints_in_one_place() -> None:
 
 
 @pytest.fixture(scope="module")
-def colorizer() -> Colorizer:
-    return Colorizer(threads=1)
-
-
-@pytest.fixture(scope="module")
 def gray() -> NDArray[np.uint8]:
     """Part of an example photo."""
     return np.ascontiguousarray(grayed(open_photo(EXAMPLES / "castle.jpg").pixels)[::2, ::2])
@@ -159,9 +155,9 @@ def test_at_its_place_a_hint_is_the_color_at_every_temperature(
 ) -> None:
     x, y = gray.shape[1] // 3, gray.shape[0] // 2
     result, wanted, place = predicted(colorizer, gray, x, y, rgb)
-    alone = replace(result, anchors=None)
+    alone = replace(result.distribution, anchors=None)
     for temperature in (0.1, 0.38, 1.0):
-        left = np.linalg.norm(alone.ab(temperature)[place] - wanted)
+        left = np.linalg.norm(alone.ab(Look(temperature))[place] - wanted)
         error = np.linalg.norm(result.ab(temperature)[place] - wanted)
         assert error <= 1.01 * NOISE * left + 1e-3
     np.testing.assert_allclose(result.ab(saturation=0.5), 0.5 * result.ab(), atol=1e-4)

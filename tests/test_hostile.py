@@ -305,7 +305,7 @@ def test_names_in_any_script_and_of_any_bytes(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == len(names)
     assert "\x1b" not in done.stdout + done.stderr
     assert "bad\\n\\x1b[2J\\udce9.png: not a JPEG" in done.stderr
-    assert f"{len(names)} done before" in colorize(scans, "-o", out).stderr
+    assert f"{len(names)} already done" in colorize(scans, "-o", out).stderr
 
 
 def test_links_pipes_and_wrong_extensions(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ def test_links_pipes_and_wrong_extensions(tmp_path: Path) -> None:
     assert "2 done, 5 failed" in done.stderr
     for name in ("dangling.png", "loop.png", "device.png", "text.tif", "pipe.jpg"):
         assert f"{scans / name}: " in done.stderr
-    assert f"{scans / 'up'}: a link to a folder is not followed" in done.stderr
+    assert f"{scans / 'up'}: skipped, because it is a link to a folder" in done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["b.jpg", "link.png", MANIFEST]
     assert not (out / "link.png").is_symlink()
     assert (out / "b.jpg").read_bytes().startswith(b"\xff\xd8")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -27,6 +28,8 @@ from photochrom.train.lab import soft_encode
 from photochrom.train.loop import Trainer, train
 from photochrom.train.networks import output_layer
 from photochrom.train.progress import ProgressBar
+from photochrom.train.validate import validate
+from photochrom.train.watch import Watch
 
 Picture = NDArray[np.uint8]
 
@@ -410,6 +413,49 @@ def test_rates_warm_up_and_fall_to_zero(shard: Path, run: Path) -> None:
     assert rates == pytest.approx([0.01 * c * w for c, w in zip(cosine, warm, strict=True)])
 
 
+def test_the_rate_of_a_trapezoid_stays_until_it_falls(shard: Path, run: Path) -> None:
+    values = {"steps": 10, "warmup": 2, "lr": 0.01, "schedule": "trapezoid", "cooldown": 0.4}
+    trainer = trainer_of(TrainConfig(**PLAIN | values), shard, run)
+    rates = []
+    for trainer.step in range(11):
+        rates.append(trainer.learning_rate() / 0.01)
+    assert rates == pytest.approx([0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0])
+    # Without one it never falls, whatever the budget.
+    trainer.config = TrainConfig(**PLAIN | values | {"cooldown": 0.0})
+    trainer.step = 9
+    assert trainer.learning_rate() == 0.01
+
+
+def test_a_resumed_run_may_fall_sooner_or_later(shard: Path, run: Path) -> None:
+    values = PLAIN | {"schedule": "trapezoid", "cooldown": 0.5}
+    long, short = (TrainConfig(**values | {"steps": steps}) for steps in (100, 4))
+    trainer = trainer_of(long, shard, run)
+    trainer.__class__ = Interrupted
+    trainer.start()
+    assert not trainer.fit(progress=False)
+    assert trainer.optimizer.param_groups[0]["lr"] == long.lr
+    assert train(short, [str(shard)], run, resume=True, progress=False)
+    rate = checkpoint(run)["optimizer"]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(0.5 * short.lr), "the last step was the fourth of four"
+
+
+def test_frozen_parts_of_the_encoder_stay_and_the_rest_learns(shard: Path, run: Path) -> None:
+    config = TrainConfig(**PLAIN | {"steps": 9, "freeze": 2, "lr": 0.01})
+    trainer = trainer_of(config, shard, run)
+    trainer.start()
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    for step in range(2):
+        batch = make_batch(trainer.loader.samples(step, 32), 4)
+        trainer.train_step(batch.x, batch.ab)
+    after = trainer.network.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    frozen = {n for n in before if n.startswith(("encoder.stem.", "encoder.blocks.0."))}
+    learned = {name for name, _ in trainer.network.named_parameters()} - frozen
+    assert len(frozen) > 10 and frozen <= same
+    assert "encoder.blocks.1.expand.conv.weight" not in same
+    assert len(learned & same) < len(learned) / 10
+
+
 def test_pretrained_weights_learn_slowly_and_only_matrices_decay(shard: Path, run: Path) -> None:
     config = TrainConfig(**PLAIN | {"steps": 9, "pretrained": True, "encoder_lr": 0.1, "lr": 0.01})
     trainer = trainer_of(config, shard, run)
@@ -450,6 +496,50 @@ def test_the_log_shows_and_does_not_disturb(shard: Path, run: Path) -> None:
     assert [p.step for p in pictures] == [5, 10]
     assert (pictures[0].width, pictures[0].height) == (2 * 8, 3 * 8)  # two samples; three rows
     same_bits(checkpoint(run / "shown")["network"], checkpoint(run / "quiet")["network"])
+
+
+def test_validation_prints_figures_of_each_set_and_keeps_them(
+    shard: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        *("train", str(shard), "-o", str(run), "--no-pretrained", "--batch", "2"),
+        *("--size", "32", "--sample-every", "0", "--rebalance", "0.8", "--steps", "2"),
+        *("--validate", f"ours={shard}", "--validate", f"wild={shard}", "--validate-every", "0"),
+    ]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().err
+    for name in ("ours", "wild"):
+        assert printed.count(f"{name}: step 1: NLL ") == 1
+        assert printed.count(f"{name}: step 2: NLL ") == 1
+    lines = [json.loads(line) for line in (run / "validation.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["name"]) for row in lines] == [
+        *((1, "ours"), (1, "wild"), (2, "ours"), (2, "wild"))
+    ]
+    # The last is what `validate` gives of the averaged weights, decoded as all runs are.
+    config, network, _ = load_run(run)
+    prior = load_prior(run / "prior.npy")
+    own = np.log(bins.rebalancing_weights(prior, config.rebalance))
+    decoded = 0.75 * np.log(bins.rebalancing_weights(prior)) - own
+    rows = validate(network, PhotoStore([shard]), prior, every=3, size=160, shifts=(-own, decoded))
+    assert lines[-1]["nll"] == pytest.approx(rows[1]["nll"], rel=1e-5)
+    for key in ("auc_raw", "auc_rebalanced_0.5", "chroma_share", "inventions", "inventions_worst"):
+        assert lines[-1][key] == pytest.approx(rows[2][key], rel=1e-5, abs=1e-9)
+
+
+def test_watching_a_run_does_not_change_it(shard: Path, run: Path) -> None:
+    config = TrainConfig(**PLAIN | {"steps": 3, "hints": 0.5})
+    train(config, [str(shard)], run / "plain", progress=False)
+    train(
+        config,
+        [str(shard)],
+        run / "watched",
+        progress=False,
+        watch=Watch.of({"all": str(shard)}, 0),
+    )
+    same_bits(checkpoint(run / "watched")["network"], checkpoint(run / "plain")["network"])
+    with pytest.raises(DataError, match="no such file"):
+        train(config, [str(shard)], run / "x", progress=False, watch=Watch.of({"a": "gone.tar"}))
+    assert not (run / "x").exists()
 
 
 # --- several processes ----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from photochrom.color import bins
 from photochrom.errors import ModelError
 from photochrom.train.config import ENCODERS, TrainConfig
 from photochrom.train.eccv16 import ECCV16, load_published
-from photochrom.train.encoder import EfficientNetLite, encoder_weights
+from photochrom.train.encoder import EfficientNetLite, _Conv, encoder_weights
 from photochrom.train.lab import rgb_to_lab
 from photochrom.train.networks import Photochrom, build, flops, output_layer
 
@@ -347,6 +347,32 @@ def test_calibrate_fits_the_statistics_to_the_photos() -> None:
     for m, old in zip(norms(encoder), before, strict=True):
         assert m.running_mean is not None
         torch.testing.assert_close(m.running_mean, old)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_fixed_norms_are_folded_into_the_weights_in_training(kernel: int) -> None:
+    # The same function and the same gradients as with the norm after the convolution.
+    torch.manual_seed(0)
+    layer = _Conv(8, 8, kernel, stride=2, groups=8).double()
+    norm = layer.norm
+    assert norm.running_mean is not None and norm.running_var is not None
+    for values, low, high in (
+        (norm.running_mean, -0.2, 0.2),
+        (norm.running_var, 0.3, 3.0),
+        (norm.weight.data, -2.0, 2.0),
+        (norm.bias.data, 0.0, 3.0),
+    ):
+        values.uniform_(low, high)
+    x = torch.randn(3, 8, 12, 16, dtype=torch.float64, requires_grad=True)
+    found = []
+    for training in (True, False):
+        layer.train(training)
+        norm.eval()
+        y = layer(x)
+        found.append((y, *torch.autograd.grad((y**2).sum(), [x, *layer.parameters()])))
+    assert len(found[0]) == 5
+    for folded, plain in zip(*found, strict=True):
+        torch.testing.assert_close(folded, plain)
 
 
 @pytest.mark.parametrize("calibrated", [False, True])

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photochrom import Colorizer, PhotoError
-from photochrom.color.upsample import AreaShrink, area_shrink
+from photochrom.color.resize import AreaShrink, area_shrink
 from photochrom.photo import read as read_module
 from photochrom.photo import streamed as streamed_module
 from photochrom.photo import strips as strips_module

@@ -148,6 +148,36 @@ def test_nll_is_in_bits_and_counts_every_photo_alike(flat_photos: PhotoStore) ->
         assert rows[1]["nll"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_inventions_are_counted_by_photo(
+    tmp_path: Path, encode_picture: Callable[[Picture], bytes]
+) -> None:
+    # A gray photo, and one whose upper half is gray and whose lower half is red.
+    half = np.full((32, 32, 3), 128, np.uint8)
+    half[16:] = (200, 60, 60)
+    photos = [np.full((32, 32, 3), 90, np.uint8), half]
+    path = tmp_path / "gray.tar"
+    write_shard(path, [(f"{i}.webp", encode_picture(p)) for i, p in enumerate(photos)])
+
+    class Blue(nn.Module):
+        in_channels, L_scale = 1, 100.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            ab = torch.tensor([0.1, -0.4]).view(1, 2, 1, 1)  # a chroma of 45
+            return ab.expand(len(x), 2, x.shape[2] // 4, x.shape[3] // 4)
+
+    gray, blue = validate(Blue(), PhotoStore([path]), prior(), size=32)
+    assert gray["inventions"] == gray["inventions_worst"] == 0
+    assert blue["inventions"] == pytest.approx(75, abs=2)  # the resized edge is neither
+    assert blue["inventions_worst"] == 100
+
+
+def test_every_so_manieth_photo_is_taken(flat_photos: PhotoStore) -> None:
+    rows = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, every=2)
+    ab = rgb_to_lab(FLAT[::2])[:, 1:].astype(np.float64)
+    expected = area(np.linalg.norm(ab, axis=1), np.ones(2))
+    assert rows[0]["auc_raw"] == pytest.approx(expected, abs=0.05)
+
+
 def test_only_the_first_photos_are_taken(flat_photos: PhotoStore, tmp_path: Path) -> None:
     one = validate(Oracle(as_logits=False), flat_photos, prior(), size=32, photos=1)
     ab = rgb_to_lab(FLAT[:1])[:, 1:].astype(np.float64)

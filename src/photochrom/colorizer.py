@@ -1,37 +1,38 @@
 """The main path: photo -> L -> distribution -> ab -> photo.
 
-`Colorizer.predict` runs the network once. What it returns, a `Prediction`, holds the distribution
-over the 313 colors for every pixel, and answers from it: render, candidates, palette, uncertainty.
+`Colorizer.predict` runs the network once and returns a `Prediction`. It holds the distribution over
+the 313 colors for every pixel, which answers everything else: render, candidates, palette,
+uncertainty.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from photochrom import render
 from photochrom.arrays import Float32
-from photochrom.color import bins
+from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler, guide_size
+from photochrom.distribution import Distribution
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
-from photochrom.hints import Anchors, Hint, check_hints, heard
+from photochrom.hints import Anchors, Hint, blend_hints, check_hints
 from photochrom.models import STRIDE, Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
-from photochrom.photo.write import check_pages, write_pages
-from photochrom.prediction import Prediction
-from photochrom.render import lightness
+from photochrom.photo.write import Output, check_pages, write_pages
+from photochrom.prediction import Prediction, Settings, divided
 
 __all__ = ["Colorizer"]
 
 
 class Colorizer:
-    """Colors gray photographs with one model, loaded once.
+    """Colors gray photographs with one model, which is loaded once.
 
     Parameters
     ----------
@@ -44,9 +45,9 @@ class Colorizer:
     Raises
     ------
     ModelError
-        The model is missing, damaged or not ours, or the device is not there.
+        The model is missing, damaged or not ours, or the device is not available.
     ConfigError
-        A working size that the model cannot take.
+        The model cannot take this working size.
 
     Examples
     --------
@@ -74,7 +75,7 @@ class Colorizer:
 
     @property
     def info(self) -> ModelInfo:
-        """What the model says of itself."""
+        """What the model says about itself."""
         return self.model.info
 
     def predict(self, photo: Any, hints: Sequence[Hint] = ()) -> Prediction:
@@ -83,9 +84,10 @@ class Colorizer:
         Parameters
         ----------
         photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
-            uint16 or float in [0, 1]; of a color photo only the lightness is used
-        hints : colors for places, (x, y, (r, g, b)) with the color as sRGB in 0..255; of the color
-            only a and b are used. They are followed to the letter and spread to like pixels.
+            uint16 or float in [0, 1]; only the lightness of a color photo is used
+        hints : colors for places, (x, y, (r, g, b)), where the color is sRGB in 0..255. Only its a
+            and b are used. The result has exactly these colors there, and they spread to similar
+            pixels.
 
         Returns
         -------
@@ -96,60 +98,55 @@ class Colorizer:
         PhotoError
             The photo cannot be read or used.
         HintError
-            A hint lies outside the photo or is no color, or the model takes none.
+            A hint is outside the photo or not a color, or the model doesn't take hints.
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
-        if not opened.streamed:
-            return self.run(opened, lightness(opened, self.threads), hints)
         shape = opened.height, opened.width
+        if not opened.streamed:
+            L = render.lightness(opened.pixels, self.threads)
+            return Prediction(opened, L, self.distribution(L, shape, hints), self.threads)
         check_hints(hints, shape, self.info)  # before the long way through the file
         frame = self.frame(shape)
         small = frame.height // STRIDE, frame.width // STRIDE
         sizes = [(frame.height, frame.width), guide_size(small, shape)]
         seen, guide = render.reduced_L(opened, sizes, self.threads)
-        prediction = self.run(opened, guide, hints, small=seen)
-        return replace(prediction, upsampler=Upsampler(guide, small, shape))
+        upsampler = Upsampler(guide, small, shape)
+        found = self.distribution(seen, shape, hints)
+        return Prediction(opened, guide, found, self.threads, upsampler)
 
     def frame(self, shape: tuple[int, int]) -> Frame:
-        """What the network sees of a photo of (height, width)."""
+        """The size of a photo of (height, width) as the network sees it."""
         return Frame.of(*shape, self.working_size, self.info.multiple)
 
-    def run(
+    def distribution(
         self,
-        photo: Photo,
         L: Float32,
+        shape: tuple[int, int],
         hints: Sequence[Hint] = (),
         *,
-        shape: tuple[int, int] | None = None,
-        small: Float32 | None = None,
         plain: Float32 | None = None,
-    ) -> Prediction:
-        """`predict`, for who has more than the photo, or less.
+    ) -> Distribution:
+        """Run the network on a photo's lightness: `predict` without a photo.
 
         Parameters
         ----------
-        photo, L : what the prediction shall render; its L, float32 (H, W), 0..100
+        L : float32, 0..100, of the whole photo; at its size, or reduced by `area_shrink` to the
+            height and width of its `frame`, which gives the same result for less work
+        shape : (height, width) of the photo
         hints : see `predict`, also for the errors
-        shape : (height, width) of the photo in whose pixels the hints are, where `photo` is a
-            reduced copy
-        small : L of the whole photo, reduced by `area_shrink` to the height and width of its
-            `frame`; the same result for less work
-        plain : the logits without hints, where they are known
+        plain : the logits without hints, if they are known
         """
-        shape = (photo.height, photo.width) if shape is None else shape
-        small = L if small is None else small
         frame = self.frame(shape)
         places = check_hints(hints, shape, self.info)
-        x = network_input(small, frame, self.info, [])
-        logits = self._logits(x, frame) if plain is None else plain
-        prediction = Prediction(photo, L, logits, self.info, self.threads)
+        x = network_input(L, frame, self.info, [])
+        found = Distribution(self._logits(x, frame) if plain is None else plain, self.info)
         if not places:
-            return prediction
-        hinted = self._logits(network_input(small, frame, self.info, places), frame)
-        p = None if self.info.regression else np.exp(prediction.log_probabilities())
+            return found
+        hinted = self._logits(network_input(L, frame, self.info, places), frame)
+        p = None if self.info.regression else np.exp(found.log_probabilities())
         return replace(
-            prediction,
-            logits=heard(places, logits, hinted, p),
+            found,
+            logits=blend_hints(places, found.logits, hinted, p),
             anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
         )
 
@@ -161,32 +158,23 @@ class Colorizer:
         source: Photo | str | os.PathLike[str],
         target: str | os.PathLike[str],
         hints: Sequence[Hint] = (),
-        temperature: float = bins.TEMPERATURE,
+        temperature: float = TEMPERATURE,
         saturation: float = 1.0,
-        *,
-        keep_color: float = 0.0,
-        quality: int | None = None,
-        force: bool = False,
-        draft: str | None = None,
-        ready: Callable[[str], None] | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         """Color a file, with all its pages; see `predict` and `Prediction.save`."""
         photo = source if isinstance(source, Photo) else open_photo(source)
-        colors: dict[str, Any] = {
-            "temperature": temperature,
-            "saturation": saturation,
-            "keep_color": keep_color,
-        }
-        put: dict[str, Any] = {"force": force, "draft": draft, "ready": ready}
         if photo.pages == 1:
-            self.predict(photo, hints).save(target, **colors, quality=quality, **put)
+            self.predict(photo, hints).save(target, temperature, saturation, **settings)
             return
+        look, output = divided(temperature, saturation, settings)
+        output.pop("quality", None)  # TIFF has none
         check_pages(photo, target)
 
         def pages() -> Iterator[tuple[Any, Photo]]:
             for page in range(photo.pages):
                 one = photo if page == 0 else photo.turned_to(page)
                 prediction = self.predict(one, hints if page == 0 else ())
-                yield prediction.colors(**colors), one
+                yield prediction.colors(look), one
 
-        write_pages(target, pages(), model=self.info.name, **put)
+        write_pages(target, pages(), Output(model=self.info.name, **output))

@@ -1,17 +1,28 @@
-"""The distribution over 313 colors for each pixel, and every answer that needs no pixels."""
+"""The distribution over 313 colors for each pixel, and every answer that needs no photo."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from photochrom.arrays import Float32
 from photochrom.color import bins
+from photochrom.color.lab import fit_gamut
+from photochrom.color.resize import box_mean
+from photochrom.errors import ConfigError
+from photochrom.hints import Anchors
+from photochrom.look import PLAIN_LOOK, Look
+from photochrom.models import ModelInfo
 
 __all__ = [
     "FIELD_STRENGTH",
     "FIELD_WIDTH",
     "MODE_RADIUS",
     "NUCLEUS",
+    "Distribution",
+    "Swatch",
     "annealed_means",
     "color_fields",
     "modes_of",
@@ -19,11 +30,212 @@ __all__ = [
 ]
 
 FIELD_WIDTH = 25.0
-"""Correlation length in ab units of the fields that `variants` adds: nearer colors go together."""
+"""Correlation length, in ab units, of the fields that `variants` adds: near colors go together."""
 FIELD_STRENGTH = 1.6
 """Standard deviation of those fields in nats; that of Gumbel noise is pi / sqrt(6) = 1.28."""
 NUCLEUS = 0.65
-"""Share of a pixel's probability that the colors open to `variants` make up."""
+"""`variants` choose among the likeliest colors that make up this share of a pixel's probability."""
+APART = 0.25
+"""Distance between weak spots, as a share of the short side; also about that to the hints."""
+MARGIN = 0.08
+"""No weak spot lies nearer to the border than this share of the short side. An edge says little
+about what it bounds, and is hard to hit with a finger."""
+
+Swatch = tuple[tuple[int, int, int], tuple[float, float], float]
+"""((r, g, b), (a, b), probability)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The distribution over colors for each pixel, at the network's resolution.
+
+    None of the methods runs the network. Those that need a distribution raise ConfigError for a
+    regression.
+
+    Attributes
+    ----------
+    logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
+    info : of the model
+    anchors : the places where the user's hints apply exactly; None without hints
+    """
+
+    logits: Float32
+    info: ModelInfo
+    anchors: Anchors | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.logits.shape[1], self.logits.shape[2]
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of memory."""
+        return self.logits.nbytes + (0 if self.anchors is None else self.anchors.spread.nbytes)
+
+    def ab(self, look: Look = PLAIN_LOOK) -> Float32:
+        """The color of each pixel: float32 (h, w, 2).
+
+        Source: the paper, section 2.3.
+        """
+        if self.info.regression:
+            ab = np.moveaxis(self.logits, 0, -1) * np.float32(self.info.ab_scale)
+        else:
+            ab = bins.annealed_mean(self.logits, look.temperature, self.info.bins)
+        if self.anchors is not None:
+            ab = self.anchors.corrected(ab)
+        return ab * np.float32(look.saturation)
+
+    def variants(self, n: int = 4, seed: int = 0) -> list[Distribution]:
+        """n different distributions, each leaning toward other plausible colors.
+
+        We add one random field over the *colors*, not over the pixels, to the logits of every
+        pixel. Adding Gumbel noise to logits and taking the mode draws a sample. Pixels that share
+        the noise make the same choice where they have the same alternatives, so an object stays
+        whole, and a pixel that is sure of its color keeps it. The noise is smooth over the ab
+        plane, because it should choose between colors rather than between neighboring bins. It can
+        choose only colors of the nucleus: the likeliest ones, which together make up most of a
+        pixel's probability. Of many draws we keep those that differ most from the plain coloring
+        and from each other.
+
+        Parameters
+        ----------
+        n : how many, at least 1
+        seed : equal seeds give equal variants
+
+        Sources: E. J. Gumbel, 1954 (the maximum of perturbed logits is a sample); Holtzman et al.,
+        "The Curious Case of Neural Text Degeneration", 2020 (nucleus).
+        """
+        logits, fields = self.leanings(n, seed)
+        return [replace(self, logits=logits + f[:, None, None]) for f in fields]
+
+    def leanings(
+        self, n: int = 4, seed: int = 0, fields: Float32 | None = None
+    ) -> tuple[Float32, Float32]:
+        """The parts that `variants` adds up.
+
+        Parameters
+        ----------
+        n, seed : as for `variants`
+        fields : float32 (n, Q), used instead of choosing new ones. With the fields of the same
+            photo before a hint, each variant keeps its place and its look.
+
+        Returns
+        -------
+        logits : float32 (Q, h, w), lowered for colors outside the nucleus
+        fields : float32 (n, Q). The i-th variant has logits + fields[i]. The first six are the same
+            for every n.
+        """
+        if n < 1:
+            raise ConfigError(f"n = {n}: must be at least 1")
+        self._needs_distribution("alternatives")
+        logits = self._nucleus()
+        if fields is not None:
+            return logits, fields
+        fields = color_fields(self.info.bins, max(48, 8 * n), seed)
+        # Coarse maps suffice to compare colorings.
+        step = max(1, round(min(logits.shape[1:]) / 24))
+        base, *maps = annealed_means(logits[:, ::step, ::step], fields, self.info.bins)
+        return logits, fields[most_different(base, np.stack(maps), n)]
+
+    def uncertainty(self) -> Float32:
+        """Entropy of the distribution in bits, float32 (h, w).
+
+        0 where the model is sure, at most log2(313) = 8.3. The rebalancing of rare colors is
+        removed first, so this is the model's honest uncertainty.
+        """
+        self._needs_distribution("uncertainty")
+        return bins.entropy(self._honest())
+
+    def weak_spots(
+        self, n: int, hints: Sequence[tuple[float, float]] = ()
+    ) -> list[tuple[int, int, float]]:
+        """n places where a hint would help most, apart from each other.
+
+        Parameters
+        ----------
+        n : how many
+        hints : (x, y) of the hints that were given, as shares of the photo in [0, 1)
+
+        Returns
+        -------
+        [(row, column, bits), ...] : the best place first, with its `uncertainty`
+        """
+        bits = self.uncertainty()
+        # A hint spreads over its object. A large unsure area gains more than a single pixel, and
+        # there is nothing to gain beyond the border.
+        left = box_mean(box_mean(box_mean(np.pad(bits, 3))))[3:-3, 3:-3]
+        h, w = self.size
+        y, x = np.mgrid[:h, :w]
+        apart = APART * min(h, w)
+        inside = np.minimum(np.minimum(x, w - 1 - x), np.minimum(y, h - 1 - y))
+        # Places that are ruled out keep their order, in case n is more than fit.
+        left = np.where(inside >= MARGIN * min(h, w), left, 1e-3 * left)
+        for share_x, share_y in hints:
+            row, column = share_y * h - 0.5, share_x * w - 0.5
+            distance = ((y - row) ** 2 + (x - column) ** 2) / apart**2
+            left = left * (1 - np.exp(-2 * distance))
+        found = []
+        for _ in range(n):
+            row, column = (int(v) for v in np.unravel_index(int(left.argmax()), left.shape))
+            found.append((row, column, float(bits[row, column])))
+            distance = ((y - row) ** 2 + (x - column) ** 2) / apart**2
+            left = np.where(distance > 1, left, 1e-3 * left) * (1 - np.exp(-2 * distance))
+        return found
+
+    def at(self, x: float, y: float) -> Float32:
+        """The probabilities of the bins at one place: float32 (Q,), sum 1, without rebalancing.
+
+        Parameters
+        ----------
+        x, y : the place, as shares of the photo in [0, 1]
+        """
+        self._needs_distribution("palette")
+        h, w = self.size
+        here = self.logits[:, min(int(y * h), h - 1), min(int(x * w), w - 1)]
+        return bins.softmax(here - self.info.log_weights)
+
+    def swatches(self, x: float, y: float, L: float, n: int = 6) -> list[Swatch]:
+        """The likely colors at one place, likeliest first; neighboring bins are merged.
+
+        Parameters
+        ----------
+        x, y : the place, as shares of the photo in [0, 1]
+        L : the lightness to show them with, 0..100
+        n : how many at most
+        """
+        colors = []
+        for center, share in modes_of(self.at(x, y), self.info.bins, n):
+            r, g, b = (int(v) for v in fit_gamut(L, center, np.uint8))
+            colors.append(((r, g, b), (float(center[0]), float(center[1])), share))
+        return colors
+
+    def log_probabilities(self) -> Float32:
+        """The distribution itself: ln p of each bin, float32 (Q, h, w); the p sum to 1 over Q.
+
+        The rebalancing of rare colors is removed, so these are honest probabilities.
+        """
+        self._needs_distribution("probabilities")
+        z = self._honest()
+        z = z - z.max(axis=0)
+        return np.asarray(z - np.log(np.exp(z).sum(axis=0)), dtype=np.float32)
+
+    def _needs_distribution(self, what: str) -> None:
+        if self.info.regression:
+            raise ConfigError(f"the model {self.info.name} is a regression, so it has no {what}")
+
+    def _honest(self) -> Float32:
+        """Logits without the rebalancing: a weighted cross entropy learns p w, up to a constant."""
+        return self.logits - self.info.log_weights[:, None, None]
+
+    def _nucleus(self) -> Float32:
+        """Logits, lowered for colors outside the likeliest NUCLEUS of the probability."""
+        # The mean over neighbors: otherwise, single pixels would fall out.
+        p = box_mean(bins.softmax(self._honest()))
+        falling = -np.sort(-p, axis=0)
+        count = (np.cumsum(falling, axis=0) < NUCLEUS).sum(axis=0, keepdims=True)
+        least = np.take_along_axis(falling, count, axis=0)
+        return np.where(p >= least, self.logits, self.logits - np.float32(12))
 
 
 def color_fields(centers: Float32, n: int, seed: int) -> Float32:
@@ -39,7 +251,7 @@ def color_fields(centers: Float32, n: int, seed: int) -> Float32:
 def annealed_means(logits: Float32, fields: Float32, centers: Float32) -> Float32:
     """Annealed means ab (1 + n, pixels, 2) of logits (Q, h, w): plain first, then with each field.
 
-    exp((z + f) / T) = exp(z / T) exp(f / T): all of them are one product of matrices.
+    exp((z + f) / T) = exp(z / T) exp(f / T), so one product of matrices computes all of them.
     """
     z = logits.reshape(len(logits), -1)
     p = np.exp((z - z.max(axis=0)) / np.float32(bins.TEMPERATURE))
@@ -50,9 +262,9 @@ def annealed_means(logits: Float32, fields: Float32, centers: Float32) -> Float3
 
 
 def most_different(base: Float32, maps: Float32, n: int) -> list[int]:
-    """Greedily n of the maps (N, pixels, 2), each farthest from base and those before it."""
+    """Choose n of the maps (N, pixels, 2), each farthest from base and from those chosen before."""
     chroma = np.linalg.norm(maps, axis=-1).mean(axis=1)
-    # A coloring that only fades differs as well, but nobody asked for it: those come last.
+    # A coloring that only fades is different too, but nobody asked for it: those come last.
     faded = chroma < 0.8 * np.linalg.norm(base, axis=-1).mean()
     distance = np.full(len(maps), np.inf)
     chosen: list[int] = []
@@ -67,7 +279,7 @@ def most_different(base: Float32, maps: Float32, n: int) -> list[int]:
 
 
 MODE_RADIUS = 15.0
-"""`palette` takes bins within this distance (ab units) of a likeliest bin for the same color."""
+"""`modes_of` merges bins within this distance (ab units) of a likeliest bin."""
 
 
 def modes_of(p: Float32, centers: Float32, n: int) -> list[tuple[Float32, float]]:

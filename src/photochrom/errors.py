@@ -4,7 +4,7 @@
 
     PhotochromError
     ├── PhotoError        a photograph cannot be read, used or written
-    ├── HintError         a hint lies outside the photo or is not a color
+    ├── HintError         a hint is outside the photo or not a color
     ├── ModelError        a model file is missing, damaged or not ours
     ├── ConfigError       a setting is unknown or out of range
     ├── DataError         a training shard or run folder cannot be used
@@ -59,9 +59,12 @@ def _restore(kind: type[PhotochromError], problem: str, remedy: str, retry: bool
 class PhotoError(PhotochromError):
     """A photograph cannot be read, used or written."""
 
+    not_written = ""
+    """Why the result could not be written; "" if something else failed."""
+
 
 class HintError(PhotochromError):
-    """A color hint lies outside the photo or is not a color."""
+    """A color hint is outside the photo or not a color."""
 
 
 class ModelError(PhotochromError):

@@ -1,4 +1,4 @@
-"""What the network sees of a photo."""
+"""The photo as the network sees it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from photochrom.arrays import Float32
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
+from photochrom.hints import Place
 from photochrom.models import STRIDE, ModelInfo
 
 __all__ = ["Frame", "HINT_RADIUS", "MAX_ASPECT", "network_input", "seen_lightness"]
 
 MAX_ASPECT = 6
-"""Longer photos are squeezed to this for the network; the result keeps its proportions."""
+"""Longer photos are squeezed to this aspect ratio for the network; the result is not."""
 HINT_RADIUS = 1
-"""A hint covers the (2 r + 1)^2 pixels of the network's input about its place."""
+"""A hint covers the (2 r + 1)^2 pixels around its place in the network's input."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The photo's (height, width) in the network's input, which is padded to (rows, columns)."""
+    """The (height, width) of the photo in the network's input, padded to (rows, columns)."""
 
     height: int
     width: int
@@ -30,7 +31,7 @@ class Frame:
 
     @classmethod
     def of(cls, photo_height: int, photo_width: int, size: int, multiple: int) -> Frame:
-        """Short side `size`, the other in proportion (to 4 pixels), padded to the multiple."""
+        """A short side of `size`, a long side in proportion (to 4 pixels), padded to `multiple`."""
         short, long = sorted((photo_height, photo_width))
         aspect = min(long / short, MAX_ASPECT)
         other = max(size, STRIDE * round(size * aspect / STRIDE))
@@ -38,16 +39,11 @@ class Frame:
         return cls(height, width, *(-(-side // multiple) * multiple for side in (height, width)))
 
 
-def network_input(
-    L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[tuple[float, float, Float32]]
-) -> Float32:
-    """The network's input, float32 (channels, rows, columns): normalized L, and the hints.
-
-    Hints are (x, y, ab) with x and y as shares of the photo in [0, 1).
-    """
+def network_input(L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[Place]) -> Float32:
+    """The network's input, float32 (channels, rows, columns): normalized L, and the hints."""
     small = area_shrink(L, (frame.height, frame.width))
     margin = ((0, frame.rows - frame.height), (0, frame.columns - frame.width))
-    # Mirrored where there is enough to mirror: a hard edge of black would look like an object.
+    # Mirrored, if there is enough to mirror: a hard black edge would look like an object.
     enough = all(m <= side for (_, m), side in zip(margin, small.shape, strict=True))
     padded = np.pad(small, margin, mode="symmetric" if enough else "edge")
     x = np.zeros((info.channels, frame.rows, frame.columns), dtype=np.float32)
@@ -64,7 +60,7 @@ def network_input(
 
 
 def seen_lightness(x: Float32, frame: Frame, info: ModelInfo) -> Float32:
-    """L at the resolution of the logits, float32 (h, w), of the network's input."""
+    """The L of a network input, at the resolution of the logits: float32 (h, w)."""
     seen = x[0, : frame.height, : frame.width] * info.L_scale + info.L_center
     blocks = seen.reshape(frame.height // STRIDE, STRIDE, frame.width // STRIDE, STRIDE)
     L: Float32 = blocks.mean(axis=(1, 3))

@@ -1,19 +1,19 @@
-"""The user's hints: each colors what is like its place, to the letter, and nothing else.
+"""The user's hints: each colors what resembles its place, exactly, and nothing else.
 
-The network follows a hint and spreads it, but neither to the letter nor within bounds: a brown for
-the horse also tints the sky. So two things are done with what it says.
+The network follows a hint and spreads it, but neither exactly nor within bounds: a brown for the
+horse also tints the sky. Two steps correct this.
 
-- *Heard only where it is meant.* The logits with hints count as far as a pixel is like the place of
-  one, elsewhere those without hints (`heard`).
-- *To the letter.* What is left of a hint, its ab less the predicted ab at that place, is taken for
-  a sample of a Gaussian process over the pixels, whose mean is added (`Anchors`).
+- *Only where it is meant.* A pixel takes the logits with hints as far as it resembles the place of
+  a hint, and otherwise the logits without hints (`blend_hints`).
+- *Exactly.* The remainder of a hint is its ab minus the predicted ab at its place. We treat
+  the remainders as samples of a Gaussian process over the pixels, and add its mean (`Anchors`).
 
-Alike are pixels that are near and of about the same *distribution over colors*, as the network sees
-it without hints: grass is taken for grass and skin for skin, however their L varies.
+Two pixels are alike if they are near each other and have about the same *distribution over colors*
+without hints. So grass counts as grass and skin as skin, however their L varies.
 
-Source: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equation 2.23; the
-likeness of two distributions is that of Bhattacharyya, 1943. docs/experiments.md has what other
-ways and values do.
+Sources: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equation 2.23;
+Bhattacharyya, 1943 (the likeness of two distributions). docs/experiments.md compares other methods
+and values.
 """
 
 from __future__ import annotations
@@ -29,22 +29,25 @@ from photochrom.color.lab import rgb_to_lab
 from photochrom.errors import HintError
 from photochrom.models import ModelInfo
 
-__all__ = ["Anchors", "Hint", "Hints", "check_hints", "heard"]
+__all__ = ["Anchors", "Hint", "Place", "blend_hints", "check_hints"]
 
 Hint = tuple[float, float, Sequence[float]]
-"""(x, y, (r, g, b)): x to the right and y down in pixels of the photo, color as sRGB in 0..255."""
+"""What a user gives: (x, y, (r, g, b)), in pixels from the left and top, and sRGB in 0..255."""
+Place = tuple[float, float, Float32]
+"""A checked hint: (x, y, ab), where x and y are shares of the photo in [0, 1)."""
 
 
-def check_hints(
-    hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo
-) -> list[tuple[float, float, Float32]]:
-    """Hints as (x share, y share, ab), of a photo of (height, width).
+def check_hints(hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo) -> list[Place]:
+    """Check the hints for a photo of (height, width), and convert them to places.
 
-    See `Colorizer.predict` for the errors.
+    Raises
+    ------
+    HintError
+        See `Colorizer.predict`.
     """
     height, width = shape
     if len(hints) and info.channels != 4:
-        raise HintError(f"the model {info.name} takes no hints; use a photochrom model")
+        raise HintError(f"the model {info.name} doesn't take hints", "use a photochrom model")
     checked = []
     for n, hint in enumerate(hints, 1):
         try:
@@ -55,37 +58,40 @@ def check_hints(
             raise HintError(f"hint {n}: {hint!r} is not (x, y, (r, g, b))") from None
         if not (0 <= x < width and 0 <= y < height):
             raise HintError(
-                f"hint {n}: ({x:g}, {y:g}) lies outside the photo of {width} x {height}"
+                f"hint {n}: ({x:g}, {y:g}) is outside the photo, "
+                f"which has {width} x {height} pixels"
             )
         if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
-            raise HintError(f"hint {n}: {tuple(rgb)!r} is no color; give r, g, b in 0..255")
+            raise HintError(
+                f"hint {n}: {tuple(rgb)!r} is not a color", "give r, g, b from 0 to 255"
+            )
         ab = rgb_to_lab(values / np.float32(255))[1:]
         checked.append(((x + 0.5) / width, (y + 0.5) / height, ab))
     return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]
 
 
-Hints = Sequence[tuple[float, float, Float32]]
-"""(x, y, ab): x to the right and y down as shares of the photo in [0, 1), and the color there."""
-
-# Standard deviations over the place are shares of the short side.
-HEARD_REACH = 1.0
-HEARD_LIKENESS = 2
-"""Power of the likeness of distributions."""
+BLEND_REACH = 1.0
+"""Standard deviation over the distance from a hint, as a share of the short side; of the blend."""
+BLEND_LIKENESS = 2
+"""Power of the likeness of distributions; of the blend."""
 REACH = 0.5
+"""The same two, of the process."""
 LIKENESS = 4
 LIGHTNESS = 20.0
 """Standard deviation over L."""
 NOISE = 0.05
-"""Variance of a hint, where that of the process is 1: keeps contradictory hints from ringing."""
+"""Variance of a hint, if that of the process is 1. It keeps contradictory hints from ringing."""
 
 
-def _places(hints: Hints, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _places(
+    hints: Sequence[Place], height: int, width: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the hints."""
     rows = [int(y * height) for _, y, _ in hints]
     return np.array(rows, np.intp), np.array([int(x * width) for x, _, _ in hints], np.intp)
 
 
-def _near(hints: Hints, height: int, width: int, reach: float) -> Float32:
+def _near(hints: Sequence[Place], height: int, width: int, reach: float) -> Float32:
     """How near each pixel is to each hint, 0..1: float32 (h, w, n)."""
     rows, columns = _places(hints, height, width)
     scale = reach * min(height, width)
@@ -96,7 +102,7 @@ def _near(hints: Hints, height: int, width: int, reach: float) -> Float32:
     return near
 
 
-def _like(hints: Hints, distribution: Float32) -> Float32:
+def _like(hints: Sequence[Place], distribution: Float32) -> Float32:
     """How alike the distribution of each pixel is to that at each hint, 0..1: (h, w, n)."""
     root = np.sqrt(distribution)
     rows, columns = _places(hints, *distribution.shape[1:])
@@ -104,13 +110,15 @@ def _like(hints: Hints, distribution: Float32) -> Float32:
     return np.clip(like, 0, 1)
 
 
-def heard(hints: Hints, plain: Float32, hinted: Float32, distribution: Float32 | None) -> Float32:
-    """Logits in which each hint is heard only where it is meant.
+def blend_hints(
+    hints: Sequence[Place], plain: Float32, hinted: Float32, distribution: Float32 | None
+) -> Float32:
+    """Blend the logits with and without hints, so that each hint acts only where it is meant.
 
     Parameters
     ----------
     hints : at least one
-    plain, hinted : float32 (Q, h, w), what the network says without and with the hints
+    plain, hinted : float32 (Q, h, w), the logits without and with the hints
     distribution : float32 (Q, h, w), sum 1 over Q, without hints; None for a regression
 
     Returns
@@ -118,22 +126,22 @@ def heard(hints: Hints, plain: Float32, hinted: Float32, distribution: Float32 |
     float32 (Q, h, w)
     """
     height, width = plain.shape[1:]
-    weight = _near(hints, height, width, HEARD_REACH)
+    weight = _near(hints, height, width, BLEND_REACH)
     if distribution is not None:
-        weight *= _like(hints, distribution) ** HEARD_LIKENESS
+        weight *= _like(hints, distribution) ** BLEND_LIKENESS
     mixed: Float32 = plain + weight.max(axis=-1) * (hinted - plain)
     return mixed
 
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """Where hints lie in a prediction, what they ask for, and how far each reaches.
+    """The places and colors of the hints in a prediction, and how far each one reaches.
 
     Attributes
     ----------
     rows, columns : int (n,), at the network's resolution
     ab : float32 (n, 2)
-    spread : float32 (h, w, n), what each hint's remainder adds to every pixel
+    spread : float32 (h, w, n), the share of each hint's remainder that is added to each pixel
     """
 
     rows: NDArray[np.intp]
@@ -142,8 +150,8 @@ class Anchors:
     spread: Float32
 
     @classmethod
-    def of(cls, hints: Hints, L: Float32, distribution: Float32 | None) -> Anchors:
-        """Anchor hints in a prediction.
+    def of(cls, hints: Sequence[Place], L: Float32, distribution: Float32 | None) -> Anchors:
+        """Anchor the hints in a prediction.
 
         Parameters
         ----------
@@ -167,9 +175,9 @@ class Anchors:
         )
 
     def corrected(self, ab: Float32) -> Float32:
-        """Predicted ab (h, w, 2) with the hints' colors at their places."""
+        """The predicted ab (h, w, 2), corrected to the hints' colors at their places."""
         left = self.ab - ab[self.rows, self.columns]
-        # Hints that contradict each other on like pixels must not push beyond what either asks for.
+        # Contradictory hints on similar pixels must not push a color beyond either of them.
         low, high = np.minimum(left.min(axis=0), 0), np.maximum(left.max(axis=0), 0)
         corrected: Float32 = ab + np.clip(self.spread @ left, low, high)
         return corrected

@@ -1,4 +1,4 @@
-"""Model files: the table of bundled ones, and any ONNX file that `photochrom export` wrote."""
+"""Model files: the table of bundled models, and any ONNX file from `photochrom export`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["BundledModel", "DEFAULT", "MODELS", "Model", "ModelInfo", "load_mode
 
 WEIGHTS = Path(__file__).parent / "weights"
 FORMAT = 1
-"""Version of the metadata below; a file with another one is refused."""
+"""Version of the metadata below; files with another version are refused."""
 METADATA_KEY = "photochrom"
 STRIDE = 4
 MAX_SIZE = 1024
@@ -29,7 +29,7 @@ MAX_SIZE = 1024
 
 @dataclass(frozen=True)
 class BundledModel:
-    """One row of the table of models that come with the package."""
+    """One row of the table of bundled models."""
 
     name: str
     file: str
@@ -51,7 +51,7 @@ MODELS = (
         file="photochrom-1-small.onnx",
         sha256="41cc7f194b51cdd1ed63db6d3c5ba2b176aace45b3d030420378a679e97e2d20",
         license="Apache-2.0",
-        about="photochrom-1 with weights of 4 bits instead of 16: nearly the same colors",
+        about="photochrom-1 with 4-bit instead of 16-bit weights: nearly the same colors",
     ),
 )
 DEFAULT = MODELS[0].name
@@ -59,12 +59,12 @@ DEFAULT = MODELS[0].name
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of itself."""
+    """What a model file says about itself."""
 
     name: str
     arch: str
     version: str
-    """Of photochrom, when it was exported."""
+    """The version of photochrom that exported it."""
     license: str
     training_data: str
     channels: int
@@ -77,19 +77,19 @@ class ModelInfo:
     ab_scale: float
     """Hints are ab / ab_scale."""
     working_size: int
-    """Short side of the input, pixels, unless the user sets another."""
+    """Short side of the input, in pixels, unless the user sets another."""
     bins: NDArray[np.float32]
-    """(Q, 2) ab of each logit; for a regression, empty: the two outputs are ab / ab_scale."""
+    """(Q, 2) ab of each logit. Empty for a regression, whose two outputs are ab / ab_scale."""
     log_weights: NDArray[np.float32]
-    """(Q,) by how much rebalancing raised each logit; taken off, they are honest probabilities."""
+    """(Q,) how much rebalancing raised each logit. Subtract it for honest probabilities."""
 
     @property
     def regression(self) -> bool:
-        """Whether the outputs are ab itself and not a distribution over bins."""
+        """Whether the outputs are ab itself rather than a distribution over bins."""
         return len(self.bins) == 0
 
     def to_json(self) -> str:
-        """The metadata that an exported file carries."""
+        """The metadata of an exported file."""
         values = dict(vars(self), format=FORMAT)
         values["bins"] = np.round(self.bins.astype(np.float64), 4).tolist()
         values["log_weights"] = np.round(self.log_weights.astype(np.float64), 5).tolist()
@@ -97,7 +97,13 @@ class ModelInfo:
 
     @classmethod
     def from_json(cls, text: str) -> ModelInfo:
-        """Raises ValueError when something is missing, of the wrong kind, or out of range."""
+        """The reverse of `to_json`.
+
+        Raises
+        ------
+        ValueError
+            A value is missing, of the wrong type, or out of range.
+        """
         values: Any = json.loads(text)
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"metadata format is not {FORMAT}")
@@ -123,7 +129,7 @@ class ModelInfo:
 
 
 class Model:
-    """An ONNX network and what it says of itself.
+    """An ONNX network and what it says about itself.
 
     Parameters
     ----------
@@ -134,18 +140,18 @@ class Model:
     Raises
     ------
     ModelError
-        The file is missing, damaged or not ours, or the device is not there.
+        The file is missing, damaged or not ours, or the device is not available.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str = "cpu", threads: int = 0) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             known = ", ".join(m.name for m in MODELS)
-            raise ModelError(f"{path}: no such model file; the bundled models are: {known}")
+            raise ModelError(f"{path}: no such model file", f"the bundled models are: {known}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = threads
-        # Weights of 4 and 8 bits are made floats once, now, and not again in each run.
+        # Convert weights of 4 and 8 bits to floats once, now, rather than in each run.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self.session = onnxruntime.InferenceSession(
@@ -161,8 +167,8 @@ class Model:
         text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if text is None:
             raise ModelError(
-                f"{path}: is not a photochrom model; write one with `photochrom export` "
-                "or `photochrom import`"
+                f"{path}: is not a photochrom model",
+                "write one with `photochrom export` or `photochrom import`",
             )
         try:
             self.info = ModelInfo.from_json(text)
@@ -172,13 +178,19 @@ class Model:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file."""
+        """The SHA-256 of the file."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (Q, H/4, W/4) of a normalized input (channels, H, W); sides as `multiple` asks.
+        """Logits (Q, H/4, W/4) of a normalized input (channels, H, W).
 
-        For a regression: ab / ab_scale, (2, H/4, W/4).
+        H and W are multiples of `ModelInfo.multiple`. A regression returns ab / ab_scale,
+        (2, H/4, W/4).
+
+        Raises
+        ------
+        ModelError
+            The network fails, or its output is not as expected.
         """
         try:
             output = self.session.run(None, {self._input: x[None]})[0]
@@ -189,7 +201,10 @@ class Model:
         expected = (1, len(self.info.bins) or 2, x.shape[1] // STRIDE, x.shape[2] // STRIDE)
         logits = np.asarray(output, dtype=np.float32)
         if logits.shape != expected or not np.isfinite(logits).all():
-            raise ModelError(f"{self.path}: gave {logits.shape}, not finite {expected}; damaged?")
+            raise ModelError(
+                f"{self.path}: returned {logits.shape} rather than finite {expected}",
+                "the file may be damaged",
+            )
         first: NDArray[np.float32] = logits[0]
         return first
 
@@ -199,28 +214,40 @@ def _providers(device: str) -> list[str]:
         return ["CPUExecutionProvider"]
     if device == "cuda":
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise ModelError("device cuda: not available; pip install onnxruntime-gpu, or use cpu")
+            raise ModelError(
+                "device cuda: not available", "run pip install onnxruntime-gpu, or use cpu"
+            )
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
     raise ModelError(f"device {device!r}: must be cpu or cuda")
 
 
 def load_model(
-    model: str | os.PathLike[str] | None = None, device: str = "cpu", threads: int = 0
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    threads: int = 0,
+    *,
+    weights: Path = WEIGHTS,
 ) -> Model:
     """Load a bundled model by its name (None for the default), or a file by its path.
+
+    Parameters
+    ----------
+    model : name or path
+    device, threads : see `Model`
+    weights : the folder of the bundled models
 
     Raises
     ------
     ModelError
-        See `Model`; also when a bundled file is not the one that was released.
+        See `Model`. Also, a bundled file is not the one that was released.
     """
     name = DEFAULT if model is None else os.fspath(model)
     for row in MODELS:
         if row.name == name:
-            path = WEIGHTS / row.file
+            path = weights / row.file
             if not path.is_file():
-                raise ModelError(f"{path}: the bundled model is missing; reinstall photochrom")
+                raise ModelError(f"{path}: the bundled model is missing", "reinstall photochrom")
             if hashlib.sha256(path.read_bytes()).hexdigest() != row.sha256:
-                raise ModelError(f"{path}: is not the file that was released; reinstall photochrom")
+                raise ModelError(f"{path}: is not the released file", "reinstall photochrom")
             return Model(path, device, threads)
     return Model(name, device, threads)

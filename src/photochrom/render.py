@@ -1,8 +1,11 @@
-"""Huge photos, a strip after the other: what `Colorizer` and `Prediction` do with them.
+"""Put ab and L together again: in memory, or strip by strip for huge photos.
 
-A photo that is `streamed` is read twice. The first time its L is reduced to what the network sees
-and to what guides the colors; the second time each strip is colored and handed on. Every pixel is
-the same as if the whole had been in memory.
+A `streamed` photo is read twice. The first time, its L is reduced to what the network sees and to
+what guides the colors. The second time, each strip is colored and passed on. Every pixel is the
+same as if the whole photo had been in memory.
+
+Strips are rows as the file yields them, from top to bottom. Parts are the rows of a strip, or of a
+photo in memory, that one thread takes at a time.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,26 +21,44 @@ from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
 from photochrom.color.lab import fit_gamut, gray_to_L, rgb_to_L, rgb_to_lab
-from photochrom.color.upsample import AreaShrink, Upsampler
+from photochrom.color.resize import AreaShrink
+from photochrom.color.upsample import Upsampler
 from photochrom.photo.photo import Photo
-from photochrom.photo.strips import strip_rows
 
-__all__ = ["Strips", "by_strips", "colored_strips", "lightness", "reduced_L", "rejoin", "rows_L"]
+__all__ = [
+    "PART",
+    "Brush",
+    "Strips",
+    "by_parts",
+    "colored_strips",
+    "lightness",
+    "painted",
+    "reduced_L",
+    "rows_L",
+]
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 """Colors (n, W, 3) and alpha (n, W) or None, from top to bottom."""
-Paint = Callable[[NDArray[Any], int, NDArray[Any]], None]
-"""Pixels (n, W, 1 or 3) and the number of the first row; colors go into the array (n, W, 3)."""
+PART = 1 << 16
+"""Pixels that a thread takes at a time: their float planes stay in the cache."""
 
-_PART = 1 << 16  # pixels that a thread takes at a time: their float planes stay in the cache
+
+def lightness(pixels: NDArray[Any], threads: int = 0) -> Float32:
+    """L of pixels (H, W, 1 or 3): float32 (H, W), 0..100. `threads` as in `Colorizer`."""
+    if pixels.shape[2] == 1:
+        return gray_to_L(pixels[..., 0])
+    # In parts: the float planes of a large color photo would not fit in the cache.
+    L = np.empty(pixels.shape[:2], dtype=np.float32)
+    by_parts(L.shape, threads, lambda rows: L.__setitem__(rows, rgb_to_L(pixels[rows])))
+    return L
 
 
 def reduced_L(photo: Photo, sizes: Sequence[tuple[int, int]], threads: int) -> list[Float32]:
-    """L of a photo, 0..100, reduced by area to each of some sizes (height, width)."""
+    """L of a streamed photo, 0..100, reduced by area to each of the sizes (height, width)."""
     shape = photo.height, photo.width
     shrinks = [AreaShrink(shape, size) for size in sizes]
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for pixels, _ in photo.content.strips(strip_rows(photo.width)):
+        for pixels, _ in photo.content.strips(photo.strip_rows):
             L = np.empty(pixels.shape[:2], dtype=np.float32)
 
             def take(rows: slice, pixels: NDArray[Any] = pixels, L: Float32 = L) -> None:
@@ -52,11 +74,74 @@ def rows_L(pixels: NDArray[Any]) -> Float32:
     return gray_to_L(pixels[..., 0]) if pixels.shape[2] == 1 else rgb_to_L(pixels)
 
 
-def colored_strips(photo: Photo, paint: Paint, threads: int) -> Strips:
-    """A photo in color, read anew."""
+@dataclass(frozen=True, eq=False)
+class Brush:
+    """Paints rows of one photo in color.
+
+    Attributes
+    ----------
+    upsampler : for the photo
+    fitted : what its `fit` returned for the ab to paint
+    keep : share, 0..1, of the photo's own a and b to mix in
+    """
+
+    upsampler: Upsampler
+    fitted: Float32
+    keep: float = 0.0
+
+    def paint(
+        self, L: Float32, first: int, out: NDArray[Any], own: NDArray[Any] | None = None
+    ) -> None:
+        """Write some rows in color, as encoded sRGB, into `out` (n, W, 3).
+
+        Parameters
+        ----------
+        L : float32 (n, W), 0..100, of rows first..first + n
+        first : the first of the rows
+        out : uint8, uint16 or float32 (n, W, 3)
+        own : the photo's own pixels (n, W, 1 or 3), for `keep`
+        """
+        if not self.keep or own is None:
+            self.upsampler.paint(self.fitted, L, out, first)
+            return
+        ab = np.stack(self.upsampler.rows(self.fitted, L, first), axis=-1)
+        ab *= np.float32(1 - self.keep)
+        if own.shape[2] == 3:  # a gray photo has no color of its own
+            ab += np.float32(self.keep) * rgb_to_lab(own)[..., 1:]
+        out[...] = fit_gamut(L, ab, out.dtype)
+
+
+def painted(
+    brush: Brush,
+    L: Float32,
+    own: NDArray[Any],
+    dtype: Any,
+    threads: int = 0,
+    part: int = PART,
+) -> NDArray[Any]:
+    """A photo in memory, in color: encoded sRGB (H, W, 3) of a dtype.
+
+    Parameters
+    ----------
+    brush : for this photo
+    L : float32 (H, W), 0..100
+    own : the photo's own pixels (H, W, 1 or 3), for `Brush.keep`
+    dtype : uint8, uint16 or float32
+    threads : as in `Colorizer`
+    part : pixels that a thread takes at a time; the result does not depend on it
+    """
+    out = np.empty((*L.shape, 3), dtype=dtype)
+    by_parts(
+        L.shape, threads, lambda rows: brush.paint(L[rows], rows.start, out[rows], own[rows]), part
+    )
+    return out
+
+
+def colored_strips(photo: Photo, brush: Brush, threads: int) -> Strips:
+    """A streamed photo in color, which is read again for it."""
     first = 0
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for pixels, alpha in photo.content.strips(strip_rows(photo.width)):
+        for pixels, alpha in photo.content.strips(photo.strip_rows):
             height, width = pixels.shape[:2]
             out = np.empty((height, width, 3), dtype=photo.samples)
 
@@ -66,57 +151,32 @@ def colored_strips(photo: Photo, paint: Paint, threads: int) -> Strips:
                 pixels: NDArray[Any] = pixels,
                 out: NDArray[Any] = out,
             ) -> None:
-                paint(pixels[rows], first + rows.start, out[rows])
+                own = pixels[rows]
+                brush.paint(rows_L(own), first + rows.start, out[rows], own)
 
             list(pool.map(work, _parts(height, width)))
             yield out, alpha
             first += height
 
 
-def _parts(height: int, width: int) -> list[slice]:
-    rows = max(1, _PART // width)
+def _parts(height: int, width: int, pixels: int = PART) -> list[slice]:
+    rows = max(1, pixels // max(width, 1))
     return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def lightness(photo: Photo, threads: int = 0) -> Float32:
-    """L of a photo: float32 (H, W), 0..100. `threads` as in `Colorizer`."""
-    pixels = photo.pixels
-    if pixels.shape[2] == 1:
-        return gray_to_L(pixels[..., 0])
-    # By strips: the intermediate float planes of a large color photo would not fit in the cache.
-    L = np.empty(pixels.shape[:2], dtype=np.float32)
-    by_strips(L.shape, threads, lambda rows: L.__setitem__(rows, rgb_to_L(pixels[rows])))
-    return L
-
-
-def rejoin(
-    upsampler: Upsampler,
-    fitted: Float32,
-    L: Float32,
-    first: int,
-    out: NDArray[Any],
-    own: NDArray[Any] | None = None,
-    keep: float = 0.0,
+def by_parts(
+    shape: tuple[int, ...], threads: int, work: Callable[[slice], Any], pixels: int = PART
 ) -> None:
-    """Some rows of a photo in color, encoded sRGB, into `out` (n, W, 3); see `Upsampler.paint`.
+    """Call work(slice of rows) for all rows, in threads: NumPy releases the interpreter lock.
 
-    `own` are the pixels (n, W, 1 or 3) of the photo, of whose color a share `keep` is mixed in.
+    Parameters
+    ----------
+    shape : (height, width)
+    threads : as in `Colorizer`
+    work : is called with consecutive slices
+    pixels : about how many a slice holds
     """
-    if not keep or own is None:
-        upsampler.paint(fitted, L, out, first)
-        return
-    ab = np.stack(upsampler.rows(fitted, L, first), axis=-1)
-    ab *= np.float32(1 - keep)
-    if own.shape[2] == 3:  # a gray photo's own color is none
-        ab += np.float32(keep) * rgb_to_lab(own)[..., 1:]
-    out[...] = fit_gamut(L, ab, out.dtype)
-
-
-def by_strips(shape: tuple[int, ...], threads: int, work: Any, pixels: int = 1 << 16) -> None:
-    """Call work(slice of rows) over all rows, in threads (NumPy frees the interpreter lock)."""
-    height, width = shape
-    rows = max(1, pixels // max(width, 1))
-    parts = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+    parts = _parts(shape[0], shape[1], pixels)
     if threads == 1 or len(parts) == 1:
         for part in parts:
             work(part)

@@ -1,9 +1,9 @@
-"""ONNX Runtime, kept from telling its maker about the user.
+"""ONNX Runtime without telemetry.
 
-Official builds send trace events to Microsoft unless told not to, and keep an identifier of the
-machine in the user's cache. Nothing that is colored here is anybody else's business, so it is
-switched off before ONNX Runtime starts; see its Privacy.md, "Disabling Telemetry". A program that
-imports ONNX Runtime before photochrom has started it with whatever it chose.
+Official builds send trace events to Microsoft by default, and keep an identifier of the machine in
+the user's cache. What is colored here is nobody else's business, so we turn this off before ONNX
+Runtime starts; see its Privacy.md, "Disabling Telemetry". If a program imports ONNX Runtime before
+photochrom, its own choice applies.
 """
 
 from __future__ import annotations

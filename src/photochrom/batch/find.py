@@ -9,13 +9,7 @@ from photochrom.batch.job import identity, result_state
 from photochrom.batch.manifest import manifest_parts, read_manifests
 from photochrom.naming import COLORED
 
-__all__ = ["INPUT_EXTENSIONS", "find_photos", "target_of"]
-
-INPUT_EXTENSIONS = frozenset({
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png",
-    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-})  # fmt: skip
-"""What counts as a photo in a folder; what cannot be read then fails by name, and is not lost."""
+__all__ = ["find_photos", "target_of"]
 
 
 def find_photos(
@@ -36,6 +30,8 @@ def find_photos(
     problem : told of each folder that cannot be read
     note : told of each folder that is left out because it is a link, or has results left out
     """
+    from photochrom.photo.formats.table import INPUT_EXTENSIONS
+
     output = identity(skip) if skip is not None else None
 
     def unreadable(error: OSError) -> None:
@@ -56,7 +52,10 @@ def find_photos(
             if output is not None and identity(path) == output:
                 folders.remove(name)
             elif os.path.islink(path):
-                note(f"{path}: a link to a folder is not followed; name it as an input")
+                note(
+                    f"{path}: skipped, because it is a link to a folder; to color it, name it "
+                    "as an input"
+                )
         beside = {target_of(name, "", True) for name in files} if skip is None else set()
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
@@ -65,7 +64,10 @@ def find_photos(
             path = os.path.join(here, name)
             if base := next((b for b in above if result_state(path, b) in earlier[b]), None):
                 if base not in told:
-                    note(f"{base}: results of an earlier run are left out; name it as an input")
+                    note(
+                        f"{base}: skipped the results of an earlier run; to color them, name "
+                        "the folder as an input"
+                    )
                 told.add(base)
                 continue
             if stem.endswith(".color"):
@@ -77,9 +79,8 @@ def find_photos(
 
 def target_of(source: str, folder: str, beside: bool) -> str:
     """NAME.color.EXT beside the photo, else its own name; PNG where EXT cannot be written."""
-    from photochrom.photo.formats import heic
-    from photochrom.photo.formats.table import EXTENSIONS
+    from photochrom.photo.formats.table import RESULT_EXTENSIONS
 
     stem, suffix = os.path.splitext(os.path.basename(source))
-    suffix = suffix if suffix.lower() in (*EXTENSIONS, *heic.EXTENSIONS) else ".png"
+    suffix = suffix if suffix.lower() in RESULT_EXTENSIONS else ".png"
     return os.path.join(folder, f"{stem}{COLORED if beside else ''}{suffix}")

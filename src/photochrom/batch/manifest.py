@@ -70,8 +70,8 @@ class Manifest:
                 raise
         except OSError as error:
             raise PhotoError(
-                f"{error.filename or self.path}: cannot be written: {error.strerror}; choose an "
-                "output folder that you may write to and that has space left"
+                f"{error.filename or self.path}: cannot be written: {error.strerror}; choose "
+                "an output folder that is writable and has free space"
             ) from error
 
     def _lock(self, tries: int) -> bool:
@@ -88,7 +88,7 @@ class Manifest:
             except OSError:
                 return False
         raise ConfigError(
-            f"{self.path}: another run is at work on it; wait, or share the work with --shard"
+            f"{self.path}: is in use by another run; wait for it, or split the work with --shard"
         )
 
     def __enter__(self) -> Manifest:

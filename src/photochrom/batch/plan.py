@@ -14,7 +14,7 @@ from photochrom.batch.manifest import read_manifests
 
 __all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
 
-ALTERED = "done, and changed by others since"
+ALTERED = "done, but changed since"
 
 
 class Step(NamedTuple):
@@ -55,15 +55,24 @@ def plan(
             continue
         job = Job(source, target, result, known.get(result), force)
         if identity(target) is not None and identity(target) == identity(source):
-            yield Step(job, "fail", f"{source}: is no place for its result; choose another folder")
+            yield Step(
+                job,
+                "fail",
+                f"{source}: the result would overwrite the photo; choose another output folder",
+            )
         elif owners[target] != source:
-            yield Step(job, "fail", f"{source}: another photo, {owners[target]}, becomes {target}")
+            yield Step(
+                job,
+                "fail",
+                f"{source}: {owners[target]} would have the same result, "
+                f"{target}; rename one of them",
+            )
         elif force and identity(target) in originals:
             yield Step(
                 job,
                 "fail",
-                f"{target}: is one of the photos, and an original is never overwritten; "
-                "choose another output folder",
+                f"{target}: is one of the photos, and originals are never overwritten; choose "
+                "another output folder",
             )
         else:
             yield _compare(job, settings)
@@ -89,7 +98,7 @@ def _compare(job: Job, settings: Settings) -> Step:
     known = job.known
     there = found_result(job)
     if there is None:
-        return Step(job, "color", "new" if known is None else "its result is gone")
+        return Step(job, "color", "new" if known is None else "its result is missing")
     if stat.S_ISDIR(there.st_mode):
         return Step(job, "fail", f"{job.source}: the result {job.target} is a folder; move it away")
     if job.force:
@@ -103,7 +112,7 @@ def _compare(job: Job, settings: Settings) -> Step:
     except OSError:
         same = False
     if not same or known.source != os.path.abspath(job.source):
-        return Step(job, "color", "perhaps another photo")
+        return Step(job, "color", "may be another photo")
     altered = there.st_size != known.result_file.size
     return Step(job, "skip", ALTERED if altered else "done")
 
@@ -120,6 +129,6 @@ def found_result(job: Job) -> os.stat_result | None:
 
 def unknown_result(job: Job) -> str:
     return (
-        f"{job.source}: the result {job.target} exists, and is not known to be one; move it away, "
-        "or use --force to replace it"
+        f"{job.source}: {job.target} exists but is not a known result; move it away, or use "
+        "--force to replace it"
     )

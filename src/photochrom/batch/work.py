@@ -94,7 +94,7 @@ class Coloring:
         except PhotochromError as error:
             message = str(error)
         except MemoryError:
-            message = f"{job.source}: needs more memory than there is; use fewer --workers"
+            message = f"{job.source}: not enough memory; use fewer --workers"
         except Exception as error:  # of a hundred thousand photos none may stop the others
             text = " ".join(str(error).split())
             message = f"{job.source}: failed unexpectedly: {type(error).__name__}: {text}"
@@ -139,7 +139,9 @@ class Coloring:
 
             def ready(draft: str) -> None:
                 if not before.is_untouched(os.stat(job.source)):
-                    raise PhotoError(f"{job.source}: was changed while it was read; run this again")
+                    raise PhotoError(
+                        f"{job.source}: changed while it was being read; run this again"
+                    )
                 result = FileState.of(draft)
                 seconds = time.perf_counter() - began
                 manifest.append(job, settings, seconds, source=before, result=result, notes=notes)
@@ -151,8 +153,8 @@ class Coloring:
             os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
         except OSError as error:
             raise PhotoError(
-                f"{job.target}: its folder cannot be made: {error.strerror}; choose an output "
-                "folder that you may write to and that has space left"
+                f"{job.target}: its folder cannot be created: {error.strerror}; choose an "
+                "output folder that is writable and has free space"
             ) from error
         self._colorizer.color_file(
             photo,
@@ -196,8 +198,8 @@ class Coloring:
             ours = False
         if not ours:
             raise PhotoError(
-                f"{job.source}: {job.target} was changed by others since it was made; move it "
-                "away, or use --force to replace it"
+                f"{job.source}: {job.target} has changed since it was made; move it away, or "
+                "use --force to replace it"
             )
         return False
 
@@ -247,8 +249,8 @@ def color(
                     deaths += 1
                     if outcome.late:
                         message = (
-                            f"{job.source}: took longer than {timeout:g} seconds; try it alone, or "
-                            "allow more with --timeout"
+                            f"{job.source}: took longer than {timeout:g} seconds; try it "
+                            "alone, or allow more time with --timeout"
                         )
                         yield job, work.failed(job, message)
                         continue
@@ -256,9 +258,9 @@ def color(
                         killed.append(job)
                         continue
                     message = (
-                        f"{job.source}: a worker died at this photo (exit code "
-                        f"{outcome.exit_code}): too little memory, or a damaged file; try it "
-                        "alone, or use fewer --workers"
+                        f"{job.source}: a worker died on this photo (exit code "
+                        f"{outcome.exit_code}), from too little memory or a damaged file; try "
+                        "the photo alone, or use fewer --workers"
                     )
                     yield job, work.failed(job, message)
         clean = not deaths

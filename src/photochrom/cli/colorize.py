@@ -17,32 +17,116 @@ from photochrom.cli.values import hint_value, seconds_value, shard_value
 from photochrom.color.bins import TEMPERATURE
 from photochrom.errors import ConfigError, HintError, PhotoError
 
-__all__ = ["colorize_arguments", "run_colorize"]
+__all__ = ["EXAMPLES", "arguments", "run"]
 
 
-def run_colorize(options: argparse.Namespace) -> int:
+EXAMPLES = """\
+  photochrom colorize old.jpg                    writes old.color.jpg beside it
+  photochrom colorize old.jpg -o new.png
+  photochrom colorize scans/ -o color/           a folder and its subfolders;
+                                                 a second run skips finished photos
+  photochrom colorize scans/ -o color/ --shard 2/8    the second of eight parts
+  photochrom colorize - < old.jpg > new.jpg
+  photochrom colorize old.jpg --saturation 0.8   calmer colors
+  photochrom colorize old.jpg --hint 310,220,3a5fcd   this spot is blue"""
+
+
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    p.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="photo, folder of photos, or - for stdin"
+    )
+    p.add_argument(
+        "-o", "--output", metavar="FILE|DIR",
+        help="output file or folder, or - for stdout (default: NAME.color.EXT beside INPUT)",
+    )  # fmt: skip
+    p.add_argument(
+        "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
+        help="from 0 (vivid) to 1 (muted) (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument(
+        "-s", "--saturation", type=float, default=1.0, metavar="S",
+        help="multiply the color strength by S (default: 1)",
+    )  # fmt: skip
+    p.add_argument(
+        "--keep-color", type=float, nargs="?", const=0.5, default=0.0, metavar="AMOUNT",
+        help="keep this much of a color photo's own color, from 0 to 1 (default: 0; without "
+             "AMOUNT: 0.5)",
+    )  # fmt: skip
+    p.add_argument(
+        "-q", "--quality", type=int, metavar="N",
+        help="quality of JPEG, WebP, AVIF and HEIC, 1 to 100 (default for JPEG: that of the "
+             "source, but at least 75)",
+    )  # fmt: skip
+    _model_arguments(p)
+    _work_arguments(p)
+
+
+def _model_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "-m", "--model", metavar="M", help="bundled model (see `photochrom models`) or .onnx file"
+    )
+    p.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
+    p.add_argument(
+        "--size", type=int, metavar="N", help="short side, in pixels, of what the network sees"
+    )
+    p.add_argument(
+        "--threads", type=int, default=0, metavar="N",
+        help="cores per photo (default: all for one photo, 1 for several)",
+    )  # fmt: skip
+
+
+def _work_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--workers", type=int, metavar="N",
+        help="photos to color at once; each takes memory (default: one more than you have cores)",
+    )  # fmt: skip
+    p.add_argument(
+        "--shard",
+        type=shard_value,
+        metavar="I/N",
+        help="color only part I of N, to split the work among machines",
+    )
+    p.add_argument(
+        "--timeout", type=seconds_value, metavar="SECONDS",
+        help=f"give up on a photo after this time; 0 for no limit (default: {MOST_SECONDS:g} "
+             "for several photos, none for one)",
+    )  # fmt: skip
+    p.add_argument(
+        "--dry-run", action="store_true", help="show what would be done, without doing it"
+    )
+    p.add_argument(
+        "--hint", action="append", default=[], metavar="X,Y,RRGGBB",
+        help="give the spot at pixel (X, Y), from the top left, a color; repeatable",
+    )  # fmt: skip
+    p.add_argument("-f", "--force", action="store_true", help="overwrite existing results")
+    p.add_argument("-v", "--verbose", action="store_true", help="print the name of each result")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom colorize`."""
     if "-" in (*options.inputs, options.output):
         return _colorize_stream(options)
     problems: list[str] = []
     alone = len(options.inputs) == 1
     if options.shard is not None and alone and not os.path.isdir(options.inputs[0]):
-        raise ConfigError("--shard: shares out folders or several photos, and this is one photo")
+        raise ConfigError("--shard: splits folders or several photos, and this is a single photo")
     jobs = list(_jobs(options, problems.append))
     if alone and not os.path.isdir(options.inputs[0]):
         if not options.dry_run:
             return _colorize_one(options, *jobs[0])
         return colorize_many(options, jobs, None, problems)
-    # Photos that were named one by one, with their results beside them, have no folder in common.
+    # Photos that were named one by one, with results beside them, share no folder.
     folder = options.inputs[0] if options.output is None and alone else options.output
     return colorize_many(options, jobs, folder, problems)
 
 
 def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:
     with Signals() as signals:
-        return _colorize_heard(options, source, target, signals)
+        return _colorize_under(options, source, target, signals)
 
 
-def _colorize_heard(options: argparse.Namespace, source: str, target: str, signals: Signals) -> int:
+def _colorize_under(options: argparse.Namespace, source: str, target: str, signals: Signals) -> int:
     from photochrom.colorizer import Colorizer
     from photochrom.files import draft_name, sweep_drafts
     from photochrom.look import check_keep, check_settings
@@ -81,7 +165,7 @@ def _colorize_heard(options: argparse.Namespace, source: str, target: str, signa
             for note in losses(photo, path, colorizer.info.name):
                 say(note)
             if options.quality is not None and not has_quality(path):
-                say(f"{source}: --quality has no effect: PNG and TIFF have no loss")
+                say(f"{source}: --quality has no effect, because PNG and TIFF are lossless")
             suffix = os.path.splitext(path)[1]
             draft = draft_name(folder, suffix)
             limit.drafts += [draft, os.path.splitext(draft)[0] + ".page"]
@@ -95,9 +179,9 @@ def _colorize_heard(options: argparse.Namespace, source: str, target: str, signa
                     photo, path, hints, **save, force=options.force, draft=draft, ready=ready
                 )
             except PhotoError as error:
-                _, found, why = str(error).partition(f"{path}: cannot be written: ")
-                if target == "-" and found:
-                    raise no_room(source, why.partition(";")[0], os.path.dirname(folder)) from None
+                if target == "-" and error.not_written:
+                    where = os.path.dirname(folder)
+                    raise no_room(source, error.not_written, where) from None
                 raise
             if target == "-":
                 signals.release()
@@ -128,11 +212,15 @@ def _scratch_folder(source: str, limit: Limit) -> Iterator[str]:
 
 
 def _colorize_stream(options: argparse.Namespace) -> int:
-    """`-` is stdin as input, stdout as output; of the same type as what comes in."""
+    """`-` is stdin as the input and stdout as the output; the format stays the same."""
     if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
-        raise ConfigError("-: a stream is one photo; give no other input, no folder, no --dry-run")
+        raise ConfigError(
+            "-: a stream is a single photo, so don't give another input, a folder or --dry-run"
+        )
     if options.shard is not None:
-        raise ConfigError("--shard: shares out folders or several photos, and a stream is one")
+        raise ConfigError(
+            "--shard: splits folders or several photos, and a stream is a single photo"
+        )
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
     if source == "-" and "stdin" in closed:
@@ -140,18 +228,20 @@ def _colorize_stream(options: argparse.Namespace) -> int:
     if target == "-" and "stdout" in closed:
         raise ConfigError("-: stdout is closed; use > color.jpg, or a pipe")
     if source == "-" and sys.stdin.isatty():
-        raise ConfigError("-: no photo comes in; use < photo.jpg, or a pipe")
+        raise ConfigError("-: stdin is a terminal; use < photo.jpg, or a pipe")
     if target == "-" and sys.stdout.isatty():
-        raise ConfigError("-: an image is nothing for a terminal; use > color.jpg, or a pipe")
+        raise ConfigError("-: stdout is a terminal; use > color.jpg, or a pipe")
     if target != "-" and _asks_folder(target):
-        raise ConfigError(f"{target}: a photo from stdin has no name; give one for the result")
+        raise ConfigError(
+            f"{target}: is a folder, and a photo from stdin has no name; name the output file"
+        )
     return _colorize_one(options, source, target)
 
 
 def _check_target(source: str, target: str, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
     if os.path.exists(target) and not force:
-        raise PhotoError(f"{source}: the result {target} exists; use --force to replace it")
+        raise PhotoError(f"{source}: the result {target} already exists; use --force to replace it")
     if os.path.isdir(target):
         raise PhotoError(f"{source}: the result {target} is a folder")
 
@@ -162,14 +252,14 @@ def _asks_folder(output: str) -> bool:
 
 
 def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterator[tuple[str, str]]:
-    """(source, target) for every photo asked for; folders are searched through."""
+    """(source, target) of every photo; folders are searched."""
     from photochrom.batch.find import find_photos, target_of
 
     output: str | None = options.output
     one_file = len(options.inputs) == 1 and not os.path.isdir(options.inputs[0])
     into_folder = output is not None and _asks_folder(output)
     if output is not None and not into_folder and not one_file:
-        raise ConfigError(f"{output}: several photos need a folder as output; end it with /")
+        raise ConfigError(f"{output}: several photos need an output folder; end its name with /")
     beside = output is None
     for item in options.inputs:
         if not os.path.isdir(item):
@@ -184,55 +274,3 @@ def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterat
                 below = os.path.relpath(folder, item)
                 folder = output if below == "." else os.path.join(output, below)
             yield source, target_of(source, folder, beside)
-
-
-def colorize_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="photo, folder of photos, or - for stdin"
-    )
-    p.add_argument(
-        "-o", "--output", metavar="FILE|DIR",
-        help="where to (default: NAME.color.EXT beside INPUT); - for stdout",
-    )  # fmt: skip
-    p.add_argument(
-        "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
-        help="0 vivid .. 1 muted (default: %(default)s)",
-    )  # fmt: skip
-    p.add_argument(
-        "-s", "--saturation", type=float, default=1.0, metavar="S",
-        help="factor on the colors (default: 1)",
-    )  # fmt: skip
-    p.add_argument(
-        "--keep-color", type=float, nargs="?", const=0.5, default=0.0, metavar="AMOUNT",
-        help="share of a color photo's own color in the result, 0 none .. 1 all (default: 0; "
-        "without AMOUNT: 0.5)",
-    )  # fmt: skip
-    p.add_argument(
-        "-q", "--quality", type=int, metavar="N",
-        help="of JPEG, WebP and AVIF, 1 to 100 (default: that of a JPEG source, at least 75)",
-    )  # fmt: skip
-    p.add_argument("-m", "--model", metavar="M", help="bundled name or .onnx file (see `models`)")
-    p.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
-    p.add_argument("--size", type=int, metavar="N", help="short side that the network sees")
-    p.add_argument(
-        "--threads", type=int, default=0, metavar="N",
-        help="cores for one photo (default: all for a single photo, else 1)",
-    )  # fmt: skip
-    p.add_argument(
-        "--workers", type=int, metavar="N",
-        help="photos at once, each in memory (default: one more than there are cores)",
-    )  # fmt: skip
-    p.add_argument(
-        "--shard", type=shard_value, metavar="I/N", help="do the I-th of N parts, for a job array"
-    )
-    p.add_argument(
-        "--timeout", type=seconds_value, metavar="SECONDS",
-        help=f"how long a photo may take; 0: no limit (default: {MOST_SECONDS:g}, of several)",
-    )  # fmt: skip
-    p.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    p.add_argument(
-        "--hint", action="append", default=[], metavar="X,Y,RRGGBB",
-        help="color for a spot, pixels from the top left; may be repeated",
-    )  # fmt: skip
-    p.add_argument("-f", "--force", action="store_true", help="replace existing results")
-    p.add_argument("-v", "--verbose", action="store_true", help="print each result's name")

@@ -12,10 +12,114 @@ from photochrom.color.bins import TEMPERATURE
 from photochrom.errors import DataError
 from photochrom.text import printable
 
-__all__ = ["evaluate_arguments", "run_evaluate"]
+__all__ = ["EXAMPLES", "arguments", "run"]
 
 
-def run_evaluate(options: argparse.Namespace) -> int:
+EXAMPLES = """\
+  photochrom evaluate photos/ -o report/                       the bundled model
+  photochrom evaluate val.tar -m mine.onnx -m photochrom-1 -o report/
+  photochrom evaluate photos/ --against dahl=dahl_results/ -o report/
+  photochrom evaluate val.tar --temperature 0,0.38,1 -o report/
+To resume an interrupted evaluation, run the same command again."""
+
+
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    p.add_argument(
+        "photos", nargs="+", metavar="PHOTOS",
+        help="folders or tar shards of color photos; the models see them in gray",
+    )  # fmt: skip
+    p.add_argument(
+        "-o", "--output", required=True, metavar="REPORT",
+        help="folder for report.html, report.json and photos.csv",
+    )  # fmt: skip
+    _row_arguments(p)
+    _photo_arguments(p)
+    _figure_arguments(p)
+    p.add_argument(
+        "--workers", type=int, default=0, metavar="N",
+        help="number of processes (default: one per core)",
+    )  # fmt: skip
+    p.add_argument(
+        "--seed", type=int, default=0, metavar="N",
+        help="seed for resampling and picture grids (default: 0)",
+    )  # fmt: skip
+    p.add_argument("-f", "--force", action="store_true", help="replace the contents of REPORT")
+
+
+def _row_arguments(p: argparse.ArgumentParser) -> None:
+    """What is compared: each is a row of the report."""
+    p.add_argument(
+        "-m", "--model", action="append", default=[], metavar="[NAME=]MODEL",
+        help="bundled model or .onnx file; repeatable (default: the bundled one)",
+    )  # fmt: skip
+    p.add_argument(
+        "--against", action="append", default=[], metavar="NAME=DIR",
+        help="results of another colorizer, under the same file names; repeatable",
+    )  # fmt: skip
+    p.add_argument(
+        "--baselines", action=argparse.BooleanOptionalAction, default=True,
+        help="include the rows for the originals, gray, and colors of other photos (default: yes)",
+    )  # fmt: skip
+    p.add_argument(
+        "-t", "--temperature", type=numbers_value, default=(TEMPERATURE,), metavar="T[,T...]",
+        help=f"temperatures to measure, one row each (default: {TEMPERATURE})",
+    )  # fmt: skip
+    p.add_argument(
+        "--rebalance", type=numbers_value, default=(1.0,), metavar="X[,X...]",
+        help="shares of the rebalancing to keep, one row each (default: 1)",
+    )  # fmt: skip
+    p.add_argument(
+        "--hints", type=counts_value, default=(0,), metavar="N[,N...]",
+        help="numbers of true colors to give the models at random places, one row each "
+             "(default: 0)",
+    )  # fmt: skip
+    p.add_argument(
+        "--size", type=int, metavar="N", help="short side, in pixels, of what the networks see"
+    )
+
+
+def _photo_arguments(p: argparse.ArgumentParser) -> None:
+    """Which photos are measured, and how large."""
+    p.add_argument(
+        "--short-side", type=int, default=256, metavar="N",
+        help="reduce larger photos to this short side; 0 keeps their size and skips those over 8 "
+             "megapixels (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument("--skip", type=int, default=0, metavar="N", help="skip the first N photos")
+    p.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="measure only N photos (default: all)"
+    )
+
+
+def _figure_arguments(p: argparse.ArgumentParser) -> None:
+    """What the figures need."""
+    p.add_argument(
+        "--sweep", type=int, default=500, metavar="N",
+        help="photos in the temperature sweep; 0 for no sweep (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument(
+        "--prior", metavar="FILE",
+        help="prior.npy for the rebalanced columns (default: the one beside PHOTOS, or else "
+             "measured on PHOTOS)",
+    )  # fmt: skip
+    p.add_argument(
+        "--classifier", metavar="FILE",
+        help="image classifier (.onnx) for the semantic test; a photo's class is the name of its "
+             "folder, or the WordNet id that ends its key",
+    )  # fmt: skip
+    p.add_argument(
+        "--fid", metavar="FILE",
+        help="feature network (.onnx) for FID; needs photochrom[fid]",
+    )  # fmt: skip
+    p.add_argument(
+        "--compare", metavar="ROW",
+        help="row to compare the others with (default: the first model's)",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom evaluate`."""
     from photochrom.evaluate.question import Evaluation
     from photochrom.evaluate.report import check_target, table, write_report
     from photochrom.evaluate.run import evaluate
@@ -52,24 +156,24 @@ def run_evaluate(options: argparse.Namespace) -> int:
         facts = summary(result)
         write_report(result, facts, folder)
     except KeyboardInterrupt:
-        print("\nphotochrom: interrupted; run the same command again to go on", file=sys.stderr)
+        print("\nphotochrom: interrupted; run the same command again to resume", file=sys.stderr)
         return 130
     except OSError as error:
         place = getattr(error, "filename", None) or folder
         raise DataError(
-            f"{place}: cannot be written: {error.strerror}; what was scored before is kept: make "
-            "room or name another folder"
+            f"{place}: cannot be written: {error.strerror}; finished scores are kept, so make "
+            "room or name another folder, and run this again"
         ) from error
     print(table(facts))
-    print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets: 95 % interval")
+    print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets are 95 % intervals")
     if facts["labeled"]:
-        print(f"top-1 over the {facts['labeled']} photos whose class the classifier knows")
+        print(f"top-1 is over the {facts['labeled']} photos with a class that the classifier knows")
     print(f"{shown(str(folder / 'report.html'))}: curves, subjects, pictures")
     for _, reason in result.skipped[:10]:
-        print(f"photochrom: left out: {printable(reason)}", file=sys.stderr)
+        print(f"photochrom: skipped: {printable(reason)}", file=sys.stderr)
     if len(result.skipped) > 10:
         print(
-            f"photochrom: {len(result.skipped)} photos left out in all, see report.json",
+            f"photochrom: skipped {len(result.skipped)} photos in all; see report.json",
             file=sys.stderr,
         )
     return 1 if result.skipped or missing else 0
@@ -82,113 +186,9 @@ def _missing_judges(options: argparse.Namespace) -> int:
         path = getattr(options, name)
         if path is not None and not Path(path).is_file():
             print(
-                f"photochrom: {path}: no such file; the column {column} is left out",
+                f"photochrom: {path}: no such file; leaving out the column {column}",
                 file=sys.stderr,
             )
             setattr(options, name, None)
             missing += 1
     return missing
-
-
-def evaluate_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "photos",
-        nargs="+",
-        metavar="PHOTOS",
-        help="folders of color photos, or tar shards; the models see them in gray",
-    )
-    p.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="REPORT",
-        help="folder for report.html, report.json and photos.csv",
-    )
-    p.add_argument(
-        "-m",
-        "--model",
-        action="append",
-        default=[],
-        metavar="[NAME=]MODEL",
-        help="bundled name or .onnx file; may be repeated (default: the bundled one)",
-    )
-    p.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="results of another colorizer, same file names; may be repeated",
-    )
-    p.add_argument(
-        "--baselines",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="the row with the colors of other photos (default: yes)",
-    )
-    p.add_argument(
-        "-t",
-        "--temperature",
-        type=numbers_value,
-        default=(TEMPERATURE,),
-        metavar="T[,T...]",
-        help=f"a row for each (default: {TEMPERATURE})",
-    )
-    p.add_argument(
-        "--rebalance",
-        type=numbers_value,
-        default=(1.0,),
-        metavar="X[,X...]",
-        help="how much of a model's rebalancing to keep, a row for each (default: 1)",
-    )
-    p.add_argument(
-        "--hints",
-        type=counts_value,
-        default=(0,),
-        metavar="N[,N...]",
-        help="true colors at random places that the models are given, a row for each (default: 0)",
-    )
-    p.add_argument("--size", type=int, metavar="N", help="short side that the networks see")
-    p.add_argument(
-        "--short-side",
-        type=int,
-        default=256,
-        metavar="N",
-        help="larger photos are reduced to it; 0: none is, and those over 8 megapixels are left "
-        "out (default: %(default)s)",
-    )
-    p.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N photos")
-    p.add_argument("--limit", type=int, default=0, metavar="N", help="only N photos (default: all)")
-    p.add_argument(
-        "--sweep",
-        type=int,
-        default=500,
-        metavar="N",
-        help="photos for the temperature sweep; 0: none (default: %(default)s)",
-    )
-    p.add_argument(
-        "--prior",
-        metavar="FILE",
-        help="prior.npy of the rebalanced columns (default: the one beside PHOTOS, else "
-        "measured on PHOTOS)",
-    )
-    p.add_argument(
-        "--classifier",
-        metavar="FILE",
-        help="image classifier (.onnx) for the semantic test; a photo's folder, or its "
-        "key's end, is its class",
-    )
-    p.add_argument(
-        "--fid",
-        metavar="FILE",
-        help="feature network (.onnx) for the Fréchet distance; needs photochrom[fid]",
-    )
-    p.add_argument(
-        "--compare",
-        metavar="ROW",
-        help="row that the report compares the others with (default: the first model's)",
-    )
-    p.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="processes (default: all cores)"
-    )
-    p.add_argument("--seed", type=int, default=0, help="of resampling and grids (default: 0)")
-    p.add_argument("-f", "--force", action="store_true", help="replace what REPORT holds")

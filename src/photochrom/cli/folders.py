@@ -54,7 +54,7 @@ def colorize_many(
     if options.dry_run:
         plan, _ = _planned(options, photos, folder)
         return 1 if _dry_run(plan()) or problems else 0
-    notice = "photochrom: finishing what is in hand; once more to drop it"
+    notice = "photochrom: finishing the photos in progress; press Ctrl-C again to drop them"
     # The workers start up while this process looks at the model and at what was done before. From
     # here on a signal is only noted: an exception amid an import becomes another one.
     with (
@@ -122,10 +122,10 @@ def _colorize_with(
         refused = [step for step in steps if step.do == "fail"]
         altered = sum(step.why == ALTERED for step in steps)
         if altered:
-            say(f"{altered} results were changed by others since they were made; left as they are")
+            say(f"{altered} results have changed since they were made; leaving them alone")
         lossless = sum(not has_quality(job.target) for job in jobs)
         if options.quality is not None and lossless:
-            say(f"--quality has no effect on {lossless} results: PNG and TIFF have no loss")
+            say(f"--quality has no effect on {lossless} results, because PNG and TIFF are lossless")
         progress = stack.enter_context(_Progress(len(jobs) + len(refused)))
         progress.skipped = len(steps) - progress.left
         del steps
@@ -138,8 +138,12 @@ def _colorize_with(
             progress.count(outcome, job.target if options.verbose else None)
     say(progress.summary())
     if progress.left:
-        again = "the same command goes on from here" if folder is not None else "the rest is left"
-        say(f"stopped with {progress.left} to do; {again}")
+        again = (
+            "run the same command again to resume"
+            if folder is not None
+            else ("the rest was not colored")
+        )
+        say(f"stopped with {progress.left} left; {again}")
         return 128 + (stop() or signal.SIGINT)
     return 1 if progress.failed else 0
 
@@ -150,7 +154,10 @@ def _dry_run(steps: Iterable[Step]) -> bool:
     for step in steps:
         counts[step.do] += 1
         print(shown(f"{step.do:5}  {step.job.source} -> {step.job.target}  ({step.why})"))
-    say(f"{counts['color']} to do, {counts['fail']} to fail, {counts['skip']} done before")
+    say(
+        f"{counts['color']} to color, {counts['fail']} that will fail, {counts['skip']} "
+        "already done"
+    )
     return counts["fail"] > 0
 
 
@@ -194,5 +201,5 @@ class _Progress:
             say(f"{self.summary()}, {self.left} left, about {minutes:,.0f} min")
 
     def summary(self) -> str:
-        before = f", {self.skipped} done before" if self.skipped else ""
+        before = f", {self.skipped} already done" if self.skipped else ""
         return f"{self.done} done, {self.failed} failed{before}"

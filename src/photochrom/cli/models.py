@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["run_models"]
+__all__ = ["EXAMPLES", "arguments", "run"]
+
+EXAMPLES = "  photochrom models"
 
 
-def run_models(options: argparse.Namespace) -> int:
+def arguments(p: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom models`."""
     from photochrom.models import DEFAULT, MODELS, load_model
 
     for row in MODELS:
@@ -15,7 +22,7 @@ def run_models(options: argparse.Namespace) -> int:
         default = "  (default)" if row.name == DEFAULT else ""
         print(f"{row.name}{default}")
         print(f"  {row.about}")
-        hints = "takes hints" if info.channels == 4 else "takes no hints"
+        hints = "takes hints" if info.channels == 4 else "doesn't take hints"
         print(f"  working size {info.working_size}, {hints}")
         print(f"  license {row.license}; file {row.file}; sha256 {row.sha256}")
         print(f"  trained on {info.training_data}")

@@ -18,14 +18,16 @@ __all__ = ["Limit", "Signals", "Terminated", "until_stopped"]
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which then takes the way of Ctrl-C: no draft is left."""
+    """SIGTERM, handled like Ctrl-C so that no draft is left."""
+
+    exit_code = 143
 
 
 class Signals:
     """Ctrl-C and SIGTERM while a single photo is colored.
 
-    Both are exceptions, so that no draft is left, but where these would be lost, and where the
-    result has just begun to get its name: there they are noted, for `check`.
+    Both raise an exception, so that no draft is left. Where an exception would be lost, and while
+    the result is getting its name, they are only noted, for `check`.
     """
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ class Signals:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self._heard = self._heard or number
         while frame is not None:
-            # What pyvips has libvips call: an exception would be printed there, and end there.
+            # libvips calls this from C: an exception would only be printed there.
             if frame.f_code.co_name == "_log_handler_callback":
                 return
             frame = frame.f_back
@@ -55,30 +57,30 @@ class Signals:
             self.check()
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if there was one of them."""
+        """Raise KeyboardInterrupt if a signal was noted."""
         if self._heard:
             raise Terminated if self._heard == signal.SIGTERM else KeyboardInterrupt
 
     def hold(self) -> None:
-        """As `check`; from now on they are only noted."""
+        """Check; from now on, signals are only noted."""
         self.check()
         self._held = True
-        self.check()  # one between these two lines
+        self.check()  # for a signal between these two lines
 
     def release(self) -> None:
-        """The result has its name: from now on they are exceptions again."""
+        """The result has its name; from now on, signals raise an exception again."""
         self._held = False
         self.check()
 
 
 class Limit:
-    """The time that one photo may take; then the process ends, whatever it is at.
+    """The time that one photo may take; then the process ends, whatever it is doing.
 
-    That may be a call into a library that never comes back, so that no exception could end it.
+    It may be in a library call that never returns, which no exception could end.
     """
 
     def __init__(self, source: str, seconds: float | None) -> None:
-        self.drafts: list[str] = []  # removed at the end, as the process cannot any more
+        self.drafts: list[str] = []  # removed at the time limit
         self.folders: list[str] = []
         self._source, self._seconds = source, seconds
         self._lock = threading.Lock()
@@ -97,7 +99,7 @@ class Limit:
         self.met()
 
     def met(self, draft: str = "") -> None:
-        """The photo is done: from now on there is no limit."""
+        """The photo is done; lift the limit."""
         with self._lock:
             self._met = True
         if self._timer is not None:
@@ -112,23 +114,25 @@ class Limit:
                     os.unlink(path)
             for folder in self.folders:
                 shutil.rmtree(folder, ignore_errors=True)
-            say(f"{self._source}: took longer than {self._seconds:g} seconds; allow more with "
-                 "--timeout")  # fmt: skip
+            say(
+                f"{self._source}: took longer than {self._seconds:g} seconds; allow more time "
+                "with --timeout"
+            )
             sys.stderr.flush()
             os._exit(1)
 
 
 @contextlib.contextmanager
 def until_stopped(notice: str) -> Iterator[Callable[[], int]]:
-    """Within this block, Ctrl-C and SIGTERM are only noted; a second one is a KeyboardInterrupt.
+    """Within this block, the first Ctrl-C or SIGTERM is noted; the second raises KeyboardInterrupt.
 
     Parameters
     ----------
-    notice : said on stderr at the first
+    notice : printed to stderr at the first
 
     Yields
     ------
-    The number of the first, 0 if there was none.
+    A function that returns the number of the first signal, or 0.
     """
     asked: list[int] = []
 
@@ -136,7 +140,7 @@ def until_stopped(notice: str) -> Iterator[Callable[[], int]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
-        # Not print: the signal may have come amid one.
+        # Not print(): the signal may have interrupted one.
         with contextlib.suppress(OSError):
             os.write(2, f"\n{notice}\n".encode())
 

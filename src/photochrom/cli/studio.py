@@ -5,12 +5,60 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from photochrom.cli.pages import listen_arguments, needs_web
+from photochrom.cli.extras import needs_web
+from photochrom.cli.pages import listen_arguments
 
-__all__ = ["run_studio", "studio_arguments"]
+__all__ = ["EXAMPLES", "arguments", "run"]
+
+EXAMPLES = """\
+  photochrom studio
+  photochrom studio --port 8080 --no-browser
+  curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg
+http://127.0.0.1:8017/api/docs describes the service."""
 
 
-def run_studio(options: argparse.Namespace) -> int:
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    p.add_argument(
+        "-m",
+        "--model",
+        metavar="M",
+        help="bundled model or .onnx file (default: the best bundled one)",
+    )
+    p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    p.add_argument(
+        "--size", type=int, metavar="N", help="short side, in pixels, of what the network sees"
+    )
+    p.add_argument(
+        "--threads", type=int, default=0, metavar="N",
+        help="cores for the network (default: all)",
+    )  # fmt: skip
+    listen_arguments(p, 8017)
+    limits = p.add_argument_group("limits")
+    limits.add_argument(
+        "--max-mb", type=float, default=200, metavar="MB",
+        help="largest file, in MB (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--max-megapixels", type=float, default=100, metavar="MP",
+        help="largest photo, in megapixels (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--photos", type=int, default=100, metavar="N",
+        help="photos to keep; the least recently used goes first (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--memory", type=float, default=1000, metavar="MB",
+        help="memory for cached results, in MB (default: %(default)s)",
+    )  # fmt: skip
+    limits.add_argument(
+        "--seconds", type=float, default=120, metavar="S",
+        help="longest time for a request, in seconds (default: %(default)s)",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom studio`."""
     try:
         from photochrom.web.serving.host import is_local
         from photochrom.web.serving.listen import listen, serve
@@ -44,39 +92,3 @@ def run_studio(options: argparse.Namespace) -> int:
                 browser=options.browser,
             )
     return 0
-
-
-def studio_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "-m", "--model", metavar="M", help="bundled model or .onnx file (default: the best bundled)"
-    )
-    p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    p.add_argument(
-        "--size", type=int, metavar="N", help="short side of what the network sees, pixels"
-    )
-    p.add_argument(
-        "--threads", type=int, default=0, metavar="N",
-        help="cores for the network (default: all)",
-    )  # fmt: skip
-    listen_arguments(p, 8017)
-    limits = p.add_argument_group("limits")
-    limits.add_argument(
-        "--max-mb", type=float, default=200, metavar="MB",
-        help="size of a photo's file (default: %(default)s)",
-    )  # fmt: skip
-    limits.add_argument(
-        "--max-megapixels", type=float, default=100, metavar="MP",
-        help="size of a photo (default: %(default)s)",
-    )  # fmt: skip
-    limits.add_argument(
-        "--photos", type=int, default=100, metavar="N",
-        help="photos that are kept; the least recently used makes room (default: %(default)s)",
-    )  # fmt: skip
-    limits.add_argument(
-        "--memory", type=float, default=1000, metavar="MB",
-        help="of what is kept to answer quickly (default: %(default)s)",
-    )  # fmt: skip
-    limits.add_argument(
-        "--seconds", type=float, default=120, metavar="S",
-        help="that a request may take (default: %(default)s)",
-    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`photochrom prepare`, `train`, `export` and `import`."""
+"""`photochrom train`: a network on shards."""
 
 from __future__ import annotations
 
@@ -8,58 +8,87 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from photochrom.cli.values import sizes_value
-from photochrom.errors import DependencyError, ModelError
+from photochrom.cli.extras import needs_torch
+from photochrom.cli.values import named_value, sizes_value, start_value
 
-__all__ = [
-    "export_arguments",
-    "import_arguments",
-    "prepare_arguments",
-    "run_export",
-    "run_import",
-    "run_prepare",
-    "run_train",
-    "train_arguments",
-]
+__all__ = ["EXAMPLES", "arguments", "run"]
+
+EXAMPLES = """\
+  photochrom train shards/ -o runs/first --minutes 90
+  photochrom train shards/ -o runs/first --resume
+  torchrun --nproc-per-node 2 -m photochrom train shards/ -o runs/two --steps 20000"""
 
 
-def _needs_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise DependencyError(
-            "this command needs PyTorch: pip install 'photochrom[train]'"
-        ) from None
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES, SCHEDULES
 
-
-def run_prepare(options: argparse.Namespace) -> int:
-    from photochrom.dataset.prepare import prepare
-
-    report = prepare(
-        options.photos,
-        options.output,
-        short_side=options.short_side,
-        max_aspect=options.max_aspect,
-        shard_size=options.shard_size,
-        quality=options.quality,
-        seed=options.seed,
-        workers=options.workers,
-        force=options.force,
+    p.add_argument(
+        "shards", nargs="+", metavar="SHARDS", help="tar or tar.gz shards, or a folder of them"
     )
-    print(report.summary())
-    return 0
+    p.add_argument("-o", "--output", required=True, metavar="RUN", help="output folder of the run")
+    p.add_argument("--resume", action="store_true", help="continue from the run's checkpoint")
+    p.add_argument(
+        "--init", metavar="RUN",
+        help="start from the weights of another run (its folder), of an .onnx file, or of a "
+             "bundled model",
+    )  # fmt: skip
+    p.add_argument("--config", metavar="FILE", help="take the settings from this run's config.json")
+    p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    budget = p.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, help="train for this many minutes")
+    budget.add_argument("--steps", type=int, help="train for this many steps")
+    p.add_argument("--arch", choices=ARCHITECTURES)
+    p.add_argument("--encoder", choices=ENCODERS)
+    p.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=None)
+    p.add_argument("--objective", choices=OBJECTIVES)
+    p.add_argument(
+        "--schedule", choices=SCHEDULES,
+        help="lower the rate over the whole budget, or only in its last part (--cooldown)",
+    )  # fmt: skip
+    p.add_argument(
+        "--balance", type=float, metavar="X",
+        help="give a source of N photos N^X of the samples: 1 treats all photos alike, 0 all "
+             "sources",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
+        help="print figures for every third of these photos; can be repeated",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate-every", type=float, default=30.0, metavar="MINUTES",
+        help="minutes of training between two validations (default: 30)",
+    )  # fmt: skip
+    p.add_argument(
+        "--size", dest="sizes", type=sizes_value, metavar="SIZES",
+        help="side of the crops: SIZE, or SHARE:SIZE[/SIZE...],... to change it after each "
+             "share of the budget; each step draws one of several sizes (default: "
+             "0:96,0.6:128)",
+    )  # fmt: skip
+    p.add_argument("--batch", type=int, help="photos per step, over all processes")
+    for name in ("lr", "cooldown", "encoder_lr", "weight_decay", "clip", "ema", "sigma",
+                 "rebalance", "crop", "tone", "hints", "save_every"):  # fmt: skip
+        p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
+    for name in ("warmup", "neighbors", "freeze", "seed", "sample_every"):
+        p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
+    for name in ("amp", "channels_last", "resident"):
+        p.add_argument(
+            f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=None
+        )
 
 
-def run_train(options: argparse.Namespace) -> int:
-    _needs_torch()
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom train`."""
+    needs_torch()
     from photochrom.train.checkpoint import CONFIG
     from photochrom.train.config import TrainConfig
     from photochrom.train.loop import train
+    from photochrom.train.watch import Watch
 
-    run = Path(options.output)
+    folder = Path(options.output)
     values: dict[str, Any] = {}
     if options.resume:
-        values = TrainConfig.load(run / CONFIG).to_dict()
+        values = TrainConfig.load(folder / CONFIG).to_dict()
     elif options.config:
         values = TrainConfig.load(Path(options.config)).to_dict()
     given = {
@@ -73,135 +102,23 @@ def run_train(options: argparse.Namespace) -> int:
         values["steps"] = 0
     values |= given
     config = TrainConfig.from_dict(values)
-    init = None if options.init is None else _start_of(options.init)
+    init = None if options.init is None else start_value(options.init)
+    watch = None
+    if options.validate:
+        watch = Watch.of(dict(options.validate), 60 * options.validate_every)
     done = train(
-        config, options.shards, run, resume=options.resume, init=init, device=options.device
+        config,
+        options.shards,
+        folder,
+        resume=options.resume,
+        init=init,
+        device=options.device,
+        watch=watch,
     )
     if not done:
         print(
-            f"photochrom: stopped; go on with: photochrom train ... -o {run} --resume",
+            f"photochrom: stopped; to continue: photochrom train ... -o {folder} --resume",
             file=sys.stderr,
         )
         return 130
     return 0
-
-
-def _start_of(name: str) -> Path:
-    """A run's folder, an .onnx file, or the file of the bundled model with this name."""
-    from photochrom.models import MODELS, WEIGHTS
-
-    files = {model.name: WEIGHTS / model.file for model in MODELS}
-    path = files.get(name) or Path(name)
-    if not path.exists():
-        known = ", ".join(files)
-        raise ModelError(f"{name}: no such run or model file; the bundled models are: {known}")
-    return path
-
-
-def run_export(options: argparse.Namespace) -> int:
-    _needs_torch()
-    from photochrom.train.export import export_run
-
-    result = export_run(
-        _start_of(options.run_folder),
-        options.output,
-        name=options.name,
-        rebalance=options.rebalance,
-        working_size=options.size,
-        license=options.license,
-        training_data=options.training_data,
-        photos=options.photos or (),
-        bits=options.bits,
-        force=options.force,
-    )
-    size = Path(options.output).stat().st_size / 2**20
-    print(f"{options.output}: {size:.2f} MiB; {result}")
-    return 0
-
-
-def run_import(options: argparse.Namespace) -> int:
-    _needs_torch()
-    from photochrom.train.export import import_published
-
-    result = import_published(
-        options.checkpoint, options.output, photos=options.photos or (), force=options.force
-    )
-    print(f"{options.output}: {result}")
-    return 0
-
-
-def prepare_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("photos", nargs="+", metavar="PHOTOS", help="folders of photos, or tar files")
-    p.add_argument("-o", "--output", required=True, metavar="SHARDS", help="folder for the shards")
-    p.add_argument("--short-side", type=int, default=128, help="pixels (default: %(default)s)")
-    p.add_argument(
-        "--max-aspect", type=float, default=1.5, metavar="X",
-        help="longer photos are cut to this proportion (default: %(default)s)",
-    )  # fmt: skip
-    p.add_argument("--quality", type=int, default=50, help="of WebP (default: %(default)s)")
-    p.add_argument("--shard-size", type=int, default=10000, help="photos (default: %(default)s)")
-    p.add_argument("--seed", type=int, default=0, help="of the shuffling (default: %(default)s)")
-    p.add_argument("--workers", type=int, help="processes (default: all cores)")
-    p.add_argument("-f", "--force", action="store_true", help="replace what SHARDS holds")
-
-
-def train_arguments(p: argparse.ArgumentParser) -> None:
-    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES
-
-    p.add_argument("shards", nargs="+", metavar="SHARDS", help="tar, tar.gz, or a folder")
-    p.add_argument("-o", "--output", required=True, metavar="RUN", help="folder of the run")
-    p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
-    p.add_argument(
-        "--init", metavar="RUN",
-        help="start from what another run learned: its folder, an .onnx file, or a bundled model",
-    )  # fmt: skip
-    p.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
-    p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    budget = p.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=float, help="budget in minutes of training")
-    budget.add_argument("--steps", type=int, help="budget in optimizer steps")
-    p.add_argument("--arch", choices=ARCHITECTURES)
-    p.add_argument("--encoder", choices=ENCODERS)
-    p.add_argument("--pretrained", action=argparse.BooleanOptionalAction, default=None)
-    p.add_argument("--objective", choices=OBJECTIVES)
-    p.add_argument(
-        "--size", dest="sizes", type=sizes_value, metavar="SIZES",
-        help="crop side, or SHARE:SIZE[/SIZE...],... over the budget; of several each step draws "
-        "one (default: 0:96,0.6:128)",
-    )  # fmt: skip
-    p.add_argument("--batch", type=int, help="photos a step, over all processes")
-    for name in ("lr", "encoder_lr", "weight_decay", "clip", "ema", "sigma", "rebalance", "crop",
-                 "tone", "hints", "save_every"):  # fmt: skip
-        p.add_argument(f"--{name.replace('_', '-')}", type=float, metavar="X")
-    for name in ("warmup", "neighbors", "seed", "sample_every"):
-        p.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N")
-    for name in ("amp", "channels_last", "resident"):
-        p.add_argument(
-            f"--{name.replace('_', '-')}", action=argparse.BooleanOptionalAction, default=None
-        )
-
-
-def export_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("run_folder", metavar="RUN",
-                   help="folder of the run, an exported .onnx file or a bundled model")  # fmt: skip
-    p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
-    p.add_argument("--bits", type=int, choices=(16, 8, 4), default=16,
-                   help="of the weights; 4 makes 13 MiB 4 MiB (default: 16)")  # fmt: skip
-    p.add_argument("--name", help="of the model (default: the file's)")
-    p.add_argument("--rebalance", type=float, metavar="X",
-                   help="how much of the rebalancing to keep, 0 to 1; 1 is as trained "
-                        "(default: 1; of a file, what it has)")  # fmt: skip
-    p.add_argument("--size", type=int, metavar="N", help="default working size")
-    p.add_argument("--license", help="stated in the file")
-    p.add_argument("--training-data", help="stated in the file")
-    p.add_argument("--photos", nargs="+",
-                   help="to compare on, and to choose weights of fewer bits by "
-                        "(default: the run's own, of a file generated images)")  # fmt: skip
-    p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
-
-
-def import_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("checkpoint", help="colorization_release_v2-*.pth")
-    p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
-    p.add_argument("--photos", nargs="+", help="to compare on (default: generated images)")
-    p.add_argument("-f", "--force", action="store_true", help="replace an existing file")

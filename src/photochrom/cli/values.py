@@ -7,21 +7,24 @@ import math
 import os
 from pathlib import Path
 
-from photochrom.errors import ConfigError, HintError
+from photochrom.errors import ConfigError, HintError, ModelError
 
 __all__ = [
     "counts_value",
     "hint_value",
     "named_folder",
     "named_model",
+    "named_value",
     "numbers_value",
     "seconds_value",
     "shard_value",
     "sizes_value",
+    "start_value",
 ]
 
 
 def hint_value(text: str) -> tuple[float, float, tuple[int, int, int]]:
+    """(x, y, (red, green, blue)) of X,Y,RRGGBB. Raises HintError."""
     parts = text.split(",")
     try:
         x, y, code = float(parts[0]), float(parts[1]), parts[2].removeprefix("#")
@@ -29,31 +32,36 @@ def hint_value(text: str) -> tuple[float, float, tuple[int, int, int]]:
             raise ValueError
         red, green, blue = bytes.fromhex(code)
     except (ValueError, IndexError):
-        raise HintError(f"--hint {text}: give X,Y,RRGGBB, such as 120,80,3366cc") from None
+        raise HintError(f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc") from None
     return x, y, (red, green, blue)
 
 
 def seconds_value(text: str) -> float:
+    """Seconds of --timeout; infinity for 0."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1
     if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError("give seconds, such as 60; 0 for no limit")
+        raise argparse.ArgumentTypeError(
+            "must be a number of seconds, such as 60, or 0 for no limit"
+        )
     return seconds or math.inf
 
 
 def shard_value(text: str) -> tuple[int, int]:
+    """(i, n) of I/N."""
     try:
         i, n = (int(part) for part in text.split("/"))
     except ValueError:
         i, n = 0, 0
     if not 1 <= i <= n:
-        raise argparse.ArgumentTypeError("give I/N with I from 1 to N, such as 2/8")
+        raise argparse.ArgumentTypeError("must be I/N with I from 1 to N, such as 2/8")
     return i, n
 
 
 def sizes_value(text: str) -> tuple[tuple[float, int], ...]:
+    """((share, size), ...) of SIZE or SHARE:SIZE[/SIZE...],...."""
     try:
         pairs = []
         for part in text.split(","):
@@ -62,36 +70,70 @@ def sizes_value(text: str) -> tuple[tuple[float, int], ...]:
         return tuple(pairs)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            "give SIZE, or SHARE:SIZE,... such as 0:96,0.6:96/128/160"
+            "must be SIZE or SHARE:SIZE,..., such as 0:96,0.6:96/128/160"
         ) from None
 
 
 def numbers_value(text: str) -> tuple[float, ...]:
+    """Numbers that commas separate."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError("give numbers with commas, such as 0,0.38,1") from None
+        raise argparse.ArgumentTypeError(
+            "must be numbers separated by commas, such as 0,0.38,1"
+        ) from None
 
 
 def counts_value(text: str) -> tuple[int, ...]:
+    """Whole numbers that commas separate."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError("give whole numbers with commas, such as 0,5,20") from None
+        raise argparse.ArgumentTypeError(
+            "must be whole numbers separated by commas, such as 0,5,20"
+        ) from None
 
 
 def named_model(text: str) -> tuple[str, str]:
-    """NAME=MODEL, or MODEL alone, which then is named after its file."""
+    """(name, model) of NAME=MODEL, or of MODEL alone, which is named after its file."""
     name, equals, model = text.partition("=")
     if not equals or "/" in name or os.sep in name:
         name, model = Path(text).stem, text
     if not name or not model:
-        raise ConfigError(f"--model {text}: give MODEL or NAME=MODEL, such as mine=mine.onnx")
+        raise ConfigError(f"--model {text}: must be MODEL or NAME=MODEL, such as mine=mine.onnx")
     return name, model
 
 
 def named_folder(flag: str, text: str) -> tuple[str, Path]:
+    """(name, folder) of NAME=DIR. Raises ConfigError."""
     name, equals, folder = text.partition("=")
     if not (name and equals and folder):
-        raise ConfigError(f"{flag} {text}: give NAME=DIR, such as ours=color/")
+        raise ConfigError(f"{flag} {text}: must be NAME=DIR, such as ours=color/")
     return name, Path(folder)
+
+
+def start_value(name: str) -> Path:
+    """A run's folder, an .onnx file, or the file of the bundled model with this name.
+
+    Raises
+    ------
+    ModelError
+        There is no such file or model.
+    """
+    from photochrom.models import MODELS, WEIGHTS
+
+    files = {model.name: WEIGHTS / model.file for model in MODELS}
+    path = files.get(name) or Path(name)
+    if not path.exists():
+        raise ModelError(
+            f"{name}: no such run or model file; the bundled models are: {', '.join(files)}"
+        )
+    return path
+
+
+def named_value(text: str) -> tuple[str, str]:
+    """NAME=PATH."""
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError("give NAME=SHARDS, such as val=val.tar.gz")
+    return name, path

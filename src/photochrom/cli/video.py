@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
     from photochrom.video.film import Settings
 
-__all__ = ["run_video", "video_arguments"]
+__all__ = ["EXAMPLES", "arguments", "run"]
+
+EXAMPLES = """\
+  photochrom video old.mp4 -o color.mp4
+  photochrom video old.mkv -o color.mkv --codec h265 --crf 22
+  photochrom video reels/ -o color/            every film in a folder
+  photochrom video old.mp4 --stills stills/    one picture of each shot, to be colored by hand
+  photochrom video old.mp4 --use stills/       colors as in the stills
+If a film was interrupted, the same command continues where it stopped."""
 
 FILMS = (
     *(".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv"),
@@ -40,8 +48,8 @@ def every_value(text: str) -> int | None:
         raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number") from None
 
 
-def video_arguments(p: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
     p.add_argument("inputs", nargs="+", metavar="INPUT", help="film, folder of films, or -")
     p.add_argument(
         "-o", "--output", metavar="FILE|DIR",
@@ -82,8 +90,8 @@ def video_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("-f", "--force", action="store_true", help="replace existing results")
 
 
-def run_video(options: argparse.Namespace) -> int:
-    """Color films; returns the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom video`."""
     settings = _settings(options)
     if "-" in (*options.inputs, options.output):
         return _stream(options, settings)

@@ -48,7 +48,7 @@ NEIGHBORS = 5
 SIGMA = 5.0
 """Width in ab units of the Gaussian that weighs them (section 2.1)."""
 REBALANCE = 0.5
-"""lambda, the uniform part mixed into the prior (section 2.2)."""
+"""lambda, the uniform share of the prior (section 2.2)."""
 TEMPERATURE = 0.38
 """T of the annealed mean (section 2.3)."""
 COLDEST = 1e-4
@@ -104,12 +104,12 @@ def nearest_bin(ab: ArrayLike) -> Int64:
 
     Returns
     -------
-    int64 (...), 0..312; of two at one distance the first
+    int64 (...), 0..312; the first of two at the same distance
     """
     array = np.asarray(ab, dtype=np.float32)
     flat = array.reshape(-1, 2)
     low, size, table = _lattice()
-    # The bins lie on a grid: where the nearest of its points is one of them, nothing is nearer.
+    # The bins lie on a grid: if its nearest point is a bin, no bin is nearer.
     place = np.ceil((flat - low) / np.float32(GRID) - np.float32(0.5))
     inside = ((place >= 0) & (place < size)).all(axis=1)
     out = np.full(len(flat), -1, dtype=np.int64)
@@ -138,7 +138,7 @@ def soft_encode(ab: ArrayLike, k: int = NEIGHBORS, sigma: float = SIGMA) -> tupl
     Source: section 2.1.
     """
     if not 1 <= k <= Q:
-        raise ConfigError(f"k = {k}: must lie in 1..{Q}")
+        raise ConfigError(f"k = {k}: must be from 1 to {Q}")
     if not sigma > 0:
         raise ConfigError(f"sigma = {sigma}: must be positive")
     array = np.asarray(ab, dtype=np.float32)
@@ -148,7 +148,7 @@ def soft_encode(ab: ArrayLike, k: int = NEIGHBORS, sigma: float = SIGMA) -> tupl
     for part, d in _in_blocks(flat):
         order = np.argsort(d, axis=1, kind="stable")[:, :k]
         near = np.take_along_axis(d, order, axis=1)
-        # Taking the smallest distance off first changes no share and cannot underflow far outside.
+        # Subtracting the smallest distance changes no share, and avoids underflow far outside.
         w = np.exp(-(near - near[:, :1]) / np.float32(2 * sigma**2))
         indices[part], weights[part] = order, w / w.sum(axis=1, keepdims=True)
     shape = array.shape[:-1]
@@ -160,14 +160,14 @@ _CELLS = 2 * _TOP + 1
 
 
 def cell_of(ab: ArrayLike) -> Int64:
-    """The row of `soft_table` for each color: that of the cell of side 1 which it lies in.
+    """The row of `soft_table` for each color: that of its cell of side 1.
 
-    The borders of the bins lie on whole numbers, so a cell lies in one bin, while ab rounded to
-    whole numbers would fall into the wrong bin wherever it crosses such a border.
+    The borders of the bins are whole numbers, so every cell lies in one bin. Rounding ab would move
+    some colors across such a border, into the wrong bin.
 
     Parameters
     ----------
-    ab : (..., 2); what lies beyond -110..111 belongs to the cell at the border
+    ab : (..., 2); colors beyond -110..111 belong to the cell at the border
 
     Returns
     -------
@@ -180,10 +180,10 @@ def cell_of(ab: ArrayLike) -> Int64:
 
 @cache
 def soft_table(k: int = NEIGHBORS, sigma: float = SIGMA) -> tuple[NDArray[np.int16], Float32]:
-    """`soft_encode` of the center of every cell of side 1, to be looked up with `cell_of`.
+    """`soft_encode` of the center of every cell of side 1; look up its rows with `cell_of`.
 
     Row (m + 110) * 221 + (n + 110) is that of a = m + 1/2, b = n + 1/2. Column 0 is the nearest
-    bin, which is that of all colors in the cell.
+    bin, which is the same for all colors in the cell.
 
     Returns
     -------
@@ -223,11 +223,11 @@ def prior_of(ab: Iterable[ArrayLike], k: int = NEIGHBORS, sigma: float = SIGMA) 
 
 
 def count_colors(ab: ArrayLike) -> Int64:
-    """Histogram over cells of side 1, to be added up over photos and given to `smooth_prior`.
+    """Histogram over cells of side 1; add it up over photos for `smooth_prior`.
 
     Parameters
     ----------
-    ab : (..., 2); what lies beyond -110..111 counts at the border
+    ab : (..., 2); colors beyond -110..111 count at the border
 
     Returns
     -------
@@ -276,7 +276,7 @@ def rebalancing_weights(prior: ArrayLike, strength: float = REBALANCE) -> Float3
     Raises
     ------
     ConfigError
-        A prior that is no distribution, a lambda outside [0, 1], or lambda = 0 with an empty bin.
+        The prior is not a distribution, lambda is outside [0, 1], or it is 0 with an empty bin.
 
     Source: section 2.2, equation 4.
     """
@@ -284,10 +284,10 @@ def rebalancing_weights(prior: ArrayLike, strength: float = REBALANCE) -> Float3
     if p.shape != (Q,) or not np.all(p >= 0) or abs(p.sum() - 1) > 1e-4:
         raise ConfigError(f"a prior must be {Q} shares that sum to 1")
     if not 0 <= strength <= 1:
-        raise ConfigError(f"lambda = {strength}: must lie in [0, 1]")
+        raise ConfigError(f"lambda = {strength}: must be from 0 to 1")
     mixed = (1 - strength) * p + strength / Q
     if not mixed.all():
-        raise ConfigError("lambda = 0 needs a prior in which every bin occurs")
+        raise ConfigError("lambda = 0: needs a prior that contains every bin")
     w = 1 / mixed
     return np.asarray(w / (p * w).sum(), dtype=np.float32)
 
@@ -316,7 +316,7 @@ def annealed_mean(
     Parameters
     ----------
     logits : (Q, ...) log probabilities up to a constant
-    temperature : T; 1 is the mean (consistent, gray), towards 0 the mode (vivid, patchy)
+    temperature : T; 1 is the mean (consistent, gray), 0 the mode (vivid, patchy)
     bins : (Q, 2)
 
     Returns
@@ -338,7 +338,7 @@ def annealed_mean(
 
 
 def entropy(logits: ArrayLike) -> Float32:
-    """Entropy in bits of logits (Q, ...): 0 where certain, at most log2(313) = 8.29."""
+    """Entropy in bits of logits (Q, ...): 0 if certain, at most log2(313) = 8.29."""
     p = softmax(logits)
     terms = p * np.log2(np.maximum(p, np.float32(1e-30)))
     return np.asarray(-terms.sum(axis=0), dtype=np.float32)

@@ -1,8 +1,8 @@
 """ICC profiles that are curves and a matrix, evaluated in double precision.
 
-LittleCMS, as libvips calls it, errs in the shadows of such profiles by up to 0.4 in L, and gives
-neutral grays a tint. Nearly all profiles of gray and RGB are of this kind. Whatever is odd about
-one, or needs more than curves and a matrix, is left to libvips.
+With such profiles, LittleCMS, as libvips calls it, is wrong by up to 0.4 L in the shadows and tints
+neutral grays. Nearly all gray and RGB profiles are of this kind. libvips handles all others, and
+everything odd.
 
 Sources: ICC.1:2022, sections 7.2 (header), 7.3 (tag table), 10.6 (curveType), 10.18
 (parametricCurveType), 10.31 (XYZType), annex E (chromatic adaptation, Bradford), F.2 and F.3
@@ -23,7 +23,7 @@ from photochrom.color.lab import WHITE, XYZ_FROM_RGB, L_to_luminance
 __all__ = ["CODES", "Shaper", "read_shaper"]
 
 CODES = 65536
-"""Places at which the curves are evaluated: the values of 16 bits."""
+"""The number of points where the curves are evaluated: the values of 16 bits."""
 
 _D50 = np.array([0xF6D6, 0x10000, 0xD32D]) / 65536  # white of the PCS, ICC.1:2022, 7.2.16
 _BRADFORD = np.array(
@@ -42,7 +42,7 @@ _PARAMETERS = (1, 3, 4, 5, 7)  # how many, of each type of parametric curve
 
 @dataclass(frozen=True, eq=False)
 class Shaper:
-    """What a profile makes of samples.
+    """How a profile converts samples.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class Shaper:
 
 
 class _Odd(Exception):
-    """A profile is not of the kind that is evaluated here."""
+    """This module cannot evaluate the profile."""
 
 
 def read_shaper(profile: bytes, space: str) -> Shaper | None:
-    """The curves and the matrix of a profile; None if it is damaged or has more than these.
+    """The curves and the matrix of a profile; None if it is damaged, or is more than that.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def _shaper(profile: bytes, space: str) -> Shaper:
     columns = np.stack([_xyz(tags, tag) for tag in (b"rXYZ", b"gXYZ", b"bXYZ")], axis=1)
     white = columns.sum(axis=1)
     if np.all(np.abs(white - _D50) < _ROUNDING * _D50):
-        columns *= (_D50 / white)[:, None]  # or neutral samples would not be quite neutral
+        columns *= (_D50 / white)[:, None]  # otherwise, neutral samples would not be quite neutral
     matrix = _RGB_FROM_PCS @ columns
     curves = tuple(_curve(tags, tag) for tag in (b"rTRC", b"gTRC", b"bTRC"))
     black = XYZ_FROM_RGB[1] @ matrix @ [curve[0] for curve in curves]

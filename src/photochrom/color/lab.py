@@ -157,7 +157,7 @@ def _f_inverse(f: Float32) -> Float32:
     dark = f <= np.float32(_DELTA)
     t: Float32 = np.asarray(f * f)
     t *= f
-    if dark.any():  # of most strips of a photo nothing is
+    if dark.any():  # most strips of a photo have nothing dark
         np.copyto(t, np.float32(3 * _DELTA**2) * (f - np.float32(_OFFSET)), where=dark)
     return t
 
@@ -267,11 +267,11 @@ def _lab_to_linear(L: Float32, a: Float32, b: Float32) -> tuple[Float32, tuple[F
 
 
 def compress_chroma(rgb: tuple[Float32, ...], luminance: Float32) -> tuple[Float32, ...]:
-    """Bring linear rgb into the cube by going towards the gray of the same luminance.
+    """Bring linear rgb into the cube by going toward the gray of the same luminance.
 
-    Clipping, the usual way, changes the luminance. Y is linear in rgb and the gray (Y, Y, Y) has
-    the same Y, so every point of the straight line from the color to that gray has it too; where
-    the line enters the cube has a closed form.
+    Clipping, the usual way, changes the luminance. Y is linear in rgb, and the gray (Y, Y, Y) has
+    the same Y. So has every point of the straight line from the color to that gray, and there is a
+    closed form for the point where the line enters the cube.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def compress_chroma(rgb: tuple[Float32, ...], luminance: Float32) -> tuple[Float
     -------
     three float32 arrays (...), each in [0, 1] up to rounding
     """
-    # In place from here on: fresh memory for every step would take longer than the steps.
+    # In place from here on: new memory for every step would take longer than the step.
     r, g, b = (np.asarray(channel - luminance) for channel in rgb)
     tiny = np.float32(1e-12)
     up, down = np.asarray(np.maximum(r, g)), np.asarray(np.minimum(r, g))
@@ -298,7 +298,7 @@ def compress_chroma(rgb: tuple[Float32, ...], luminance: Float32) -> tuple[Float
 
 
 def fit_gamut(L: ArrayLike, ab: ArrayLike, dtype: Any = np.float32) -> NDArray[Any]:
-    """Encoded sRGB of (L, ab) with L kept: chroma gives way where a color lies outside sRGB.
+    """Encoded sRGB of (L, ab) with the same L. Colors outside sRGB lose chroma.
 
     Parameters
     ----------
@@ -329,19 +329,19 @@ def fit_gamut(L: ArrayLike, ab: ArrayLike, dtype: Any = np.float32) -> NDArray[A
 
 
 def fit_linear(linear: Float32, matrix: NDArray[np.float64], dtype: Any) -> NDArray[Any]:
-    """Encoded sRGB of linear light in other primaries, with Y kept as by `fit_gamut`.
+    """Encoded sRGB of linear light in other primaries, with the same Y, as by `fit_gamut`.
 
     Parameters
     ----------
     linear : float32 (..., 3), of the other primaries
-    matrix : float64 (3, 3), from them to linear sRGB; where its rows sum to 1, neutral stays so
+    matrix : float64 (3, 3), from them to linear sRGB; neutral stays neutral if its rows sum to 1
     dtype : of the result; uint8 (0..255), uint16 (0..65535) or float32 (0..1)
 
     Returns
     -------
     rgb : dtype (..., 3)
     """
-    # Green and the differences from it: exact where there are none.
+    # Green and the differences from it: exact if there are none.
     steps = np.stack([matrix.sum(axis=1), matrix[:, 0], matrix[:, 2]], axis=1).astype(np.float32)
     out = np.empty(linear.shape, dtype=dtype)
     if native.kernel is not None:
@@ -379,7 +379,7 @@ def _uint8_table() -> NDArray[np.uint8]:
 
 
 def lab_to_rgb(lab: ArrayLike) -> Float32:
-    """CIE L*a*b* to encoded sRGB, not clipped: values outside [0, 1] are outside the gamut.
+    """CIE L*a*b* to encoded sRGB, not clipped: colors outside the gamut lie outside [0, 1].
 
     Parameters
     ----------
@@ -395,11 +395,11 @@ def lab_to_rgb(lab: ArrayLike) -> Float32:
 
 
 GRAY_AB = 5.0
-"""A photo whose a and b all lie within this of 0 is gray."""
+"""A photo is gray if all its a and b are at most this far from 0."""
 
 
 def is_gray(lab: NDArray[np.float32]) -> bool:
-    """Whether a photo, Lab float32 (H, W, 3), has no color: neither a nor b goes beyond 5.
+    """Whether a photo, Lab float32 (H, W, 3), has no color: no a or b exceeds `GRAY_AB`.
 
     Source: the released training code of Zhang et al. 2016.
     """

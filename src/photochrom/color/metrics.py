@@ -1,6 +1,6 @@
-"""How good a coloring is: AuC of the ab error, PSNR, CIEDE2000, colorfulness; how sure that is.
+"""How good a coloring is: AuC of the ab error, PSNR, CIEDE2000, colorfulness.
 
-Each takes arrays of one photo, or sums over photos; nothing here knows a model or a file.
+Each function takes arrays of one photo, or sums over photos. They know no model and no file.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from photochrom.color import bins
 
 __all__ = [
+    "DULL",
     "THRESHOLDS",
+    "VIVID",
     "auc",
     "class_weights",
     "colorfulness",
     "delta_e_2000",
     "error_histogram",
+    "invented",
     "psnr",
+    "worst_tenth",
 ]
 
 THRESHOLDS = 150
-"""AuC counts the pixels whose ab error is at most t, t from 0 to this (the paper, section 3.1)."""
+"""AuC counts pixels with an ab error of at most t, t from 0 to this (the paper, section 3.1)."""
 
 _STEPS = 10  # error histogram cells per unit of ab
 
@@ -29,7 +33,7 @@ _STEPS = 10  # error histogram cells per unit of ab
 def error_histogram(
     ab: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Histogram of the Euclidean ab error, to be added up over photos and given to `auc`.
+    """Histogram of the Euclidean ab error; add it up over photos for `auc`.
 
     Parameters
     ----------
@@ -38,7 +42,7 @@ def error_histogram(
 
     Returns
     -------
-    float64 (1501,): cell i holds errors in (i - 1, i] / 10; the last one, all beyond 150 as well
+    float64 (1501,): cell i holds errors in (i - 1, i] / 10; the last one also holds all beyond 150
     """
     error = np.linalg.norm(np.asarray(ab, np.float32) - np.asarray(truth, np.float32), axis=-1)
     cell = np.minimum(np.ceil(error.ravel() * _STEPS), THRESHOLDS * _STEPS).astype(np.int64)
@@ -46,9 +50,27 @@ def error_histogram(
     return np.bincount(cell, weights=w, minlength=THRESHOLDS * _STEPS + 1).astype(np.float64)
 
 
+VIVID, DULL = 30.0, 8.0
+"""A pixel is an invention if its chroma is above the first and that of the original below the
+second: a color that anybody sees, where there was none."""
+
+
+def invented(ab: ArrayLike, truth: ArrayLike) -> float:
+    """The share of a photo's pixels, 0 to 1, that are inventions; ab and truth are (..., 2)."""
+    ours = np.linalg.norm(np.asarray(ab, np.float32), axis=-1)
+    theirs = np.linalg.norm(np.asarray(truth, np.float32), axis=-1)
+    return float(np.mean((ours > VIVID) & (theirs < DULL)))
+
+
+def worst_tenth(values: ArrayLike) -> float:
+    """Mean of the largest tenth of the values, one at least: how bad it is where it is bad."""
+    ordered = np.sort(np.asarray(values, np.float64).ravel())
+    return float(ordered[-max(1, round(len(ordered) / 10)) :].mean())
+
+
 RAREST = 1e-5
-"""Floor of the prior where lambda is 0: of a bin that it hardly knows, a single pixel would weigh
-as much as all pixels of a common one."""
+"""Floor of the prior if lambda is 0. Without it, a single pixel of a very rare bin would weigh as
+much as all pixels of a common one."""
 
 
 def class_weights(prior: ArrayLike, strength: float) -> NDArray[np.float64]:
@@ -79,13 +101,13 @@ def auc(histogram: ArrayLike) -> float:
     cells = np.asarray(histogram, np.float64)
     share = np.cumsum(cells[:-1]) / cells.sum()
     # The curve at t = i / 10, integrated by the trapezoid rule; its last point is 1 by definition.
-    # Written out, for NumPy 1 and 2 call the rule by different names.
+    # Written out, because NumPy 1 and 2 have different names for the rule.
     curve = np.append(share, 1.0)
     return float(100 * (curve.sum() - (curve[0] + curve[-1]) / 2) / (len(curve) - 1))
 
 
 def psnr(rgb: ArrayLike, truth: ArrayLike) -> float:
-    """Peak signal-to-noise ratio in dB of two uint8 images of one shape; infinite when equal."""
+    """Peak signal-to-noise ratio in dB of two uint8 images of one shape; infinite if equal."""
     a, b = np.asarray(rgb, np.float64), np.asarray(truth, np.float64)
     error = float(np.mean((a - b) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
@@ -95,7 +117,7 @@ def colorfulness(rgb: ArrayLike) -> float:
     """CF of a uint8 image (..., 3): sigma + 0.3 mu of rg = R - G and yb = (R + G) / 2 - B.
 
     Source: Hasler and Suesstrunk, "Measuring colourfulness in natural images", 2003;
-    no absolute values are taken of rg and yb.
+    without the absolute values of rg and yb.
     """
     array = np.asarray(rgb, np.float64)
     r, g, b = array[..., 0], array[..., 1], array[..., 2]

@@ -1,8 +1,7 @@
-"""The compiled kernel (_kernel.c), where it was built: the same results in a fraction of the time.
+"""The compiled kernel (_kernel.c), if it was built: the same results in a fraction of the time.
 
-It is optional. Whoever uses it asks `kernel` each time, and has a way in NumPy for when that is
-None. The environment decides when this module is loaded: PHOTOCHROM_NATIVE=0 leaves the kernel out,
-1 insists on it.
+It is optional. Its users look at `kernel` each time, and use NumPy if it is None. The environment
+decides when this module is loaded: PHOTOCHROM_NATIVE=0 leaves the kernel out, and 1 requires it.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ def load(wish: str | None) -> ModuleType | None:
 
     Parameters
     ----------
-    wish : "0" for none, "1" for an error if it is missing, None or "" for what there is
+    wish : "0" for None, "1" for an error if the kernel is missing, None or "" for either
 
     Raises
     ------
     ConfigError
-        It is wished for and missing, or the wish is another one.
+        It is required but missing, or the wish is unknown.
     """
     if wish not in (None, "", "0", "1"):
-        raise ConfigError(f"{SWITCH}={wish}: must be 0 (without), 1 (with), or not set")
+        raise ConfigError(f"{SWITCH}={wish}: must be 0 (off), 1 (required), or unset")
     if wish == "0":
         return None
     try:
@@ -40,8 +39,9 @@ def load(wish: str | None) -> ModuleType | None:
         if wish != "1":
             return None
         raise ConfigError(
-            f"{SWITCH}=1: the compiled kernel cannot be loaded ({error}); install photochrom again "
-            f"where there is a C compiler, or unset {SWITCH} to do without"
+            f"{SWITCH}=1: the compiled kernel cannot be loaded ({error})",
+            "reinstall photochrom with a C compiler present, "
+            f"or unset {SWITCH} to run without the kernel",
         ) from error
 
 

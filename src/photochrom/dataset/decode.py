@@ -93,4 +93,4 @@ def decode(data: bytes, name: str = "photo") -> NDArray[np.uint8]:
     except DependencyError:
         raise
     except Exception as error:  # hostile bytes make Pillow's decoders raise nearly anything
-        raise PhotoError(f"{name}: cannot be decoded ({error}): leave it out") from error
+        raise PhotoError(f"{name}: cannot be decoded ({error}); leave it out") from error

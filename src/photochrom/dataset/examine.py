@@ -85,7 +85,7 @@ class Settings:
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ConfigError(f"{name} = {value}: must lie in {low}..{high}")
+                raise ConfigError(f"{name} = {value}: must be from {low} to {high}")
 
 
 class Outcome(NamedTuple):
@@ -175,7 +175,9 @@ def examine(data: bytes, settings: Settings) -> Outcome:
                 size = image.size
                 smallest = min(SMALLEST_SIDE, settings.short_side)
                 if min(size) < smallest:
-                    return Outcome("too_small", f"{size[0]} x {size[1]}: a side below {smallest}")
+                    return Outcome(
+                        "too_small", f"{size[0]} x {size[1]}: a side is below {smallest} pixels"
+                    )
                 stored_right = _is_stored_right(image, settings)
                 rgb = _resized(image, settings)
         except Exception as error:  # hostile bytes make Pillow's decoders raise nearly anything
@@ -186,7 +188,7 @@ def examine(data: bytes, settings: Settings) -> Outcome:
     if is_gray(lab):
         return Outcome("gray", f"no |a| or |b| above {GRAY_AB:g}")
     if is_toned(lab):
-        return Outcome("toned", "a gray photo in a tint: one color at each lightness")
+        return Outcome("toned", "a toned gray photo: only one color at each lightness")
     webp = data if stored_right else _encoded(rgb, settings.quality)
     return Outcome("kept", hashes=difference_hash(rgb), webp=webp, shares=_shares(webp))
 
@@ -295,7 +297,7 @@ def _shares(webp: bytes) -> bytes:
 
 def load_worker(store: PhotoStore, index: int) -> bytes | Outcome:
     if store.size(index) > LARGEST_FILE:
-        return Outcome("unreadable", f"file larger than {LARGEST_FILE >> 20} MiB")
+        return Outcome("unreadable", f"the file is larger than {LARGEST_FILE >> 20} MiB")
     try:
         return store.read(index)
     except DataError as error:

@@ -74,7 +74,10 @@ class Journal:
             fcntl.flock(self._lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lines.close()
-            raise ConfigError(f"{output}: another photochrom prepare is at work there") from error
+            raise ConfigError(
+                f"{output}: is in use by another photochrom prepare; wait for "
+                "it, or use another output folder"
+            ) from error
         self._payload = path.with_name("payload.bin").open("ab+")
         try:
             self._recover(output, identity)
@@ -156,8 +159,8 @@ def refuse_other_work(output: Path, theirs: dict[str, Any], ours: dict[str, Any]
     was, now = theirs.get("settings", {}), ours["settings"]
     changed = [f"{k} was {was.get(k)}, is {v}" for k, v in now.items() if was.get(k) != v]
     if theirs.get("inputs") != ours["inputs"]:
-        changed.append("the photos are others")
+        changed.append("the photos differ")
     raise ConfigError(
-        f"{output}: holds the work of another call ({'; '.join(changed) or 'another version'}): "
-        "use another output folder, or --force to start anew"
+        f"{output}: holds the work of another run ({'; '.join(changed) or 'another version'}); "
+        "use another output folder, or --force to start over"
     )

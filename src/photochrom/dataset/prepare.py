@@ -90,8 +90,8 @@ class PrepareReport:
             return cls(output=output, settings=settings, reused=True, **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError(
-                f"{path}: not a report of photochrom prepare ({error}): use another output folder, "
-                "or --force to start anew"
+                f"{path}: not a report of photochrom prepare ({error}); use another output "
+                "folder, or --force to start over"
             ) from error
 
 
@@ -108,9 +108,9 @@ def _outcomes(
         for (index, _), outcome in results:
             if isinstance(outcome, Died):
                 raise DataError(
-                    f"{store.name(index)}: a worker died at this photo (exit code "
-                    f"{outcome.exit_code}); out of memory? Call again with fewer workers: what is "
-                    "done is kept"
+                    f"{store.name(index)}: a worker died on this photo (exit code "
+                    f"{outcome.exit_code}), perhaps out of memory; run this again with fewer "
+                    "--workers, and it resumes"
                 )
             yield outcome
 
@@ -125,7 +125,7 @@ def _write(
     dropped = {kind: counts[kind] for kind in KINDS}
     if not kept:
         raise DataError(
-            f"{output}: no photo is left of {len(records)}: "
+            f"{output}: none of {len(records)} photos could be used: "
             + ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in dropped.items() if n)
         )
     done = output / JOURNAL.split("/")[0] / "done"
@@ -244,7 +244,7 @@ def prepare(
     target = Path(output)
     sources = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
     if target.resolve() in (Path(source).resolve() for source in sources):
-        raise ConfigError(f"{target}: is an input too: choose another output folder")
+        raise ConfigError(f"{target}: is also an input; choose another output folder")
     store = PhotoStore(sources)
     inputs = store.fingerprint()
     identity = {"format": _FORMAT, "settings": asdict(settings), "inputs": inputs}
@@ -262,8 +262,8 @@ def prepare(
             return report
         if not (target / JOURNAL).exists() and (found := _ours(target)):
             raise ConfigError(
-                f"{found[0]}: not from photochrom prepare: use another output folder, or --force "
-                "to replace it"
+                f"{found[0]}: not made by photochrom prepare; use another output folder, or "
+                "--force to replace it"
             )
         with Journal(target, identity) as journal:
             _examine_all(store, journal, settings, workers, progress)
@@ -272,8 +272,8 @@ def prepare(
             return report
     except OSError as error:
         raise DataError(
-            f"{error.filename or target}: {error.strerror}: call again when that is mended; what "
-            "is done is kept"
+            f"{error.filename or target}: {error.strerror}; fix that and run this again, and "
+            "it resumes"
         ) from error
 
 

@@ -66,7 +66,7 @@ class PhotoStore:
         if isinstance(sources, str | os.PathLike):  # one path; a str is a sequence too, of letters
             sources = [sources]
         if not sources:
-            raise DataError("no photos given: name tar shards or a folder of photos")
+            raise DataError("no photos given; name tar shards or a folder of photos")
         self._sources = [Path(source) for source in sources]
         self._origins: list[Path] = []
         self._descriptors: list[int] = []  # per origin; -1 for a folder
@@ -87,8 +87,8 @@ class PhotoStore:
                     places.append((len(self._origins) - 1, offset, size))
             if len(places) == before:
                 raise DataError(
-                    f"{source}: holds no photo: give tar shards, or a folder with files that end "
-                    f"in {', '.join(sorted(PHOTO_SUFFIXES))}"
+                    f"{source}: holds no photo; give tar shards, or a folder with files that "
+                    f"end in {', '.join(sorted(PHOTO_SUFFIXES))}"
                 )
         # Columns: origin, offset, size. One array, as a million tuples would weigh ten times more.
         self._places: NDArray[np.int64] = np.array(places, dtype=np.int64)
@@ -141,7 +141,9 @@ class PhotoStore:
         except OSError as error:
             raise DataError(f"{self.name(index)}: cannot be read: {error.strerror}") from error
         if len(data) != size:
-            raise DataError(f"{self.name(index)}: the shard has become shorter: start anew")
+            raise DataError(
+                f"{self.name(index)}: its shard has shrunk since it was opened; start again"
+            )
         return data
 
     def fingerprint(self) -> str:
@@ -184,7 +186,7 @@ def _origins_of(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     if (source / JOURNAL).exists() and not (source / REPORT).exists():
-        raise DataError(f"{source}: not finished: run the same `photochrom prepare` again")
+        raise DataError(f"{source}: is unfinished; run the same `photochrom prepare` again")
     shards = sorted(
         path
         for path in source.iterdir()
@@ -229,8 +231,8 @@ def _open_shard(path: Path) -> int:
         raise _damaged(path, error) from error
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be opened: {error.strerror} (compressed shards are unpacked under "
-            f"{tempfile.gettempdir()}; TMPDIR names another place)"
+            f"{path}: cannot be opened: {error.strerror} (compressed shards are unpacked in "
+            f"{tempfile.gettempdir()}; set TMPDIR to use another folder)"
         ) from error
 
 
@@ -259,7 +261,7 @@ def _index_shard(file: IO[bytes], path: Path) -> list[tuple[str, int, int]]:
 
 
 def _damaged(path: Path, reason: object) -> DataError:
-    return DataError(f"{path}: damaged or no tar shard ({reason}): copy or make it again")
+    return DataError(f"{path}: is damaged or not a tar shard ({reason}); copy or create it again")
 
 
 def write_shard(path: str | os.PathLike[str], samples: Iterable[tuple[str, bytes]]) -> int:

@@ -93,14 +93,15 @@ def _calibration(s: Sums, _: Sums) -> Any:
 
 
 FIGURES = (
-    Figure("auc_raw", "AuC raw", "share of pixels with an ab error up to t, over t in 0..150, %", 2,
+    Figure("auc_raw", "AuC raw", "share of pixels with an ab error of at most t, over t in "
+                                 "0..150, %", 2,
            _auc("error", "pixels"), 1),
-    Figure("auc_rebalanced_0", "AuC reb. λ=0", "the same, pixels weighted by 1 / p of their true "
-           "bin", 2, _auc("error_0", "weight_0"), 1),
+    Figure("auc_rebalanced_0", "AuC reb. λ=0", "the same, with each pixel weighted by 1 / p "
+                                               "of its true bin", 2, _auc("error_0", "weight_0"), 1),
     Figure("auc_rebalanced_0.5", "AuC reb. λ=½", "the same, with the weights used in training", 2,
            _auc("error_0.5", "weight_0.5"), 1),
-    Figure("psnr", "PSNR", f"mean over photos, dB, on RGB; met exactly: {EXACT:.1f}, that of "
-           "rounding", 2, _ratio("psnr", "photos"), 1),
+    Figure("psnr", "PSNR", "mean over photos, dB, on RGB; an exact match counts as "
+                           f"{EXACT:.1f}, the PSNR of rounding to 8 bits", 2, _ratio("psnr", "photos"), 1),
     Figure("delta_e_2000", "ΔE00", "mean CIEDE2000 over photos", 2,
            _ratio("delta_e", "photos"), -1),
     Figure("colorfulness", "CF", "colorfulness (Hasler and Süsstrunk 2003, no absolute values)", 2,
@@ -110,13 +111,13 @@ FIGURES = (
            -1),
     Figure("chroma_share", "chroma", "mean chroma as a share of the originals'", 2,
            lambda s, o: s["chroma"] / o["chroma"]),
-    Figure("nll", "NLL", "−log2 of the probability of the true bin, bits per pixel, at the "
-           "network's output, rebalancing taken off", 2, _ratio("nll", "distributions"), -1),
+    Figure("nll", "NLL", "−log2 of the probability of the true bin, in bits per pixel, at the "
+                         "network's resolution, without rebalancing", 2, _ratio("nll", "distributions"), -1),
     Figure("calibration", "calibr.", "mean |stated probability − frequency| over all bins, weighted"
            " by probability, percentage points", 2, _calibration, -1),
-    Figure("ms", "ms", "milliseconds per photo, network and rendering, one thread, beside other "
-           "work", 1, _ratio("ms", "timed"), -1),
-    Figure("top_1", "top-1", "share of photos that a classifier still names, %", 1,
+    Figure("ms", "ms", "milliseconds per photo for network and rendering on one thread, while "
+                       "other workers run", 1, _ratio("ms", "timed"), -1),
+    Figure("top_1", "top-1", "share of photos that a classifier still recognizes, %", 1,
            lambda s, _: 100 * s["hit"] / s["labeled"], 1),
 )  # fmt: skip
 

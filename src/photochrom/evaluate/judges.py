@@ -68,9 +68,9 @@ class _Judge:
                 raise ValueError("size, mean or std out of range")
             named = isinstance(self.classes, list) and all(isinstance(c, str) for c in self.classes)
             if not named or len(set(self.classes)) < len(self.classes):
-                raise ValueError("classes must be a list of different names")
+                raise ValueError("classes must be a list of distinct names")
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{self.path}: what it says of its pictures is wrong: {error}") from (
+            raise ModelError(f"{self.path}: its description of its input is wrong: {error}") from (
                 error
             )
         self._input = self._session.get_inputs()[0].name
@@ -86,8 +86,8 @@ class _Judge:
             wishes = None
         if not isinstance(wishes, dict):
             raise ModelError(
-                f"{self.path}: does not say how it wants its pictures; write {beside.name} beside "
-                'it: {"size": 224, "mean": [...], "std": [...], "classes": [...]}'
+                f"{self.path}: does not describe its input; write {beside.name} beside it: "
+                '{"size": 224, "mean": [...], "std": [...], "classes": [...]}'
             )
         return wishes
 
@@ -104,7 +104,9 @@ class _Judge:
                 ) from error
             rows.append(np.asarray(row, np.float32).ravel())
             if not np.isfinite(rows[-1]).all():
-                raise ModelError(f"{self.path}: gave an answer that is not finite; damaged?")
+                raise ModelError(
+                    f"{self.path}: returned values that are not finite; the file may be damaged"
+                )
         return np.stack(rows)
 
     def _framed(self, picture: RGB) -> RGB:
@@ -127,7 +129,10 @@ class Classifier(_Judge):
     def __init__(self, path: str | os.PathLike[str], threads: int = 0) -> None:
         super().__init__(path, threads)
         if not self.classes:
-            raise ModelError(f"{self.path}: says no classes, so its answers mean nothing")
+            raise ModelError(
+                f"{self.path}: does not list its classes, so its answers cannot "
+                'be read; add "classes" to its description'
+            )
         self._index = {name: i for i, name in enumerate(self.classes)}
 
     def label(self, name: str) -> int | None:
@@ -139,8 +144,7 @@ class Classifier(_Judge):
         outputs = self.outputs(pictures)
         if outputs.shape[1] != len(self.classes):
             raise ModelError(
-                f"{self.path}: gives {outputs.shape[1]} outputs and says {len(self.classes)} "
-                "classes"
+                f"{self.path}: has {outputs.shape[1]} outputs but lists {len(self.classes)} classes"
             )
         top: NDArray[np.int64] = outputs.argmax(axis=1)
         return top

@@ -29,15 +29,21 @@ GRID_SIDE = 128
 
 def report_page(result: Result, facts: dict[str, Any]) -> str:
     asked = result.asked
-    size = f"short side at most {asked.short_side} pixels" if asked.short_side else "as they are"
+    size = (
+        f"short side at most {asked.short_side} pixels"
+        if asked.short_side
+        else ("at their own size")
+    )
     about = [
-        f"{facts['photos']} photos, {size}, compared in every pixel",
-        f"prior of the rebalanced columns: {facts['prior']}",
-        "small figures: 95 % bootstrap interval over photos",
+        f"{facts['photos']} photos, {size}, compared pixel by pixel",
+        f"prior for the rebalanced columns: {facts['prior']}",
+        "small figures are 95 % bootstrap intervals over photos",
         f"photochrom {__version__}, {facts['made']}",
     ]
     if facts["labeled"]:
-        about.insert(2, f"top-1: over the {facts['labeled']} photos whose class it knows")
+        about.insert(
+            2, f"top-1 is over the {facts['labeled']} photos with a class that the classifier knows"
+        )
     # A model has one color in all charts: that of its first row.
     colors = {model_of(result, r): r for r in one_a_model(result)}
     parts = [
@@ -71,7 +77,7 @@ def _left_out(facts: dict[str, Any]) -> str:
         f"<li>{escape(p['photo'])}: {escape(p['reason'])}</li>" for p in photos[:50]
     )  # fmt: skip
     return (
-        f"<details><summary>{len(photos)} photos left out</summary><ul>{items}{rest}</ul></details>"
+        f"<details><summary>{len(photos)} photos skipped</summary><ul>{items}{rest}</ul></details>"
     )
 
 
@@ -141,9 +147,9 @@ def _difference_table(facts: dict[str, Any]) -> str:
             cells += cell if sure or value is None else cell.replace("<td>", "<td class=noise>")
         body += f"<tr><th scope=row>{escape(row['name'])}</th>{cells}</tr>"
     return (
-        f"<h3>Difference from {escape(facts['compared_with'])}, on the same photos</h3>"
-        "<p>Pale: the interval holds 0, so it may be noise.</p>"
-        f"<div class=wide><table>{_header(figures)}<tbody>{body}</tbody></table></div>"
+        f"<h3>Difference from {escape(facts['compared_with'])}, on the same photos</h3><p>Pale "
+        "figures may be noise: their interval contains 0.</p><div "
+        f"class=wide><table>{_header(figures)}<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -157,7 +163,7 @@ def _error_charts(result: Result) -> str:
             for r, row in enumerate(result.rows)
             if row.kind != "truth"
         ]
-        charts.append(chart(lines, f"AuC {title}", "ab error up to t", "share of pixels, %",
+        charts.append(chart(lines, f"AuC {title}", "ab error of at most t", "share of pixels, %",
                             x=(0, metrics.THRESHOLDS), y=(0, 100)))  # fmt: skip
     return f"<div class=charts>{''.join(charts)}</div>"
 
@@ -171,14 +177,15 @@ def _reliability_section(facts: dict[str, Any], colors: dict[str, int]) -> str:
         stated, hit = (np.array(cells[k], float) for k in ("stated", "frequency"))
         there = (stated >= low) & (hit >= low)
         lines.append((name, colors[name], 100 * stated[there], 100 * hit[there]))
-    diagram = chart(lines, "Reliability", "stated probability of a bin, %", "true so often, %",
+    diagram = chart(lines, "Reliability", "stated probability of a bin, %", "how often it was "
+                                                                            "true, %",
                     x=(100 * low, 100), y=(100 * low, 100), log=True, diagonal=True,
                     dots=True)  # fmt: skip
     return (
-        "<h2>Is 30 % right 30 % of the time?</h2><p>All 313 bins of all pixels, by the probability "
-        "that the model gives them, rebalancing taken off. On the dotted line it is honest; above "
-        "it too modest, below it too sure.</p>"
-        f"<div class=charts>{diagram}</div>"
+        "<h2>Is 30 % right 30 % of the time?</h2><p>All 313 bins of all pixels, by the "
+        "probability that the model gives them, without rebalancing. On the dotted line the "
+        "model is honest, above it too modest, and below it too sure.</p><div "
+        f"class=charts>{diagram}</div>"
     )
 
 
@@ -199,8 +206,8 @@ def _sweep_section(facts: dict[str, Any], colors: dict[str, int]) -> str:
         charts.append(chart(lines, title, "temperature T", title, x=(0, 1), level=level, dots=True))
     return (
         f"<h2>Temperature</h2><p>The first {sweep['photos']} photos at each temperature of the "
-        "annealed mean: towards 0 the mode, vivid and patchy; 1 is the mean, muted.</p>"
-        f"<div class=charts>{''.join(charts)}</div>"
+        "annealed mean. Near 0 is the mode, vivid and patchy; 1 is the mean, muted.</p><div "
+        f"class=charts>{''.join(charts)}</div>"
     )
 
 
@@ -220,9 +227,8 @@ def _subject_section(result: Result, facts: dict[str, Any]) -> str:
             f"<tr><th scope=row>{escape(subject)} <small>{entry['photos']}</small></th>{cells}</tr>"
         )
     return (
-        f"<h2>By subject</h2><p>Subjects with {FEW} photos and more.</p><div class=wide><table>"
-        f"<thead><tr><td></td>{head}</tr><tr><td></td>{sub}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
+        f"<h2>By subject</h2><p>Subjects with at least {FEW} photos.</p><div "
+        f"class=wide><table><thead><tr><td></td>{head}</tr><tr><td></td>{sub}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -239,8 +245,8 @@ def _grids(result: Result) -> str:
         name = escape(rows[judged].name)
         order = np.argsort(gain, kind="stable")
         chosen += [
-            ("Best", f"{name} gains most on gray, in CIEDE2000", order[:GRID_PHOTOS]),
-            ("Worst", f"{name} loses most against gray", order[::-1][:GRID_PHOTOS]),
+            ("Best", f"where {name} gains most over gray, in CIEDE2000", order[:GRID_PHOTOS]),
+            ("Worst", f"where {name} loses most to gray", order[::-1][:GRID_PHOTOS]),
         ]
         if sums["distributions"].any():
             unsure = np.argsort(-sums["entropy"], kind="stable")[:GRID_PHOTOS]

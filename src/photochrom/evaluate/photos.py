@@ -62,7 +62,7 @@ def open_store(photos: Sequence[str]) -> PhotoStore:
     """
     for path in photos:
         if Path(path).suffix.lower() in PHOTO_SUFFIXES and Path(path).is_file():
-            raise DataError(f"{path}: is a single photo; give the folder that it lies in")
+            raise DataError(f"{path}: is a single photo; give its folder")
     store = PhotoStore(photos)
     seen: dict[str, int] = {}
     for i in range(len(store)):
@@ -89,11 +89,12 @@ def _read(store: PhotoStore, i: int, short_side: int) -> RGB:
     height, width = pixels.shape[:2]
     short = min(height, width)
     if short < 4:
-        raise PhotoError(f"{store.name(i)}: {width} x {height} pixels are too few to be measured")
+        raise PhotoError(f"{store.name(i)}: is too small to measure, at {width} x {height} pixels")
     if not short_side and height * width > MOST_PIXELS:
         raise PhotoError(
-            f"{store.name(i)}: {width} x {height} pixels are more than the {MOST_PIXELS / 1e6:g} "
-            "million that are measured unreduced; reduce it, for example by --short-side 2048"
+            f"{store.name(i)}: has {width} x {height} pixels, over the limit of "
+            f"{MOST_PIXELS / 1000000.0:g} million at full size; reduce it, for example with "
+            "--short-side 2048"
         )
     if 0 < short_side < short:
         scale = short_side / short
@@ -124,5 +125,5 @@ class Folder:
         """The result for a photo. Raises PhotoError where there is none or it cannot be read."""
         place = self.places.get(key + COLORED, self.places.get(key))
         if place is None:
-            raise PhotoError(f"{key}: {self.name} has no result of this name")
+            raise PhotoError(f"{key}: {self.name} has no result with this name")
         return _read(self.store, place, short_side)

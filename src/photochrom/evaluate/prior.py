@@ -47,8 +47,8 @@ def mapped_figures(
         for task, result in results:
             if isinstance(result, Died):
                 raise DataError(
-                    f"a worker died (exit code {result.exit_code}); out of memory? Call again with "
-                    "fewer --workers: what is done is kept"
+                    f"a worker died (exit code {result.exit_code}), perhaps out of memory; run "
+                    "this again with fewer --workers, and it resumes"
                 )
             yield task, result
 
@@ -63,7 +63,7 @@ def given_prior(asked: Evaluation) -> tuple[Float64 | None, str]:
                 path = str(folder / "prior.npy")
                 break
     if path is None:
-        return None, "that of the photos measured"
+        return None, "measured on these photos"
     prior = _load_prior(Path(path))
     return prior, f"{Path(path).name}, sha256 {hashlib.sha256(prior.tobytes()).hexdigest()[:12]}"
 
@@ -74,7 +74,7 @@ def _load_prior(path: Path) -> Float64:
         metrics.class_weights(prior, 0.5)  # refuses what is no distribution
     except (OSError, EOFError, ValueError, TypeError, ConfigError) as error:
         raise DataError(
-            f"{path}: is no prior ({error}); give the prior.npy that `photochrom prepare` writes"
+            f"{path}: is not a prior ({error}); give the prior.npy that `photochrom prepare` writes"
         ) from error
     return prior
 
@@ -111,7 +111,7 @@ def measured_prior(
             reason = reason or why
             bar.update(len(group))
     if not total.any():
-        raise DataError(f"no photo can be measured, the first: {reason}")
+        raise DataError(f"no photo can be measured; the first failed with: {reason}")
     prior = bins.smooth_prior(total)
     beside = work / f".prior.{secrets.token_hex(4)}.npy"
     np.save(beside, prior)

@@ -76,23 +76,25 @@ class Evaluation:
         names = [name for name, _ in (*self.models, *self.against)]
         for name in names:
             if names.count(name) > 1 or name in ("original", "gray", "random"):
-                raise ConfigError(f"{name}: two rows of this name; give others as NAME=...")
+                raise ConfigError(f"{name}: two rows have this name; rename one with NAME=...")
             if not name.isprintable():
-                raise ConfigError(f"{name!r}: is no name for a row; give another as NAME=...")
+                raise ConfigError(
+                    f"{name!r}: cannot be the name of a row; choose another with NAME=..."
+                )
         for values in (self.temperatures, self.rebalance, self.hints):
             if len(set(values)) < len(values):
-                raise ConfigError(f"{values}: one of them is given twice")
+                raise ConfigError(f"{values}: the same value appears twice")
         if not names and not self.baselines:
             raise ConfigError("nothing to measure: name a model or a folder of results")
         for t in self.temperatures:
             if not (np.isfinite(t) and t >= 0):
-                raise ConfigError(f"temperature = {t}: must be a number not below 0")
+                raise ConfigError(f"temperature = {t}: must be 0 or more")
         if not (self.temperatures and self.rebalance and self.hints):
             raise ConfigError("give at least one temperature, share of rebalancing and count")
         if any(not 0 <= n <= MAX_HINTS for n in self.hints):
-            raise ConfigError(f"hints = {self.hints}: must lie in 0..{MAX_HINTS}")
+            raise ConfigError(f"hints = {self.hints}: must be from 0 to {MAX_HINTS}")
         if any(not 0 <= r <= 1 for r in self.rebalance):
-            raise ConfigError(f"rebalance = {self.rebalance}: must lie in [0, 1]")
+            raise ConfigError(f"rebalance = {self.rebalance}: must be from 0 to 1")
         if min(self.short_side, self.skip, self.limit, self.sweep) < 0:
             raise ConfigError("short side, skip, limit and sweep must not be negative")
         if 0 < self.short_side < 32:
@@ -112,7 +114,7 @@ class Evaluation:
         for source, (name, _) in enumerate(self.models):
             info = infos[source]
             if any(self.hints) and info.channels != 4:
-                raise ConfigError(f"{name}: this model takes no hints; leave out --hints")
+                raise ConfigError(f"{name}: this model doesn't take hints; leave out --hints")
             ts = (bins.TEMPERATURE,) if info.regression else self.temperatures
             shares = (1.0,) if info.regression else self.rebalance
             for r, t, n in itertools.product(shares, ts, self.hints):

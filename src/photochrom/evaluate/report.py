@@ -34,10 +34,12 @@ def check_target(folder: Path, work: Path, force: bool) -> None:
     ConfigError
     """
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file; name a folder for the report")
+        raise ConfigError(f"{folder}: is a file; give a folder for the report")
     taken = [name for name in FILES if (folder / name).exists()]
     if taken and not work.exists() and not force:
-        raise ConfigError(f"{folder / taken[0]}: exists; give another folder, or --force")
+        raise ConfigError(
+            f"{folder / taken[0]}: already exists; give another folder, or use --force"
+        )
 
 
 def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:

@@ -64,14 +64,16 @@ def evaluate(
     photos = photos_of(store)
     chosen = photos[asked.skip :][: asked.limit or None]
     if not chosen:
-        raise ConfigError(f"no photo is left of {len(photos)} after --skip {asked.skip}")
+        raise ConfigError(f"--skip {asked.skip} leaves none of the {len(photos)} photos")
     hidden = None if progress else True  # None: where there is no terminal
     # All that can be wrong is found before the work, and before anything is forgotten.
     given, name = given_prior(asked)
     scorer = Scorer(asked, given)
     names = [row.name for row in scorer.rows]
     if asked.compare is not None and asked.compare not in names:
-        raise ConfigError(f"--compare {asked.compare}: no such row; there are {'; '.join(names)}")
+        raise ConfigError(
+            f"--compare {asked.compare}: no such row; the rows are {'; '.join(names)}"
+        )
     if workers < 0:
         raise ConfigError(f"workers = {workers}: must not be negative")
     _check_labels(scorer, chosen)
@@ -124,9 +126,9 @@ def _check_labels(scorer: Scorer, chosen: Sequence[int]) -> None:
     labels = {label_of(store.key(i), store.in_shard(i)) for i in chosen}
     if not any(classifier.label(label) is not None for label in labels):
         raise ModelError(
-            f"{classifier.path}: knows none of the photos' classes, such as "
-            f"{max(labels)!r} (a photo's folder, or the WordNet id that ends its key); its "
-            f"own are such as {classifier.classes[0]!r}"
+            f"{classifier.path}: knows none of the photos' classes, such as {max(labels)!r} (a "
+            "photo's folder, or the WordNet id that ends its key); it knows classes such as "
+            f"{classifier.classes[0]!r}"
         )
 
 
@@ -144,7 +146,7 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
         errors, sweep = errors + part.errors, sweep + part.sweep
     index = np.concatenate(used)
     if not len(index):
-        raise DataError(f"no photo could be measured, the first: {skipped[0][1]}")
+        raise DataError(f"no photo could be measured; the first failed with: {skipped[0][1]}")
     store = scorer.store
     keys = [store.key(int(i)) for i in index]
     subjects = [subject_of(k, store.in_shard(int(i))) for k, i in zip(keys, index, strict=True)]
@@ -171,7 +173,7 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
 def _part(path: Path) -> Part:
     part = Part.load(path)
     if part is None:
-        raise DataError(f"{path}: a part is damaged; run the same command again")
+        raise DataError(f"{path}: is damaged; run the same command again to redo it")
     return part
 
 

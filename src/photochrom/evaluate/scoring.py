@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from photochrom.arrays import RGB, Float64
 from photochrom.color import bins, metrics
 from photochrom.color.lab import fit_gamut, is_gray, rgb_to_L, rgb_to_lab
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import DataError, PhotochromError, PhotoError
 from photochrom.evaluate.figures import CELLS, COLUMNS, EXACT, STRENGTHS, Sums
@@ -102,7 +102,7 @@ class Scorer:
                 rgb = self.folders[row.source].read(self.store.key(i), self.asked.short_side)
                 if rgb.shape != truth.shape:
                     raise PhotoError(
-                        f"{self.store.name(i)}: the result of {row.name} is not of its size"
+                        f"{self.store.name(i)}: the result of {row.name} has another size"
                     )
             else:
                 rgb = _rendered(predictions[row.source, row.hints][0], row)
@@ -112,7 +112,7 @@ class Scorer:
         """The photo with the ab of another one, stretched over it (the paper's "random")."""
         n = len(self.photos)
         if n < 2:
-            raise PhotoError("the colors of another photo need a second photo")
+            raise PhotoError("the random row needs a second photo to take colors from")
         rng, here = np.random.default_rng((self.asked.seed, i)), self.photos.index(i)
         for _ in range(16):  # another one may be unreadable, or gray
             other = self.photos[(here + 1 + int(rng.integers(n - 1))) % n]
@@ -247,7 +247,8 @@ def _rendered(prediction: Prediction, row: Row) -> RGB:
     if row.rebalance != 1 and not prediction.info.regression:
         # A network trained with class weights w learns p w; this leaves p w^rebalance.
         off = (1 - row.rebalance) * prediction.info.log_weights
-        prediction = replace(prediction, logits=prediction.logits - off[:, None, None])
+        rebalanced = replace(prediction.distribution, logits=prediction.logits - off[:, None, None])
+        prediction = replace(prediction, distribution=rebalanced)
     rgb: RGB = prediction.render(row.temperature)
     return rgb
 

@@ -53,8 +53,8 @@ def open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
         return
     if any(work.glob("part-*.npz")):
         raise ConfigError(
-            f"{work.parent}: holds an evaluation with other settings, models or photos; give "
-            "another folder, or --force to start anew"
+            f"{work.parent}: holds an evaluation with other settings, models or photos; name "
+            "another folder, or use --force to start over"
         )
     work.mkdir(parents=True, exist_ok=True)
     (work / "prior.npy").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What of a photo a result in another format cannot hold."""
+"""What a result in another format cannot hold of a photo."""
 
 from __future__ import annotations
 
@@ -8,90 +8,97 @@ from functools import lru_cache
 import numpy as np
 import pyvips
 
-from photochrom.photo.carried import JPEG_SEGMENT, exif_of, xmp_packet
-from photochrom.photo.formats.avif import AVIF
-from photochrom.photo.formats.format import Saver
-from photochrom.photo.formats.heic import HEIC
-from photochrom.photo.formats.jpeg import JPEG
-from photochrom.photo.formats.png import PNG
-from photochrom.photo.formats.tiff import TIFF
-from photochrom.photo.metadata import exif
-from photochrom.photo.metadata.exif import exif_tags
-from photochrom.photo.metadata.iptc import photoshop_block, read_iptc
-from photochrom.photo.metadata.xmp import JPEG_XMP_LIMIT
+from photochrom.photo.carried import xmp_for
+from photochrom.photo.formats.format import Format
+from photochrom.photo.metadata.exif import exif_tags, for_result
+from photochrom.photo.metadata.iptc import read_iptc
 from photochrom.photo.photo import Photo
 from photochrom.photo.source import file_name
-from photochrom.photo.write import saver_for
+from photochrom.photo.write import format_for
 
 __all__ = ["losses"]
 
-# EXIF 3.0 (CIPA DC-008, 2023) and TIFF 6.0; those of them that libexif is known to leave out.
+# EXIF 3.0 (CIPA DC-008, 2023) and TIFF 6.0: tags that libexif does not write.
 _EXIF_NAMES = {
     285: "PageName", 297: "PageNumber", 316: "HostComputer", 337: "TargetPrinter", 18246: "Rating",
     18249: "RatingPercent", 37395: "ImageHistory", 42032: "CameraOwnerName",
     42033: "BodySerialNumber", 42037: "LensSerialNumber",
 }  # fmt: skip
+_BITS = {np.dtype(np.uint8): "8 bits", np.dtype(np.uint16): "16 bits"}
 
 
 def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[str]:
-    """What of a photo file will not be in a result of that name, a sentence each.
+    """What will be missing from a result of that name, one sentence each.
 
     Parameters
     ----------
     photo, path, model : as for `write_photo`, also for the errors
     """
-    saver, said = saver_for(path, photo), list(photo.notes)
+    form = format_for(path, photo)
     kind = os.path.splitext(file_name(path))[1].lstrip(".").upper()
+    notes = [*photo.notes, *_of_pixels(photo, form, kind), *_of_metadata(photo, form, kind, model)]
+    return [f"{photo.name}: {note}" for note in notes]
+
+
+def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:
+    notes = []
     if photo.frames > 1:
-        said.append(f"holds {photo.frames} frames; the first alone is colored")
-    if photo.content.has_alpha and not saver.alpha:
-        said.append(f"{kind} has no transparency; what was transparent is opaque in the result")
-    bits = {np.dtype(np.uint8): "8 bits", np.dtype(np.uint16): "16 bits"}
-    if photo.samples not in saver.dtypes and not (saver is AVIF and photo.bits):
-        was, will = bits.get(photo.samples, "floats"), bits[np.dtype(saver.dtypes[-1])]
-        said.append(f"its {was} a channel become {will}, all that is written to {kind}")
-    if saver is not TIFF and photo.stored is not None:
-        said.append(f"{kind} has no place for its transparency mask; TIFF keeps it")
-    if saver is not PNG and (texts := photo.metadata.get("png-texts")):
-        words = dict.fromkeys(text.keyword for text in texts)
-        said.append(f"{kind} has no place for its texts ({', '.join(words)}); PNG keeps them")
-    if (of_exif := _exif_told(photo, saver)) is not None:
-        said.append(of_exif)
-    packet, lost, told = xmp_packet(photo, saver, model)
-    if told is not None:
-        said.append(told)
-    if lost:
-        said.append(
-            f"{kind} has no place for IPTC records, nor XMP for these: {', '.join(lost)}; "
-            "TIFF and JPEG keep them"
+        notes.append(f"holds {photo.frames} frames; only the first is colored")
+    if photo.content.has_alpha and not form.holds.alpha:
+        notes.append(f"{kind} has no transparency, so the result is opaque")
+    stored = form.stored_as(photo.samples, photo.facts)
+    if stored != photo.samples:
+        was, will = _BITS.get(photo.samples, "floats"), _BITS[stored]
+        notes.append(f"its {was} per channel become {will}, the most that is written to {kind}")
+    if photo.facts.stored is not None and not form.holds.pages:
+        notes.append(f"{kind} cannot hold its transparency mask; TIFF can")
+    return notes
+
+
+def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]:
+    notes = []
+    metadata = photo.metadata
+    if metadata.texts and not form.holds.texts:
+        words = dict.fromkeys(text.keyword for text in metadata.texts)
+        notes.append(f"{kind} cannot hold its texts ({', '.join(words)}); PNG can")
+    if (note := _of_exif(photo, form)) is not None:
+        notes.append(note)
+    packet = xmp_for(form, photo.facts, model)
+    if packet.note is not None:
+        notes.append(packet.note)
+    if packet.lost:
+        notes.append(
+            f"{kind} cannot hold IPTC records, and XMP has no equivalent for these: "
+            f"{', '.join(packet.lost)}; TIFF and JPEG keep them"
         )
-    iptc = read_iptc(photo.metadata.get("iptc-data", b"")) if photo.kind == "file" else b""
-    if saver is JPEG and len(photoshop_block(iptc)) > JPEG_SEGMENT:
-        said.append("its IPTC is larger than JPEG can hold, and left out; TIFF keeps it")
-    if saver is JPEG and len(packet) > JPEG_XMP_LIMIT:
-        said.append("its XMP is larger than JPEG can hold, and left out; TIFF and PNG keep it")
-    return [f"{photo.name}: {text}" for text in said]
+    if 0 < form.holds.iptc < len(read_iptc(metadata.iptc or b"")):
+        notes.append(f"its IPTC is too large for {form.name} and was dropped; TIFF can hold it")
+    if len(packet.xmp) > form.holds.xmp:
+        notes.append(
+            f"its XMP is too large for {form.name} and was dropped; TIFF and PNG can hold it"
+        )
+    return notes
 
 
-def _exif_told(photo: Photo, saver: Saver) -> str | None:
-    block = exif_of(photo)
+def _of_exif(photo: Photo, form: Format) -> str | None:
+    block = photo.metadata.exif
     if block is None:
         return None
-    whole = exif.taken_over(block, photo.width, photo.height, photo.resolution)
+    whole = for_result(block, photo.width, photo.height, photo.resolution)
     if whole is None:
         what = "damaged"
-    elif saver is JPEG and len(whole) > exif.JPEG_EXIF_LIMIT:
-        what = "larger than JPEG can hold"
+    elif len(whole) > form.holds.exif:
+        what = f"too large for {form.name}"
     else:
         return None
-    lost = () if saver in (TIFF, HEIC) else _exif_lost(block)
+    lost = _lost_tags(block) if form.exif_by_libvips else ()
     but = f", but not {', '.join(lost)}" if lost else ""
-    return f"its EXIF is {what}; what could be read of it is kept{but}"
+    return f"its EXIF is {what}; photochrom keeps what it can read{but}"
 
 
 @lru_cache(maxsize=8)
-def _exif_lost(block: bytes) -> tuple[str, ...]:
-    """Tags of an EXIF block that libvips, by libexif, does not write: tried on a single pixel."""
+def _lost_tags(block: bytes) -> tuple[str, ...]:
+    """Tags of an EXIF block that libvips, with libexif, does not write: tried on a single pixel."""
     image = pyvips.Image.black(1, 1).copy()
     image.set_type(pyvips.GValue.blob_type, "exif-data", block)
     written = pyvips.Image.jpegload_buffer(image.jpegsave_buffer(keep="exif"))

@@ -5,16 +5,16 @@
     open_photo(source) ──▶ Photo ──▶ (the colorizer) ──▶ Photo.restore(rgb)    the type that came in
        │ file: read_photo                               write_photo(path, rgb, photo)   a file
 
-What reading a file does, in this order: the format is found from the first bytes, never from the
-name; the size in the header is checked before a pixel is decoded; truncated data is an error; the
-EXIF orientation is applied; an embedded ICC profile is converted to sRGB; alpha is set apart. Bit
-depth is kept: 8, 16 or float.
+Reading a file takes these steps: find the format from the first bytes, never from the name; check
+the size in the header before a pixel is decoded; decode, where truncated data is an error; apply
+the EXIF orientation; convert an embedded ICC profile to sRGB; set alpha apart. Bit depth is kept:
+8, 16 or float.
 
-What writing does: the new file appears whole or not at all, another file is replaced only with
-``force``, and the photo's own source file never.
+Writing makes a new file appear whole or not at all. It replaces another file only with ``force``,
+and the photo's own source file never.
 
-Known limits: of an animation the first frame alone is read; IPTC blocks are written to JPEG and
-TIFF only, and to the other formats as XMP. `losses` tells what of a photo a result cannot hold.
+Known limits: of an animation, only the first frame is read. IPTC records are written only to JPEG
+and TIFF, and to the other formats as XMP. `losses` lists what a result cannot hold.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.photo.photo import Held, Photo, check_size
+from photochrom.photo.facts import Facts
+from photochrom.photo.limits import LIMITS, ReadLimits
+from photochrom.photo.photo import Held, Photo
 from photochrom.photo.profiles import to_srgb
 from photochrom.photo.read import read_photo
 from photochrom.photo.samples import check_unit_range, color_space, split_alpha
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["open_photo"]
 
 
-def open_photo(source: Any) -> Photo:
+def open_photo(source: Any, limits: ReadLimits = LIMITS) -> Photo:
     """Make a :class:`Photo` of a file, an array or a PIL image.
 
     Parameters
@@ -49,11 +51,13 @@ def open_photo(source: Any) -> Photo:
         A path: see :func:`read_photo`.
         An array: (H, W) or (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) sRGB-encoded RGB,
         (H, W, 4) RGB and alpha; uint8, uint16, bool, or float16/32/64 in 0..1. It is not copied
-        where its dtype and layout already fit. An object with ``__array__`` counts as an array.
+        if its dtype and layout already fit. An object with ``__array__`` counts as an array.
         A PIL image of mode 1, L, LA, P, RGB, RGBA, I, I;16, F (0..1), CMYK, YCbCr or HSV. Its ICC
         profile is applied. Its EXIF orientation is not: the pixels stay as PIL shows them, and the
         restored image has the same EXIF, so that ``PIL.ImageOps.exif_transpose`` works on it
         just as on the original.
+    limits : ReadLimits
+        How large the photo may be, and how much of it may be in memory.
 
     Returns
     -------
@@ -65,39 +69,39 @@ def open_photo(source: Any) -> Photo:
         The source cannot be read or is not a photograph.
     """
     if isinstance(source, (str, os.PathLike)):
-        return read_photo(source)
+        return read_photo(source, limits=limits)
     # A PIL image can only exist once its module is loaded: PIL itself stays optional.
     pil = sys.modules.get("PIL.Image")
     if pil is not None and isinstance(source, pil.Image):
-        return _from_pil(source)
+        return _from_pil(source, limits)
     if not hasattr(source, "__array__"):
         raise PhotoError(
-            f"{type(source).__name__}: not a photo; give a path, a NumPy array or a PIL image"
+            f"{type(source).__name__}: not a photo", "give a path, a NumPy array or a PIL image"
         )
     try:
         array = np.asarray(source)
     except Exception as error:  # any error a foreign array type may raise, such as torch's on GPU
         raise PhotoError(
-            f"{type(source).__name__}: cannot be read as a NumPy array: {one_line(error)}; "
-            "convert it to one first"
+            f"{type(source).__name__}: cannot be read as a NumPy array: {one_line(error)}",
+            "convert it to one first",
         ) from error
-    return _from_array(array)
+    return _from_array(array, limits)
 
 
 # --- arrays -------------------------------------------------------------------------------------
 
 
-def _from_array(array: NDArray[Any]) -> Photo:
+def _from_array(array: NDArray[Any], limits: ReadLimits) -> Photo:
     name = "array"
     shape = "(" + ", ".join(map(str, array.shape)) + ")"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
         remedy = "give (height, width) or (height, width, channels) with 1 to 4 channels"
         if array.ndim == 3 and array.shape[0] in (1, 2, 3, 4):
-            remedy = "move its channels last: array.transpose(1, 2, 0)"
-        raise PhotoError(f"{name}: shape {shape} is not that of a photo; {remedy}")
+            remedy = "move the channels last: array.transpose(1, 2, 0)"
+        raise PhotoError(f"{name}: an array of shape {shape} is not a photo", remedy)
     if array.size == 0:
-        raise PhotoError(f"{name}: shape {shape} holds no pixels; give at least one")
-    check_size(name, array.shape[1], array.shape[0])
+        raise PhotoError(f"{name}: an array of shape {shape} has no pixels", "give at least one")
+    limits.check_size(name, array.shape[1], array.shape[0])
 
     dtype = array.dtype.newbyteorder("=")
     if dtype == np.bool_:
@@ -114,10 +118,10 @@ def _from_array(array: NDArray[Any]) -> Photo:
         remedy = "give uint8, uint16, bool, or float16/32/64 in 0..1"
         if np.issubdtype(dtype, np.integer):
             remedy = "convert it, for example array.astype('uint8') for values 0..255"
-        raise PhotoError(f"{name}: dtype {dtype} is not supported; {remedy}")
+        raise PhotoError(f"{name}: dtype {dtype} is not supported", remedy)
     samples = array.reshape(*array.shape[:2], -1)
     pixels, alpha = split_alpha(samples, color_space(samples))
-    return Photo(Held(pixels, alpha), name, "array", dtype=restored)
+    return Photo(Held(pixels, alpha), Facts(name, "array", dtype=restored))
 
 
 # --- PIL images ---------------------------------------------------------------------------------
@@ -139,31 +143,30 @@ _PIL_TARGETS = {
 }
 
 
-def _from_pil(image: PIL.Image.Image) -> Photo:
+def _from_pil(image: PIL.Image.Image, limits: ReadLimits) -> Photo:
     name = "PIL image"
     width, height = image.size
     if width == 0 or height == 0:
-        raise PhotoError(f"{name}: {width} x {height} holds no pixels; give at least one")
-    check_size(name, width, height)
+        raise PhotoError(f"{name}: has no pixels ({width} x {height})", "give at least one")
+    limits.check_size(name, width, height)
     try:
         samples = _pil_samples(image, name)
     except (OSError, SyntaxError, ValueError) as error:  # PIL decodes a lazily opened file here
         raise PhotoError(
-            f"{name}: cannot be decoded: {one_line(error)}; save or export it again"
+            f"{name}: cannot be decoded: {one_line(error)}", "save or export it again"
         ) from error
     profile = image.info.get("icc_profile")
     space = "CMYK" if image.mode == "CMYK" else color_space(samples)
     color, alpha = split_alpha(samples, space)
     info: Mapping[Any, Any] = image.info
-    metadata = {key: info[key] for key in ("dpi", "exif", "xmp") if key in info}
-    return Photo(
-        Held(to_srgb(color, space, profile), alpha),
+    facts = Facts(
         name,
         "pil",
         depth=samples.dtype,
         profiled=bool(profile),
-        metadata=metadata,
+        info={key: info[key] for key in ("dpi", "exif", "xmp") if key in info},
     )
+    return Photo(Held(to_srgb(color, space, profile), alpha), facts)
 
 
 def _pil_samples(image: PIL.Image.Image, name: str) -> NDArray[Any]:
@@ -182,13 +185,14 @@ def _pil_samples(image: PIL.Image.Image, name: str) -> NDArray[Any]:
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65535:
             raise PhotoError(
-                f"{name}: mode I holds values from {wide.min()} to {wide.max()}; "
-                "scale them to 0..65535"
+                f"{name}: mode I holds values from {wide.min()} to {wide.max()}",
+                "scale them to 0..65535",
             )
         samples = wide.astype(np.uint16)
     elif mode == "F":
         samples = np.asarray(image)
         check_unit_range(samples, name)
     else:
-        raise PhotoError(f"{name}: mode {mode} is not supported; convert it: image.convert('RGB')")
+        remedy = "convert it: image.convert('RGB')"
+        raise PhotoError(f"{name}: mode {mode} is not supported", remedy)
     return samples.reshape(image.height, image.width, -1)

@@ -1,40 +1,28 @@
-"""A photograph as the colorizer sees it, and how large it may be."""
+"""A photograph as the colorizer sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
+from photochrom.photo.facts import Facts, Metadata
 from photochrom.photo.layout import Layout
+from photochrom.photo.limits import LIMITS
+from photochrom.photo.metadata.resolution import Resolution
 from photochrom.photo.profiles import srgb_profile
 from photochrom.photo.samples import requantize, with_alpha
+from photochrom.photo.strips import strip_rows
 
-__all__ = [
-    "Held",
-    "MAX_PIXELS",
-    "MAX_SIDE",
-    "MAX_WHOLE",
-    "Photo",
-    "Pixels",
-    "check_colors",
-    "check_size",
-    "check_whole",
-]
-
-MAX_PIXELS = 500_000_000  # 22,000 x 22,000; larger is far more often an attack than a photograph
-MAX_SIDE = (
-    100_000  # 4.2 m at 600 dpi; a strip of some millions of pixels costs memory by its length
-)
-MAX_WHOLE = 1_500_000_000  # bytes of a photo that its decoder has to hold in memory as a whole
+__all__ = ["Held", "Photo", "Pixels", "check_colors"]
 
 
 class Pixels(Protocol):
-    """Where the pixels of a photo are: in memory (`Held`), or in its file (`reading.Streamed`)."""
+    """The pixels of a photo: in memory (`Held`), or in its file (`streamed.Streamed`)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -42,7 +30,7 @@ class Pixels(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples: uint8, uint16 or float32."""
+        """Type of the samples: uint8, uint16 or float32."""
 
     @property
     def has_alpha(self) -> bool:
@@ -50,14 +38,18 @@ class Pixels(Protocol):
 
     @property
     def pixels(self) -> NDArray[Any]:
-        """All of them, as `Photo.pixels`."""
+        """All pixels, see `Photo.pixels`."""
 
     @property
     def alpha(self) -> NDArray[Any] | None:
-        """All of it, as `Photo.alpha`."""
+        """The whole alpha channel, see `Photo.alpha`."""
+
+    @property
+    def strip_rows(self) -> int:
+        """Rows to handle at a time."""
 
     def strips(self, rows: int) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
-        """Pixels (n, W, C) and alpha (n, W), up to that many rows at a time, top to bottom."""
+        """Pixels (n, W, C) and alpha (n, W), up to `rows` rows at a time, top to bottom."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +67,7 @@ class Held:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the samples."""
+        """Type of the samples."""
         dtype: np.dtype[Any] = self.pixels.dtype
         return dtype
 
@@ -84,8 +76,13 @@ class Held:
         """Whether there is an alpha channel."""
         return self.alpha is not None
 
+    @property
+    def strip_rows(self) -> int:
+        """Rows to handle at a time."""
+        return strip_rows(self.shape[1], LIMITS.strip_pixels)
+
     def strips(self, rows: int) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
-        """Views, up to that many rows at a time."""
+        """Views, up to `rows` rows at a time."""
         for top in range(0, len(self.pixels), rows):
             part = slice(top, top + rows)
             yield self.pixels[part], None if self.alpha is None else self.alpha[part]
@@ -95,29 +92,77 @@ class Held:
 class Photo:
     """A photograph as the colorizer sees it, with what is needed to give it back as it came.
 
-    The pixels of a large file stay there: see `streamed`.
+    The pixels of a large file stay there: see `streamed`. Each field of the facts is also an
+    attribute of the photo.
     """
 
     content: Pixels
-    name: str  # for messages: the path, "array" or "PIL image"
-    kind: Literal["file", "array", "pil"]
-    dtype: np.dtype[Any] | None = None  # what restore gives back; None: that of the samples
-    depth: np.dtype[Any] | None = None  # of the samples that came in; None: that of the pixels
-    profiled: bool = False  # the source carried an ICC profile: tag the result as sRGB
-    metadata: Mapping[str, Any] = field(default_factory=dict)  # libvips fields, or a PIL info dict
-    resolution: tuple[float, float] | None = None  # pixels per mm, across and down; None: unknown
-    source: tuple[str, int, int] | None = None  # a file's absolute path, device and inode
-    extension: str = ""  # that of the format which a file was in, ".jpg"
-    page: int = 0  # of the file
-    pages: int = 1  # that can be read and colored
-    frames: int = 1  # of an animation or a collection of images, of which the first alone is read
-    layout: Layout | None = None  # of a TIFF page
-    bits: int = 0  # of an AVIF file: 10 or 12, if it is that deep
-    volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
-    turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
-    stored: Callable[[], BinaryIO] | None = field(default=None, repr=False)  # opens its file anew
-    notes: tuple[str, ...] = ()  # what was passed over in the reading, to be told to the user
-    quality: int | None = None  # that a JPEG file was written with, 1..100, as far as one can tell
+    facts: Facts
+
+    @property
+    def name(self) -> str:
+        """For messages: the path, "array" or "PIL image"."""
+        return self.facts.name
+
+    @property
+    def kind(self) -> Literal["file", "array", "pil"]:
+        """Where the photo came from."""
+        return self.facts.kind
+
+    @property
+    def profiled(self) -> bool:
+        """Whether the source carried an ICC profile."""
+        return self.facts.profiled
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the file says about the photo."""
+        return self.facts.metadata
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """Pixels per mm, across and down; None if it is unknown."""
+        return self.facts.resolution
+
+    @property
+    def source(self) -> tuple[str, int, int] | None:
+        """The file's absolute path, device and inode; None if there is no such file."""
+        return self.facts.source
+
+    @property
+    def extension(self) -> str:
+        """Extension of the format that the file was in, such as ".jpg"."""
+        return self.facts.extension
+
+    @property
+    def page(self) -> int:
+        """Number of the page in its file."""
+        return self.facts.page
+
+    @property
+    def pages(self) -> int:
+        """How many pages of the file can be read and colored."""
+        return self.facts.pages
+
+    @property
+    def frames(self) -> int:
+        """How many frames the file has; only the first is read."""
+        return self.facts.frames
+
+    @property
+    def layout(self) -> Layout | None:
+        """How a TIFF file stores the page."""
+        return self.facts.layout
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For the user: what the reader could not take."""
+        return self.facts.notes
+
+    @property
+    def quality(self) -> int | None:
+        """Quality that a JPEG file was probably written with, 1..100."""
+        return self.facts.quality
 
     @property
     def height(self) -> int:
@@ -133,37 +178,42 @@ class Photo:
     def samples(self) -> np.dtype[Any]:
         """Type of the samples that came in, and of those of the result.
 
-        Those of `pixels` are finer where a profile was applied to 8 bits.
+        The samples of `pixels` are finer if a profile was applied to 8 bits.
         """
-        return self.depth or self.content.dtype
+        return self.facts.depth or self.content.dtype
 
     @property
     def streamed(self) -> bool:
-        """Whether the pixels are read from the file each time, a strip after the other."""
+        """Whether the pixels stay in the file, to be read one strip at a time."""
         return not isinstance(self.content, Held)
 
     @property
     def pixels(self) -> NDArray[Any]:
         """(H, W, 1) gray or (H, W, 3) sRGB-encoded; uint8, uint16, or float32 in 0..1.
 
-        Those of 8 bits that a profile was applied to are uint16, not rounded to 8 bits again.
+        Pixels of 8 bits to which a profile was applied are uint16, not rounded to 8 bits again.
 
-        If the photo is `streamed`, all of it is read into memory at the first use and stays there.
+        If the photo is `streamed`, the first use reads all of it into memory, where it stays.
         """
         return self.content.pixels
 
     @property
     def alpha(self) -> NDArray[Any] | None:
-        """(H, W), of the type `samples`; straight, not premultiplied. Read as `pixels` are."""
+        """(H, W), of the type `samples`; straight, not premultiplied. Read like `pixels`."""
         return self.content.alpha
+
+    @property
+    def strip_rows(self) -> int:
+        """How many rows to handle at a time."""
+        return self.content.strip_rows
 
     def turned_to(self, page: int) -> Photo:
         """Another page of the same file, from 0; PhotoError if there is none, or it has changed."""
-        if self.turn is not None:
-            return self.turn(page)
+        if self.facts.turn is not None:
+            return self.facts.turn(page)
         if page == 0:
             return self
-        raise PhotoError(f"{self.name}: has no page {page}; it has but one")
+        raise PhotoError(f"{self.name}: has no page {page}", "it has only one")
 
     def restore(self, rgb: NDArray[Any]) -> Any:
         """Give colored pixels back as the type that came in.
@@ -185,58 +235,27 @@ class Photo:
         Raises
         ------
         PhotoError
-            The shape or dtype of ``rgb`` does not belong to this photo.
+            ``rgb`` does not have the shape and dtype of this photo.
         """
         check_colors(rgb, self)
         rgb = requantize(rgb, self.samples)
         if self.kind != "pil":
-            return with_alpha(rgb, self.alpha).astype(self.dtype or rgb.dtype, copy=False)
+            return with_alpha(rgb, self.alpha).astype(self.facts.dtype or rgb.dtype, copy=False)
         import PIL.Image
 
         alpha = None if self.alpha is None else requantize(self.alpha, np.uint8)
         image = PIL.Image.fromarray(with_alpha(requantize(rgb, np.uint8), alpha))
-        image.info.update(self.metadata)
+        image.info.update(self.facts.info)
         if self.profiled:
             image.info["icc_profile"] = srgb_profile()
         return image
 
 
-def check_size(name: str, width: int, height: int) -> None:
-    """Raise PhotoError if a photo of this size is over the limits."""
-    if width * height > MAX_PIXELS:
-        raise PhotoError(
-            f"{name}: {width} x {height} pixels are over the limit of {MAX_PIXELS / 1e6:g} "
-            "megapixels; scale it down, cut it into tiles, or raise photochrom.photo.MAX_PIXELS"
-        )
-    if max(width, height) > MAX_SIDE:
-        raise PhotoError(
-            f"{name}: {width} x {height} pixels are over the limit of {MAX_SIDE} a side; scale it "
-            "down, cut it into tiles, or raise photochrom.photo.MAX_SIDE"
-        )
-
-
-def check_whole(name: str, kind: str, pixels: int, size: int) -> None:
-    """Raise PhotoError if what a decoder has to hold at once is over the limit.
-
-    Parameters
-    ----------
-    name, kind : of the file, for the message
-    pixels : number
-    size : bytes that the decoder needs for each
-    """
-    if pixels * size > MAX_WHOLE:
-        raise PhotoError(
-            f"{name}: {kind} is decoded as a whole, and {pixels * size / 1e9:.2g} GB of pixels are "
-            f"over the limit of {MAX_WHOLE / 1e9:g}; convert it to TIFF, or to PNG that is not "
-            "interlaced, or raise photochrom.photo.MAX_WHOLE"
-        )
-
-
 def check_colors(rgb: NDArray[Any], photo: Photo) -> None:
-    """Raise PhotoError unless ``rgb`` has the shape and dtype that belong to a photo."""
+    """Raise PhotoError unless ``rgb`` has the shape and dtype of a photo."""
     expected = (photo.height, photo.width, 3)
     if rgb.shape != expected or rgb.dtype not in (photo.samples, photo.content.dtype):
         raise PhotoError(
-            f"{photo.name}: colors of shape {rgb.shape} and dtype {rgb.dtype} do not fit it; "
-            f"give {expected} and {photo.samples}"
+            f"{photo.name}: colors with shape {rgb.shape} and dtype {rgb.dtype} don't fit",
+            f"give shape {expected} and dtype {photo.samples}",
         )

@@ -12,7 +12,7 @@ __all__ = ["from_jpeg", "resized", "shrunk", "to_jpeg", "to_png"]
 
 
 def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """A picture (H, W, C) brought to (height, width) by Lanczos filtering, without aliasing."""
+    """A picture (H, W, C), resized to (height, width) by Lanczos filtering, without aliasing."""
     if rgb.shape[:2] == (height, width):
         return rgb
     small = to_vips(rgb).thumbnail_image(width, height=height, size="force", no_rotate=True)
@@ -22,7 +22,7 @@ def resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
 def shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """A picture (H, W, C) reduced by a whole factor: the mean of each factor x factor pixels.
 
-    What is left over at the right and below makes one more column and row.
+    Pixels left over at the right and at the bottom make one more column and row.
     """
     if factor == 1:
         return picture
@@ -35,7 +35,7 @@ def to_jpeg(rgb: NDArray[np.uint8], quality: int = 85) -> bytes:
 
 
 def from_jpeg(data: bytes) -> NDArray[np.uint8]:
-    """A JPEG of our own as a picture (H, W, C)."""
+    """A JPEG that photochrom made, as a picture (H, W, C)."""
     return to_numpy(pyvips.Image.jpegload_buffer(data))
 
 

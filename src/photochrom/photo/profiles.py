@@ -1,8 +1,9 @@
-"""ICC profiles: samples brought to sRGB, without a loss by rounding.
+"""ICC profiles: samples converted to sRGB, without a loss by rounding.
 
-Curves and a matrix are evaluated here, see `icc`; whatever else there is in profiles, and CMYK,
-goes through LittleCMS in libvips. Samples of 8 bits that are converted come out in 16: to round
-them to 8, and their colors again, would take L over the half step that one rounding costs.
+Curves and a matrix are evaluated here: see `icc`. All other profiles, and CMYK, go through
+LittleCMS in libvips. Samples of 8 bits become 16 bits if they are converted. If they were rounded
+to 8 bits, and their colors once more, L would change by more than the half step that one rounding
+costs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["srgb_dtype", "srgb_profile", "to_srgb"]
 Convert = Callable[[NDArray[Any]], NDArray[Any]]
 """Samples (H, W, C) to sRGB: float32 of float32, else uint16."""
 
-_INTERPRETATIONS = {  # (color space as ICC spells it, 16 bit?) -> as libvips spells it
+_INTERPRETATIONS = {  # (ICC color space, 16 bit?) -> name in libvips
     ("GRAY", False): "b-w",
     ("GRAY", True): "grey16",
     ("RGB ", False): "srgb",
@@ -40,13 +41,13 @@ _PART = 1 << 15  # pixels at a time: their linear light stays in the cache
 def to_srgb(color: NDArray[Any], space: str, profile: bytes | None) -> NDArray[Any]:
     """(H, W, C) without alpha, in sRGB: gray stays one channel, CMYK becomes three.
 
-    Colors that sRGB cannot show give up chroma and keep their lightness. A damaged profile, or one
-    of another color space than the pixels, is passed over, as viewers do: the values then count as
-    sRGB (CMYK: as the press profile that libvips brings).
+    Colors outside sRGB lose chroma and keep their lightness. As in viewers, a profile is ignored if
+    it is damaged or its color space is not that of the pixels. The values then count as sRGB, and
+    those of CMYK as in the press profile that comes with libvips.
 
     Returns
     -------
-    ndarray of `srgb_dtype`; `color` itself where there is nothing to convert
+    ndarray of `srgb_dtype`; `color` itself if there is nothing to convert
     """
     if space == "CMYK":
         if profile is not None and _fits(profile, space):
@@ -58,7 +59,7 @@ def to_srgb(color: NDArray[Any], space: str, profile: bytes | None) -> NDArray[A
 
 
 def srgb_dtype(dtype: np.dtype[Any], space: str, profile: bytes | None) -> np.dtype[Any]:
-    """Of what `to_srgb` makes of samples of a dtype."""
+    """The dtype to which `to_srgb` converts samples of a dtype."""
     same = space != "CMYK" and (profile is None or _conversion(profile, space) is None)
     return np.dtype(np.uint16) if dtype == np.uint8 and not same else dtype
 
@@ -67,9 +68,9 @@ def _fits(profile: bytes, space: str) -> bool:
     return profile[36:40] == b"acsp" and profile[16:20] == space.encode()
 
 
-@functools.lru_cache(maxsize=16)  # the photos of one folder mostly share one profile
+@functools.lru_cache(maxsize=16)  # most photos of a folder share one profile
 def _conversion(profile: bytes, space: str) -> Convert | None:
-    """What brings samples to sRGB; None if they are, or the profile is of no use."""
+    """Converts samples to sRGB; None if they are sRGB, or the profile is of no use."""
     if not _fits(profile, space):
         return None
     shaper = read_shaper(profile, space)
@@ -84,7 +85,7 @@ def _conversion(profile: bytes, space: str) -> Convert | None:
 
 
 def _is_srgb(convert: Convert) -> bool:
-    """Whether a conversion is one from sRGB, or fails: to convert would only cost time.
+    """Whether a conversion starts from sRGB, or fails: then it would only cost time.
 
     The sRGB profiles of different makers differ by up to one 8-bit step, other spaces by more.
     """
@@ -100,12 +101,12 @@ def _is_srgb(convert: Convert) -> bool:
 # --- gray -----------------------------------------------------------------------------------------
 
 _TABLE_STEPS = 8 / 65535
-"""By which a curve of sRGB is off that is stored as a table of 16 bits: rounding in its steepest
-part, where half a step becomes six and a half."""
+"""Error of the sRGB curve if a profile stores it as a table of 16 bits: in its steepest part,
+rounding by half a step becomes six and a half steps."""
 
 
 def _gray_curve(profile: bytes, shaper: Shaper | None) -> NDArray[np.float64] | None:
-    """The sRGB value of each gray value k / 65535; None if it is the same, or of no use."""
+    """The sRGB value of each gray value k / 65535; None if they are equal, or it is of no use."""
     steps = np.arange(CODES)
     if shaper is not None:
         encoded = linear_to_srgb(np.clip(shaper.curves[0], 0, 1)).astype(np.float64)
@@ -126,7 +127,7 @@ def _gray(encoded: NDArray[np.float64], gray: NDArray[Any]) -> NDArray[Any]:
 
 
 def _between(table: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values of 0..1 looked up in a table of `CODES` entries, with what lies between these."""
+    """Values in 0..1, looked up in a table of `CODES` entries and interpolated between these."""
     place = values * np.float32(CODES - 1)
     below = np.minimum(place.astype(np.int32), CODES - 2)
     place -= below.astype(np.float32)
@@ -139,7 +140,7 @@ def _between(table: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray
 
 
 class _Tables:
-    """A `Shaper` of RGB as it is needed for pixels."""
+    """A `Shaper` of RGB, prepared for pixels."""
 
     def __init__(self, shaper: Shaper) -> None:
         assert shaper.matrix is not None
@@ -188,8 +189,8 @@ def _transform(color: NDArray[Any], space: str, profile: bytes | None) -> NDArra
     if profile is not None:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     if profile is not None and space != "CMYK" and (deep or space == "GRAY"):
-        # The direct way looks values up in a coarse grid unless they are 8-bit RGB, and errs by
-        # ten levels of 255 in saturated or dark colors. This one computes, at a fifth of its speed.
+        # The direct way looks up values in a coarse grid unless they are 8-bit RGB, with errors of
+        # ten levels of 255 in saturated or dark colors. This way computes, at a fifth of the speed.
         light = image.icc_import(embedded=True, pcs="xyz", **options)
         return to_numpy(light.icc_export(output_profile="srgb", pcs="xyz", depth=16, **options))
     if space == "CMYK":
@@ -199,5 +200,5 @@ def _transform(color: NDArray[Any], space: str, profile: bytes | None) -> NDArra
 
 @functools.lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """The ICC profile of sRGB that results carry."""
+    """The ICC profile of sRGB, for results."""
     return bytes(pyvips.Image.profile_load("srgb"))

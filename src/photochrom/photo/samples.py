@@ -1,4 +1,4 @@
-"""Samples: number formats, alpha, and the way between NumPy and libvips."""
+"""Samples: number formats and alpha."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from photochrom.photo.vips import as_text, strict_value
 
 __all__ = ["check_unit_range", "color_space", "requantize", "split_alpha", "to_uint8", "with_alpha"]
 
-# libvips keeps the results of recent operations, in case they are asked for again: here they never
-# are, so it would only hold memory, and what it holds under a file's name goes stale.
+# libvips caches the results of recent operations. Here, none is ever needed again: the cache would
+# only take memory, and what it has under the name of a file goes stale.
 pyvips.cache_set_max(0)
 if strict_value is not None:
     for _name, _module in list(sys.modules.items()):  # most have it under a name of their own
@@ -31,13 +31,13 @@ def check_unit_range(array: NDArray[Any], name: str) -> None:
     if np.isnan(low):
         problem, remedy = "holds NaN", "replace them, for example with numpy.nan_to_num"
     else:
-        problem = f"holds values from {low:g} to {high:g} where floats must lie in 0..1"
+        problem = f"holds floating-point values from {low:g} to {high:g}, which must be from 0 to 1"
         remedy = "scale or clip them"
-    raise PhotoError(f"{name}: {problem}; {remedy}")
+    raise PhotoError(f"{name}: {problem}", remedy)
 
 
 def color_space(samples: NDArray[Any]) -> str:
-    """The color space of samples other than CMYK, as ICC spells it."""
+    """The color space of samples other than CMYK, by its ICC name."""
     return "GRAY" if samples.shape[2] <= 2 else "RGB "
 
 
@@ -59,7 +59,7 @@ def requantize(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
         return values
     result: NDArray[Any]
     if values.dtype == np.uint16 and dtype == np.uint8:
-        # v / 257, rounded: to drop the low byte, as libvips does, darkens by half a step.
+        # v / 257, rounded. Dropping the low byte, as libvips does, darkens by half a step.
         table = ((np.arange(65536) + 128) // 257).astype(np.uint8)
         result = np.take(table, values)
     elif values.dtype == np.uint8 and dtype == np.uint16:

@@ -1,4 +1,4 @@
-"""Where a photo's bytes come from, and how a failure reads in the user's words."""
+"""Where the bytes of a photo come from, and how failures become messages for the user."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from photochrom.photo.vips import reason
 __all__ = [
     "BytesOrigin",
     "FileOrigin",
-    "KeptBytes",
     "Origin",
     "REMEDY_DAMAGED",
-    "T",
+    "TemporaryCopy",
     "file_name",
     "file_state",
     "named_in_words",
@@ -31,21 +30,33 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-REMEDY_DAMAGED = "restore it from a copy, or export it again as PNG or TIFF"
-# What libvips says when it cannot turn a large photo, for which it takes a temporary file.
+REMEDY_DAMAGED = "restore it from a copy, or export it as PNG or TIFF"
+# What libvips says if it cannot turn a large photo, for which it needs a temporary file.
 _TEMPORARY = re.compile(r"write failed|unable to (write|open|create|make)[^\n]*vips-\d")
-# What it says of files that are whole, but beyond it.
+# What libvips says about files that are intact but that it cannot read; our problem and remedy.
 _BEYOND = {
-    "tile size out of range": "its tiles are larger than can be read here; save it with tiles of "
-    "256 pixels, or in strips",
-    "compression support is not configured": "its compression is not supported here; save it with "
-    "LZW or Deflate",
-    "cumulated byte limit": "a strip of it is larger than can be held in memory here; save it with "
-    "smaller strips, or with tiles",
+    "tile size out of range": (
+        "its tiles are too large to read",
+        "save it with 256-pixel tiles, or with strips",
+    ),
+    "compression support is not configured": (
+        "its compression is not supported",
+        "save it with LZW or Deflate",
+    ),
+    "cumulated byte limit": (
+        "one of its strips is too large for memory",
+        "save it with smaller strips, or with tiles",
+    ),
+    "separate planes not supported": (
+        "TIFF tiles with separate planes are supported only for gray, RGB and CMYK of at least 8 "
+        "bits",
+        "save it with interleaved channels",
+    ),
 }
 
 
 def temporary_file(name: str) -> IO[bytes]:
+    """A new temporary file; PhotoError if there is no room for it."""
     try:
         return tempfile.TemporaryFile(buffering=0)
     except OSError as error:
@@ -53,91 +64,97 @@ def temporary_file(name: str) -> IO[bytes]:
 
 
 def no_room(name: str, why: str | None, folder: str | None = None) -> PhotoError:
-    """The error for a temporary folder that is full or missing; by default the one of libvips."""
+    """The error for a temporary folder that is full or missing; by default that of libvips."""
     folder = folder or os.environ.get("TMPDIR") or "/tmp"
     return PhotoError(
-        f"{name}: the temporary folder {folder} cannot be used: {why}; make room there, or let the "
-        "environment variable TMPDIR name another folder"
+        f"{name}: the temporary folder {folder} cannot be used: {why}",
+        "make room there, or name another folder in the environment variable TMPDIR",
+        retry=True,
     )
 
 
 def named_in_words(name: str, read: Callable[[], T]) -> T:
-    """What was read; what is raised on the way becomes a PhotoError with the name of the file."""
+    """Read; what is raised on the way becomes a PhotoError with the name of the file."""
     try:
         return read()
     except FileNotFoundError:
-        raise PhotoError(f"{name}: no such file; check the name") from None
+        raise PhotoError(f"{name}: no such file", "check the name") from None
     except (IsADirectoryError, NotADirectoryError):
-        raise PhotoError(f"{name}: not a file; give the path of a photo") from None
+        raise PhotoError(f"{name}: not a file", "give the path of a photo") from None
     except PermissionError:
-        raise PhotoError(f"{name}: may not be read; change its permissions") from None
+        raise PhotoError(f"{name}: permission denied", "change its permissions") from None
     except OSError as error:
-        raise PhotoError(f"{name}: cannot be read: {error.strerror}; {REMEDY_DAMAGED}") from error
-    # Both without their traceback: its frames hold the image, hence its memory and a descriptor of
-    # the file, and whoever works through a folder may keep all errors to the end.
+        raise PhotoError(f"{name}: cannot be read: {error.strerror}", REMEDY_DAMAGED) from error
+    # The rest without a traceback. Its frames hold the image, hence memory and a file descriptor,
+    # and code that works through a folder may keep all errors to the end.
     except pyvips.Error as error:
-        if _TEMPORARY.search(error.detail):
-            raise no_room(name, reason(error)) from error.with_traceback(None)
-        if "separate planes not supported" in error.detail:
-            raise PhotoError(
-                f"{name}: TIFF with tiles and a plane for each channel is supported for gray, RGB "
-                "and CMYK of 8 bits or more alone; save it with the channels interleaved"
-            ) from error.with_traceback(None)
-        problem = next((told for said, told in _BEYOND.items() if said in error.detail), None)
-        problem = problem or f"cannot be read: {reason(error)}; {REMEDY_DAMAGED}"
-        raise PhotoError(f"{name}: {problem}") from error.with_traceback(None)
-    except UnicodeDecodeError as error:  # of another pyvips than `samples` knows
+        raise _of_libvips(name, error) from error.with_traceback(None)
+    except UnicodeDecodeError as error:  # from a pyvips other than the one that `samples` knows
         pyvips.vips_lib.vips_error_clear()
         raise PhotoError(
-            f"{name}: cannot be read: its data is damaged; {REMEDY_DAMAGED}"
+            f"{name}: cannot be read: its data is damaged", REMEDY_DAMAGED
         ) from error.with_traceback(None)
     except PhotoError as error:
         raise error.with_traceback(None) from None
+
+
+def _of_libvips(name: str, error: pyvips.Error) -> PhotoError:
+    if _TEMPORARY.search(error.detail):
+        return no_room(name, reason(error))
+    for said, (problem, remedy) in _BEYOND.items():
+        if said in error.detail:
+            return PhotoError(f"{name}: {problem}", remedy)
+    return PhotoError(f"{name}: cannot be read: {reason(error)}", REMEDY_DAMAGED)
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
     """A path as text; PhotoError if no file can have it."""
     name = os.fsdecode(path)
     if "\0" in name:
-        raise PhotoError(f"{name!r}: no file can have a null character in its name; remove it")
+        raise PhotoError(f"{name!r}: a file name cannot contain a null character", "remove it")
     return name
 
 
 class Origin(Protocol):
-    """What the bytes of a file come from."""
+    """Where the bytes of a file come from."""
 
     def source(self) -> Any:
         """A new libvips source, at the start."""
 
     def open(self) -> BinaryIO:
-        """The same as a file, for what libvips does not tell."""
+        """The same as a Python file, for what libvips does not report."""
 
     def size(self) -> int:
-        """How many bytes they are."""
+        """How many bytes there are."""
 
     def check(self) -> None:
-        """Raise PhotoError if the bytes are no longer those that they were."""
+        """Raise PhotoError if the bytes have changed."""
 
 
 @dataclass(frozen=True)
 class BytesOrigin:
+    """Bytes in memory."""
+
     data: bytes
 
     def source(self) -> Any:
+        """See `Origin`."""
         return pyvips.Source.new_from_memory(self.data)
 
     def open(self) -> BinaryIO:
+        """See `Origin`."""
         return io.BytesIO(self.data)
 
     def size(self) -> int:
+        """See `Origin`."""
         return len(self.data)
 
     def check(self) -> None:
-        pass
+        """See `Origin`."""
 
 
-class KeptBytes:
-    """The descriptor of a temporary file: closed, and so the file gone, with the last reference."""
+class TemporaryCopy:
+    """Owns the descriptor of a temporary file, which is closed with the last reference to this."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -148,17 +165,21 @@ class KeptBytes:
 
 @dataclass(frozen=True)
 class FileOrigin:
+    """A file on a disk, which must not change between readings."""
+
     path: str
     name: str  # for messages
-    state: tuple[int, ...]  # as when it was first opened
-    copy: KeptBytes | None = None  # instead of the path; not to be read by two at once
+    state: tuple[int, ...]  # when it was first opened, see `file_state`
+    copy: TemporaryCopy | None = None  # instead of the path; only one thread may read it at a time
 
     def source(self) -> Any:
+        """See `Origin`."""
         with self.open() as file:
-            # By descriptor, for libvips would read options out of a name such as "scan[1].jpg".
+            # By descriptor: libvips would read options from a name such as "scan[1].jpg".
             return pyvips.Source.new_from_descriptor(file.fileno())
 
     def open(self) -> BinaryIO:
+        """See `Origin`."""
         if self.copy is not None:
             descriptor = os.dup(self.copy.descriptor)
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -173,20 +194,24 @@ class FileOrigin:
         return file
 
     def size(self) -> int:
+        """See `Origin`."""
         return self.state[2]
 
     def check(self) -> None:
+        """See `Origin`."""
         self._compare(os.stat(self.path) if self.copy is None else os.fstat(self.copy.descriptor))
 
     def _compare(self, status: os.stat_result) -> None:
         if file_state(status) != self.state:
-            raise PhotoError(f"{self.name}: was changed since it was read; read it again")
+            raise PhotoError(f"{self.name}: has changed since it was read", "read it again")
 
 
 def file_state(status: os.stat_result) -> tuple[int, ...]:
+    """Device, inode, size and time of the last change: they differ if a file has changed."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def read_at(file: BinaryIO, place: int, size: int) -> bytes:
+    """Bytes of a file at a place; fewer at its end."""
     file.seek(place)
     return file.read(size)

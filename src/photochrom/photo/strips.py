@@ -1,15 +1,13 @@
-"""Strips of pixels, made one after the other, as an image that libvips can save.
+"""Strips of pixels, made one at a time, as an image that libvips can save.
 
-libvips writes every format as a stream, but only from an image of its own. So the strips are handed
-over in the one simple format that it reads as a stream and that holds 8, 16 bits and float, with
-and without alpha: a TIFF file without compression, which exists nowhere but in the calls that ask
-for its bytes.
+libvips writes every format as a stream, but only from an image of its own. So the strips go to it
+as an uncompressed TIFF file: a simple format that it reads as a stream and that holds 8 bits, 16
+bits and floats, with and without alpha. The file exists only in the calls that ask for its bytes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import struct
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,15 +18,33 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from photochrom.photo.ifd import (
+    BITS,
+    CHANNELS,
+    COMPRESSION,
+    EXTRA,
+    HEIGHT,
+    PHOTOMETRIC,
+    PLANAR,
+    ROWS,
+    SAMPLES,
+    STRIPS,
+    WIDTH,
+    Entry,
+    Tree,
+    file_head,
+    packed_tree,
+)
+from photochrom.photo.limits import LIMITS
+
 __all__ = ["StripSource", "strip_rows"]
 
-_STRIP = 1 << 20  # pixels: a few megabytes, and enough work to share among threads
 _MOST_ROWS = 512
 
 
-def strip_rows(width: int) -> int:
-    """How many rows of a photo to handle at a time."""
-    return min(_MOST_ROWS, max(1, _STRIP // width))
+def strip_rows(width: int, pixels: int = LIMITS.strip_pixels) -> int:
+    """How many rows of a photo to handle at a time, for strips of about so many pixels."""
+    return min(_MOST_ROWS, max(1, pixels // width))
 
 
 class StripSource:
@@ -37,23 +53,28 @@ class StripSource:
     Parameters
     ----------
     strips : iterator of ndarrays (n, width, channels)
-        From top to bottom, each of ``strip_rows(width)`` rows but for the last.
+        From top to bottom, each of `rows` rows except the last.
     shape : (height, width, 3 or 4)
     dtype : uint8, uint16 or float32
+    rows : of a strip; `strip_rows` by default
     """
 
     def __init__(
-        self, strips: Iterator[NDArray[Any]], shape: tuple[int, int, int], dtype: np.dtype[Any]
+        self,
+        strips: Iterator[NDArray[Any]],
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        rows: int | None = None,
     ) -> None:
         self._strips = strips
-        self._head, self._counts = _tiff_header(shape, dtype, strip_rows(shape[1]))
-        self._end = len(self._head) + sum(self._counts)
+        self._head = _tiff_head(shape, dtype, rows or strip_rows(shape[1]))
+        self._end = len(self._head) + shape[0] * shape[1] * shape[2] * dtype.itemsize
         self._at = 0
-        self._strip: memoryview = memoryview(b"")  # the one that was made last
+        self._strip: memoryview = memoryview(b"")  # the latest one
         self._start = len(self._head)  # where in the file it begins
         self._failure: BaseException | None = None
         self._stopped = threading.Event()
-        # The next strip is made while libvips encodes the last one.
+        # The next strip is made while libvips encodes the latest one.
         self._maker = ThreadPoolExecutor(1)
         self._ahead: Future[NDArray[Any]] | None = None
         self._source = pyvips.SourceCustom()
@@ -76,21 +97,21 @@ class StripSource:
                 self._strips.close()
 
     def image(self) -> Any:
-        """The libvips image, to be used once, from top to bottom."""
+        """The libvips image, to use once, from top to bottom."""
         return pyvips.Image.tiffload_source(
             self._source, access="sequential", fail_on="error", unlimited=True
         )
 
     def run(self, save: Callable[[], None], stop: Callable[[], None] = lambda: None) -> None:
-        """Call what saves the image, and `stop` to end it early.
+        """Call `save`, which saves the image; if it has to end early, call `stop`.
 
-        An error in the making of a strip comes out as it was.
+        If making a strip raises an error, this raises the same error.
         """
-        # In another thread, for Ctrl-C is heard in this one, and not amid a call of libvips.
+        # In another thread, because Python cannot react to Ctrl-C in the middle of a libvips call.
         with ThreadPoolExecutor(1) as saver:
             try:
                 saver.submit(save).result()
-                if self._failure is not None:  # to libvips but an early end of the file
+                if self._failure is not None:  # libvips only saw an early end of the file
                     raise self._failure
             except pyvips.Error:
                 if self._failure is not None:
@@ -101,7 +122,7 @@ class StripSource:
                 stop()
                 raise
 
-    # What libvips calls, from any of its threads but one at a time; no exception may leave these.
+    # libvips calls these from any of its threads, but one at a time. No exception may leave them.
 
     def _read(self, size: int) -> bytes:
         try:
@@ -134,47 +155,31 @@ class StripSource:
         return self._at
 
 
-def _tiff_header(
-    shape: tuple[int, int, int], dtype: np.dtype[Any], rows: int
-) -> tuple[bytes, list[int]]:
-    """What stands before the strips, and the size of each strip in bytes.
-
-    Source: TIFF 6.0 (Adobe, 1992); BigTIFF (Joris Van Damme, 2007; AWare Systems).
-    """
+def _tiff_head(shape: tuple[int, int, int], dtype: np.dtype[Any], rows: int) -> bytes:
+    """The bytes of a BigTIFF file before its strips."""
     height, width, channels = shape
     row = width * channels * dtype.itemsize
     counts = [min(rows, height - top) * row for top in range(0, height, rows)]
-    short, long, long8 = "H", "I", "Q"
-    floating = dtype.kind == "f"
-    entries: list[tuple[int, str, list[int]]] = [
-        (256, long, [width]),
-        (257, long, [height]),
-        (258, short, [8 * dtype.itemsize] * channels),
-        (259, short, [1]),  # no compression
-        (262, short, [2]),  # RGB
-        (273, long8, [0] * len(counts)),  # filled in below
-        (277, short, [channels]),
-        (278, long, [rows]),
-        (279, long8, counts),
-        (284, short, [1]),  # channels side by side
-        *([(338, short, [2])] if channels == 4 else []),  # straight alpha
-        (339, short, [3 if floating else 1] * channels),
-    ]
-    types = {short: 3, long: 4, long8: 16}
-    place = 16 + 8 + 20 * len(entries) + 8  # of the first value that does not fit into its entry
-    size = place + sum(
-        total for _, kind, values in entries if (total := len(values) * struct.calcsize(kind)) > 8
-    )
-    starts = size + np.cumsum([0, *counts[:-1]])
-    directory, beyond = struct.pack("<Q", len(entries)), b""
-    for tag, kind, values in entries:
-        numbers = starts.tolist() if tag == 273 else values
-        value = struct.pack(f"<{len(numbers)}{kind}", *numbers)
-        directory += struct.pack("<HHQ", tag, types[kind], len(numbers))
-        if len(value) <= 8:
-            directory += value.ljust(8, b"\0")
-        else:
-            directory += struct.pack("<Q", place + len(beyond))
-            beyond += value
-    order = b"II" + struct.pack("<HHHQ", 43, 8, 0, 16)
-    return order + directory + bytes(8) + beyond, counts
+    starts = np.cumsum([0, *counts[:-1]])
+    short, long, long8 = 3, 4, 16
+    tree: Tree = {
+        WIDTH: Entry.of(long, [width]),
+        HEIGHT: Entry.of(long, [height]),
+        BITS: Entry.of(short, [8 * dtype.itemsize] * channels),
+        COMPRESSION: Entry.of(short, [1]),  # none
+        PHOTOMETRIC: Entry.of(short, [2]),  # RGB
+        CHANNELS: Entry.of(short, [channels]),
+        ROWS: Entry.of(long, [rows]),
+        279: Entry.of(long8, counts),
+        PLANAR: Entry.of(short, [1]),
+        SAMPLES: Entry.of(short, [3 if dtype.kind == "f" else 1] * channels),
+    }
+    if channels == 4:
+        tree[EXTRA] = Entry.of(short, [2])
+    head = file_head("<", True, 16)
+    size = 0
+    for _ in range(2):  # the places of the strips depend on the size, but it does not on them
+        tree[STRIPS] = Entry.of(long8, [int(n) for n in starts + size])
+        whole = head + packed_tree(tree, len(head), True)
+        size = len(whole)
+    return whole

@@ -27,14 +27,14 @@ __all__ = [
 
 T = TypeVar("T")
 
-_STOP_SECONDS = 1.0  # that a saver is waited for when it shall stop
+_STOP_SECONDS = 1.0  # how long to wait for a saver that has to stop
 
 
 def interruptibly(save: Callable[[], None], stop: Callable[[], None]) -> None:
-    """Save in another thread: Ctrl-C is heard in the main one, and not amid a call of libvips.
+    """Save in another thread, so that Ctrl-C works in the main thread during a call of libvips.
 
-    What cannot be stopped then, such as the encoder of AVIF, goes on behind with a file that has
-    lost its name, and ends with the process.
+    An encoder that cannot be stopped, such as that of AVIF, goes on in the background with a file
+    that no longer has a name, and ends with the process.
     """
     failures: list[BaseException] = []
 
@@ -57,10 +57,10 @@ def interruptibly(save: Callable[[], None], stop: Callable[[], None]) -> None:
 
 
 def as_text(pointer: Any) -> str:
-    """What libvips says, where pyvips would take it for UTF-8.
+    """A message of libvips, which pyvips would decode as UTF-8.
 
-    libvips quotes what it found in a damaged file. The error that such bytes raise in pyvips would
-    come before it has cleared the log of errors, and so at every good file thereafter.
+    libvips quotes bytes from a damaged file. In pyvips, such bytes raise an error before it has
+    cleared the log of errors, so that the error would come back with every good file that follows.
     """
     if pointer == pyvips.ffi.NULL:
         return "NULL"
@@ -83,43 +83,44 @@ def to_vips(array: NDArray[Any]) -> Any:
 
 
 def to_numpy(image: Any) -> NDArray[Any]:
-    """(H, W, C), over the memory that libvips has decoded to: no copy."""
+    """(H, W, C), over the memory into which libvips has decoded: no copy."""
     samples = np.frombuffer(image.write_to_memory(), DTYPES[image.format])
     return samples.reshape(image.height, image.width, image.bands)
 
 
 def upright(image: Any) -> Any:
-    """An image turned as it asks for.
+    """An image turned by its orientation.
 
-    By `call`, here and below: to look for ``image.autorot``, pyvips clears the log of errors that
-    `watched` reads.
+    This uses `Operation.call`, because looking up ``image.autorot`` makes pyvips clear the log of
+    errors that `watched` reads.
     """
     return pyvips.Operation.call("autorot", image)
 
 
-# The log of errors of libvips is one for the whole process. What it says of tiles is not what it
-# says of `strips.StripSource`, when strips that another thread saves end early.
+# libvips has one log of errors for the whole process. This matches what it says about damaged
+# tiles, but not what it says about a `strips.StripSource` that ends early in another thread.
 _TILE = re.compile(rb"^tiff2vips: (?!Read error at scanline)", re.MULTILINE)
 VIPS_LOG = threading.RLock()
 _MARK = "photochrom reads here"
-_MOST_LOG = 8000  # bytes; somewhat more is all that libvips keeps
+_MOST_LOG = 8000  # bytes; libvips stores little more than that
 _TRIES = 20
 _marks = itertools.count()
 
 
 def watched(read: Callable[[bool], T], tiled: bool) -> T:
-    """Decode; raise pyvips.Error if a tile of a TIFF file that is decoded meanwhile is damaged.
+    """Decode; raise pyvips.Error if a tile of a TIFF file is damaged.
 
-    The cache of tiles in libvips leaves such a tile black and goes on, whatever ``fail_on`` says;
-    only its log of errors tells. So threads decode one at a time, whatever the files: one would
-    bear the blame of another. On two cores that costs four threads that color TIFFs of half a
-    megapixel a fortieth of their time. And an error of any other thread, one that writes say, takes
-    the log along: so a line of ours is its first, and where that is gone the file is decoded again.
+    The tile cache of libvips leaves a damaged tile black and goes on, whatever ``fail_on`` says;
+    only its log of errors shows it. So only one thread decodes at a time, whatever the files are:
+    otherwise, one file could be blamed for the damage of another. On two cores, that costs four
+    threads that color TIFFs of half a megapixel a fortieth of their time. An error in any other
+    thread, such as one that writes, clears the log. So this first writes a line of its own into
+    the log, and decodes the file again if that line is gone.
 
     Parameters
     ----------
-    read : is told whether this is its first time
-    tiled : whether there are tiles
+    read : decodes; its argument says whether this is the first time
+    tiled : whether the file has tiles
     """
     lib = pyvips.vips_lib
     with VIPS_LOG:
@@ -127,13 +128,13 @@ def watched(read: Callable[[bool], T], tiled: bool) -> T:
             return read(True)
         for n in range(_TRIES):
             lib.vips_error_clear()
-            # There is no such file, and to say so is the only way to write to the log.
+            # There is no such file. That error is the only way to write to the log.
             lib.vips_foreign_find_load(f"/{_MARK} {next(_marks)}".encode())
             mark = pyvips.ffi.string(lib.vips_error_buffer())
             found = read(n == 0)
             log = pyvips.ffi.string(lib.vips_error_buffer())
             if _TILE.search(log):
-                raise pyvips.Error("damaged tile")  # takes the log along, and clears it
+                raise pyvips.Error("damaged tile")  # with the log, which this clears
             if log.startswith(mark) and len(log) < _MOST_LOG:
                 lib.vips_error_clear()
                 return found
@@ -141,10 +142,10 @@ def watched(read: Callable[[bool], T], tiled: bool) -> T:
 
 
 def reason(error: pyvips.Error) -> str:
-    """The first telling line of a libvips error, without the name of the C module in front."""
+    """The first informative line of a libvips error, without the name of the C module."""
     for line in error.detail.splitlines():
         text = re.sub(r"^\w+: ", "", line.strip())
-        # Said on the way to the real reason, and by `watched`.
+        # These lines come before the real reason; the second is from `watched`.
         if text and not text.startswith("bad seek") and _MARK not in text:
             return text.rstrip(".")
     return "its data is damaged"

@@ -3,171 +3,136 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from photochrom.errors import ConfigError, PhotoError
+from photochrom.errors import PhotoError
 from photochrom.files import draft_name, publish, to_disk
-from photochrom.photo.carried import dressed_jpeg, exif_kept, exif_of, xmp_packet
-from photochrom.photo.formats import heic, table
-from photochrom.photo.formats.avif import AVIF
-from photochrom.photo.formats.format import Saver
-from photochrom.photo.formats.heic import HEIC
-from photochrom.photo.formats.png import PNG, add_texts, without_size
-from photochrom.photo.formats.table import EXTENSIONS, SAVERS
-from photochrom.photo.formats.tiff import TIFF
-from photochrom.photo.formats.tiff_write import Joiner, finish, is_large
-from photochrom.photo.metadata.exif import exif_block
+from photochrom.photo.carried import Carried, carried_by
+from photochrom.photo.formats.format import Format
+from photochrom.photo.formats.table import EXTENSIONS, format_of
+from photochrom.photo.formats.tiff_write import Joiner, is_large
+from photochrom.photo.output import Output, check_quality
 from photochrom.photo.photo import Photo, check_colors
-from photochrom.photo.profiles import srgb_profile
 from photochrom.photo.samples import requantize, with_alpha
 from photochrom.photo.source import file_name
 from photochrom.photo.strips import StripSource
 from photochrom.photo.vips import interruptibly, reason, to_vips
 
-__all__ = ["check_pages", "check_quality", "has_quality", "saver_for", "write_pages", "write_photo"]
+__all__ = [
+    "Colors",
+    "Output",
+    "check_pages",
+    "check_quality",
+    "format_for",
+    "has_quality",
+    "write_pages",
+    "write_photo",
+]
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
-
-
-def check_quality(quality: int | None) -> None:
-    """Raise ConfigError for a quality that is none."""
-    if quality is not None and not 1 <= quality <= 100:
-        raise ConfigError(f"quality {quality}: must be from 1 to 100")
+Colors = NDArray[Any] | Strips
+"""All of a photo in color, (H, W, 3), or its strips from top to bottom: colors (n, W, 3), and alpha
+(n, W) or None."""
 
 
 def has_quality(path: str | os.PathLike[str]) -> bool:
-    """Whether the format of a file, by its name, is one that a quality can be chosen for."""
-    saver = SAVERS.get(os.path.splitext(file_name(path))[1].lower())
-    return saver is not None and "Q" in saver.options
+    """Whether the user can choose a quality for a file, by its name."""
+    form = format_of(file_name(path))
+    return form is not None and "Q" in form.options
 
 
 def write_photo(
-    path: str | os.PathLike[str],
-    rgb: NDArray[Any] | Strips,
-    photo: Photo,
-    *,
-    force: bool = False,
-    model: str = "",
-    quality: int | None = None,
-    draft: str | None = None,
-    ready: Callable[[str], None] | None = None,
+    path: str | os.PathLike[str], rgb: Colors, photo: Photo, output: Output | None = None
 ) -> None:
     """Write colored pixels to a file that is complete or absent, never half-written.
 
-    The extension decides the format. PNG keeps 8 and 16 bits, TIFF also float; JPEG, WebP and AVIF
-    hold 8 bits, rounded to nearest, and PNG holds float as 16 bits. An AVIF source of 10 or 12 bits
-    stays so in AVIF. Alpha is kept, except in JPEG,
-    which has none: there the colors below transparent parts become visible. JPEG is written with
-    the quality of a JPEG source, but at least 75, and with 95 for other sources; with full chroma
-    resolution.
+    The extension decides the format. PNG keeps 8 and 16 bits, and TIFF also floats, which PNG
+    stores as 16 bits. HEIC stores 16 bits and floats as 10 bits. JPEG, WebP and AVIF hold 8 bits,
+    rounded to nearest, except that an AVIF source of 10 or 12 bits stays as deep in AVIF. Alpha is
+    kept, except in JPEG, which has none: there, the colors below transparent parts become visible.
+    JPEG is written with full chroma resolution, with the quality of a JPEG source but at least 75,
+    and with 95 for other sources.
 
-    From a source file the EXIF block (upright, without the gray thumbnail; else as it was, see
-    `exif`), XMP, IPTC and resolution are taken over where the format has a place for them; `losses`
-    tells what is not. What IPTC records say goes into the XMP of formats other than JPEG and TIFF.
-    The XMP says, in the terms of the IPTC, that the colors are synthetic; a packet of the source
-    that is damaged is replaced. An sRGB profile is embedded if the source had a profile.
+    EXIF (upright, without the gray thumbnail), XMP, IPTC and resolution of a source file are
+    carried over if the format can hold them; `losses` lists the rest. Formats other than JPEG and
+    TIFF hold IPTC records as XMP. The XMP states, in the terms of the IPTC, that the colors are
+    synthetic; it replaces a damaged packet of the source. An sRGB profile is embedded if the source
+    had a profile.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp or .avif.
+        Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp, .avif, .heic or .heif.
     rgb : ndarray (H, W, 3), dtype of ``photo.samples`` or ``photo.pixels``, or iterator of strips
-        sRGB-encoded; floats in 0..1. Strips are pairs, colors (n, W, 3) and alpha (n, W) or None,
-        from top to bottom: the whole is never in memory then, but for WebP and AVIF.
+        sRGB-encoded; floats in 0..1. With strips, see `Colors`, the whole photo is never in memory,
+        except for WebP, AVIF and HEIC.
     photo : Photo
-        The photo that ``rgb`` was made from.
-    force : bool
-        Replace an existing file; never the one that ``photo`` was read from.
-    model : str
-        The name of the model, for the XMP.
-    quality : int, 1..100
-        Of JPEG, WebP and AVIF; PNG and TIFF have no loss.
-    draft : str
-        The name that the file has until it is complete; in the same folder, and free. By default a
-        random one, .photochrom-....
-    ready : callable
-        Called with the name of the draft when that is complete, while it is brought to the disk.
-        If it raises, the draft is removed and nothing else has happened; if not, and the draft is
-        on the disk, this takes its place.
+        The photo from which ``rgb`` was made.
+    output : Output
+        Quality, whether to replace a file, and more.
 
     Raises
     ------
     PhotoError
         The extension is unknown, the file exists, it is the photo's own source, or it cannot be
-        written. Nothing is left behind then, and an existing file is as it was.
+        written. Then nothing is left behind, and an existing file is as before.
     """
-    check_quality(quality)
+    output = output or Output()
     if isinstance(rgb, np.ndarray):
         check_colors(rgb, photo)
-    saver = saver_for(path, photo)
-    if saver is TIFF and photo.stored is not None:  # there are more pages to it
-        pages = [(rgb, photo)]
-        write_pages(path, pages, force=force, model=model, draft=draft, ready=ready)
+    form = format_for(path, photo)
+    if form.holds.pages and photo.facts.stored is not None:  # there are more pages to it
+        write_pages(path, [(rgb, photo)], output)
         return
-    _write(
-        file_name(path),
-        photo,
-        force,
-        draft,
-        ready,
-        lambda temporary: _save(temporary, rgb, photo, saver, model, quality),
-    )
-
-
-def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
-    """Raise PhotoError if a photo has more pages than a file of this name can hold."""
-    if photo.pages > 1 and saver_for(path, photo) is not TIFF:
-        raise PhotoError(
-            f"{file_name(path)}: {photo.name} has {photo.pages} pages, which only TIFF can hold; "
-            "let the name end in .tif, or that of the source if the result takes it from there"
-        )
+    carried = carried_by(form, photo, output)
+    _write(file_name(path), photo, output, lambda draft: _save(draft, rgb, photo, form, carried))
 
 
 def write_pages(
     path: str | os.PathLike[str],
-    pages: Iterable[tuple[NDArray[Any] | Strips, Photo]],
-    *,
-    force: bool = False,
-    model: str = "",
-    draft: str | None = None,
-    ready: Callable[[str], None] | None = None,
+    pages: Iterable[tuple[Colors, Photo]],
+    output: Output | None = None,
 ) -> None:
-    """Write several pages to one TIFF file, each of its own size, depth and layout.
+    """Write several pages to one TIFF file, each with its own size, depth and layout.
 
     Parameters
     ----------
     path : str or os.PathLike
         Ends in .tif or .tiff.
-    pages : (rgb, photo), as `write_photo` takes them
+    pages : (rgb, photo), as for `write_photo`
         Each is written before the next is asked for.
-    force, model, draft, ready : see `write_photo`, also for the errors
+    output : see `write_photo`, also for the errors; the quality has no effect
     """
+    output = output or Output()
     name = file_name(path)
     rest = iter(pages)
     rgb, photo = next(rest)
-    saver = saver_for(path, photo)
-    if saver is not TIFF:
-        raise PhotoError(f"{name}: only TIFF holds several pages; let its name end in .tif")
+    form = format_for(path, photo)
+    if not form.holds.pages:
+        raise PhotoError(
+            f"{name}: only TIFF can hold several pages", "use a name that ends in .tif"
+        )
 
-    def save(temporary: str) -> None:
-        part = os.path.splitext(temporary)[0] + ".page"
-        # All offsets of a file are of one width, and the other pages are not at hand yet. A
+    def save(draft: str) -> None:
+        part = os.path.splitext(draft)[0] + ".page"
+        # All offsets of a file have the same width, and the other pages are not known yet. A
         # compressed page may be as large as a plain one.
-        big = photo.volume > 3 << 30 or is_large(photo, photo.samples, 3 + photo.content.has_alpha)
-        with open(temporary, "x+b") as file:
+        size = photo.height * photo.width * (3 + photo.content.has_alpha) * photo.samples.itemsize
+        limit = output.bigtiff
+        big = photo.facts.volume > limit or is_large(size, photo.layout, limit)
+        with open(draft, "x+b") as file:
             joiner = Joiner(file, big)
             for colors, one in itertools.chain([(rgb, photo)], rest):
                 try:
-                    _save(part, colors, one, saver, model, None, big)
+                    _save(part, colors, one, form, carried_by(form, one, output, big))
                     with open(part, "rb") as page:
                         joiner.add(page, 0 if one.layout is None else one.layout.subfile)
                 finally:
@@ -175,104 +140,112 @@ def write_pages(
                         os.unlink(part)
                 _add_masks(joiner, one)
 
-    _write(name, photo, force, draft, ready, save)
+    _write(name, photo, output, save)
 
 
 def _add_masks(joiner: Joiner, photo: Photo) -> None:
-    """Masks that follow a page say nothing of color, and stay as they were."""
-    if photo.stored is None or photo.layout is None:
+    """Add the masks that follow a page: they have no color, and stay as they are."""
+    if photo.facts.stored is None or photo.layout is None:
         return
-    with photo.stored() as source:
+    with photo.facts.stored() as source:
         for place in photo.layout.masks:
             if not joiner.add_stored(source, place):
                 raise PhotoError(
-                    f"{photo.name}: its transparency mask is damaged; restore it from a copy, or "
-                    "remove that page"
+                    f"{photo.name}: its transparency mask is damaged",
+                    "restore the file from a copy, or remove that page",
                 )
 
 
-def saver_for(path: str | os.PathLike[str], photo: Photo) -> Saver:
+def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
+    """Raise PhotoError if a photo has more pages than a file of this name can hold."""
+    if photo.pages > 1 and not format_for(path, photo).holds.pages:
+        raise PhotoError(
+            f"{file_name(path)}: {photo.name} has {photo.pages} pages, which only TIFF can hold",
+            "use a name that ends in .tif, for the result or, if it takes its name from the photo, "
+            "for the photo",
+        )
+
+
+def format_for(path: str | os.PathLike[str], photo: Photo) -> Format:
+    """The format of a result by its name; PhotoError if it cannot be written, or is too small."""
     name = file_name(path)
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix not in SAVERS:
+    form = format_of(name)
+    if form is None:
+        suffix = os.path.splitext(name)[1].lower()
+        extensions = " ".join(EXTENSIONS)
         raise PhotoError(
-            f"{name}: the extension {suffix or '(none)'} is not known; use one of "
-            + " ".join(EXTENSIONS)
+            f"{name}: unknown extension {suffix or '(none)'}", f"use one of {extensions}"
         )
-    saver = SAVERS[suffix]
-    if saver is HEIC:
-        heic.need_heif(name)
-    if max(photo.width, photo.height) > saver.max_side:
+    form.check(name)
+    if max(photo.width, photo.height) > form.holds.side:
         raise PhotoError(
-            f"{name}: {photo.width} x {photo.height} pixels are more than the {saver.max_side} a "
-            "side that this format can hold; write .png or .tif"
+            f"{name}: {photo.width} x {photo.height} pixels exceed this format's limit of "
+            f"{form.holds.side} per side",
+            "use .png or .tif",
         )
-    return saver
+    return form
 
 
-def _write(
-    name: str,
-    photo: Photo,
-    force: bool,
-    draft: str | None,
-    ready: Callable[[str], None] | None,
-    save: Callable[[str], None],
-) -> None:
-    """Have a file saved under a draft's name, and give it its own."""
+# --- a file appears whole or not at all -----------------------------------------------------------
+
+
+def _write(name: str, photo: Photo, output: Output, save: Callable[[str], None]) -> None:
+    """Save a file under the name of a draft, and then give it its own name."""
     suffix = os.path.splitext(name)[1].lower()
-    _check_target(name, photo, force)
-    folder = os.path.dirname(name)
-    # Same folder, so that the last step is a rename; same extension, for tools that watch folders.
-    temporary = draft or draft_name(folder, suffix)
+    _check_target(name, photo, output.force)
+    # In the same folder, so that the last step is a rename; with the same extension, for tools that
+    # watch folders.
+    draft = output.draft or draft_name(os.path.dirname(name), suffix)
     try:
-        save(temporary)
-        with to_disk(temporary):
-            if ready is not None:
-                ready(temporary)
-        publish(temporary, name, force)
+        save(draft)
+        with to_disk(draft):
+            if output.ready is not None:
+                output.ready(draft)
+        publish(draft, name, output.force)
     except FileExistsError:
-        raise PhotoError(_exists(name)) from None
+        raise _exists(name) from None
     except FileNotFoundError:
-        raise PhotoError(f"{name}: its folder does not exist; create it first") from None
+        raise PhotoError(f"{name}: its folder does not exist", "create it first") from None
     except OSError as error:
-        raise PhotoError(
-            f"{name}: cannot be written: {error.strerror}; "
-            "choose a folder that you may write to and that has space left"
-        ) from error
+        remedy = "choose a folder that is writable and has free space"
+        raise _not_written(name, str(error.strerror), remedy) from error
     except (OverflowError, struct.error) as error:  # an offset that is too wide
-        raise PhotoError(
-            f"{name}: cannot be written: it grows over the 4 GB that such a file can hold; "
-            "color its pages as files of their own"
-        ) from error
+        why = "it would exceed the 4 GB that such a file can hold"
+        raise _not_written(name, why, "color its pages as separate files", False) from error
     except pyvips.Error as error:
-        raise PhotoError(
-            f"{name}: cannot be written: {reason(error)}; check the space left, or use .png"
-        ) from error
+        remedy = "check the free space, or use .png"
+        raise _not_written(name, reason(error), remedy) from error
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            os.unlink(draft)
 
 
-def _exists(name: str) -> str:
-    return f"{name}: exists; use --force (force=True) to replace it"
+def _not_written(name: str, why: str, remedy: str, retry: bool = True) -> PhotoError:
+    error = PhotoError(f"{name}: cannot be written: {why}", remedy, retry=retry)
+    error.not_written = why
+    return error
+
+
+def _exists(name: str) -> PhotoError:
+    return PhotoError(f"{name}: already exists", "use --force (force=True) to replace it")
 
 
 def _check_target(name: str, photo: Photo, force: bool) -> None:
     if not os.path.lexists(name):
         return
     if os.path.isdir(name):
-        raise PhotoError(f"{name}: is a folder; give the name of a file")
+        raise PhotoError(f"{name}: is a folder", "name a file")
     if _is_source(name, photo):
         raise PhotoError(
-            f"{name}: is the photo itself, and an original is never overwritten; "
-            "choose another name or folder"
+            f"{name}: is the photo itself, and originals are never overwritten",
+            "choose another name or folder",
         )
     if not force:
-        raise PhotoError(_exists(name))
+        raise _exists(name)
 
 
 def _is_source(name: str, photo: Photo) -> bool:
-    """Whether a path leads to the photo's own file, by whatever name or link."""
+    """Whether a path leads to the photo's own file, by any name or link."""
     if photo.source is None:
         return False
     path, device, inode = photo.source
@@ -282,108 +255,57 @@ def _is_source(name: str, photo: Photo) -> bool:
         return False
     if (status.st_dev, status.st_ino) == (device, inode):
         return True
-    # An editor may have saved the original anew since it was read: same path, another inode.
+    # An editor may have saved the original since it was read: same path, another inode.
     try:
         return os.path.samefile(name, path)
     except OSError:
         return False
 
 
-def _save(
-    temporary: str,
-    rgb: NDArray[Any] | Strips,
-    photo: Photo,
-    saver: Saver,
-    model: str,
-    quality: int | None,
-    big: bool = False,
-) -> None:
-    dtype = photo.samples
-    if dtype not in saver.dtypes and not (saver is AVIF and photo.bits):
-        dtype = np.dtype(saver.dtypes[-1])
-    has_alpha = photo.content.has_alpha and saver.alpha
-    if saver is HEIC:
-        _save_heic(temporary, rgb, photo, model, quality, dtype)
-        return
-    if not isinstance(rgb, np.ndarray):
-        flow = (_sample_rows(*strip, dtype, has_alpha) for strip in rgb)
-        shape = (photo.height, photo.width, 3 + has_alpha)
-        with StripSource(flow, shape, dtype) as source:
-            image, options = dressed_jpeg(source.image(), photo, saver, model, quality)
-            if big:
-                options["bigtiff"] = True
-            source.run(
-                lambda: _put(temporary, image, saver, options, photo),
-                lambda: image.set_kill(True),
-            )
-        return
-    image = to_vips(requantize(rgb, dtype))
-    if has_alpha and photo.alpha is not None:
-        image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
-    image, options = dressed_jpeg(image, photo, saver, model, quality)
-    if big:
-        options["bigtiff"] = True
-    interruptibly(
-        lambda: _put(temporary, image, saver, options, photo), lambda: image.set_kill(True)
-    )
+# --- the pixels -----------------------------------------------------------------------------------
 
 
-def _save_heic(
-    temporary: str,
-    rgb: NDArray[Any] | Strips,
-    photo: Photo,
-    model: str,
-    quality: int | None,
-    dtype: np.dtype[Any],
-) -> None:
+def _save(draft: str, rgb: Colors, photo: Photo, form: Format, carried: Carried) -> None:
+    dtype = form.stored_as(photo.samples, photo.facts)
+    has_alpha = photo.content.has_alpha and form.holds.alpha
+    if not form.saver:
+        if isinstance(rgb, np.ndarray):
+            samples = _samples(rgb, photo.alpha, dtype, has_alpha)
+        else:
+            samples = np.concatenate([_samples(*strip, dtype, has_alpha) for strip in rgb])
+        with open(draft, "xb") as file:
+            form.encode(file, samples, carried)
+        return
     if isinstance(rgb, np.ndarray):
-        samples = _sample_rows(rgb, photo.alpha, dtype, photo.content.has_alpha)
-    else:
-        rows = [_sample_rows(*strip, dtype, photo.content.has_alpha) for strip in rgb]
-        samples = np.concatenate(rows)
-    block = exif_of(photo) or b""
-    with open(temporary, "xb") as file:
-        heic.encode_heif(
-            file,
-            samples,
-            photo.name,
-            quality=heic.QUALITY if quality is None else quality,
-            exif=exif_kept(photo, HEIC)
-            or exif_block(io.BytesIO(block.removeprefix(b"Exif\0\0")), resolution=photo.resolution),
-            xmp=xmp_packet(photo, HEIC, model)[0],
-            profile=srgb_profile() if photo.profiled else None,
+        image = to_vips(requantize(rgb, dtype))
+        if has_alpha and photo.alpha is not None:
+            image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
+        image, options = form.dress(image, carried)
+        interruptibly(
+            lambda: _put(draft, image, form, options, carried), lambda: image.set_kill(True)
         )
+        return
+    flow = (_samples(*strip, dtype, has_alpha) for strip in rgb)
+    shape = (photo.height, photo.width, 3 + has_alpha)
+    with StripSource(flow, shape, dtype, photo.strip_rows) as source:
+        image, options = form.dress(source.image(), carried)
+        source.run(lambda: _put(draft, image, form, options, carried), lambda: image.set_kill(True))
 
 
-def _sample_rows(
+def _samples(
     rgb: NDArray[Any], alpha: NDArray[Any] | None, dtype: np.dtype[Any], has_alpha: bool
 ) -> NDArray[Any]:
     opacity = requantize(alpha, dtype) if has_alpha and alpha is not None else None
     return with_alpha(requantize(rgb, dtype), opacity)
 
 
-def _put(
-    temporary: str, image: Any, saver: Saver, options: Mapping[str, Any], photo: Photo
-) -> None:
+def _put(draft: str, image: Any, form: Format, options: dict[str, Any], carried: Carried) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    descriptor = os.open(draft, flags, 0o666)
     try:
         target = pyvips.Target.new_to_descriptor(descriptor)
-        getattr(image, saver.operation)(target, **options)
-        block = exif_of(photo)
-        copies = photo.layout.copies if photo.layout is not None else 0
-        if saver is TIFF and (block or photo.resolution is None or copies):
-            with os.fdopen(os.dup(descriptor), "r+b") as file:
-                sized = photo.resolution is not None
-                finish(file, block, photo.width, photo.height, sized=sized, copies=copies)
-        if (block := exif_kept(photo, saver)) is not None:
-            with os.fdopen(os.dup(descriptor), "r+b") as file:
-                table.place(file, block)
-        if saver is PNG:
-            with os.fdopen(os.dup(descriptor), "r+b") as file:
-                if photo.resolution is None:
-                    without_size(file)
-                if texts := photo.metadata.get("png-texts"):
-                    add_texts(file, texts)
+        getattr(image, form.saver)(target, **options)
+        with os.fdopen(os.dup(descriptor), "r+b") as file:
+            form.finish(file, carried)
     finally:
         os.close(descriptor)

@@ -125,7 +125,7 @@ def immediate_transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 def open_database(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     if not path.is_file():
-        raise StudyError(f"{path}: no such study; begin one with `photochrom study serve`")
+        raise StudyError(f"{path}: no such study; start one with `photochrom study serve`")
     db = None
     try:
         db = connect_database(path, mode)
@@ -137,15 +137,15 @@ def open_database(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
                 raise sqlite3.DatabaseError(verdict)
             return db
         problem = (
-            f"is of version {version} and this photochrom knows {_SCHEMA_VERSION}; use the "
+            f"has version {version}, and this photochrom knows only {_SCHEMA_VERSION}; use the "
             "photochrom that made it"
             if ours
             else "is not a study's database; give a file that `photochrom study serve` made"
         )
     except sqlite3.OperationalError as error:
-        problem = f"cannot be opened: {error}; check that you may read and write it and its folder"
+        problem = f"cannot be opened: {error}; check the permissions of the file and its folder"
     except sqlite3.DatabaseError as error:
-        problem = f"is no database, or damaged ({error}); restore it from a copy"
+        problem = f"is not a database, or is damaged ({error}); restore it from a copy"
     if db is not None:
         db.close()
     raise StudyError(f"{path}: {problem}")
@@ -184,7 +184,7 @@ def fill_database(
             check_enough(usable, settings)
         except StudyError as error:
             for problem in problems:
-                error.add_note(f"left out: {printable(problem)}")
+                error.add_note(f"skipped: {printable(problem)}")
             raise
 
 
@@ -203,7 +203,7 @@ def publish_file(temporary: Path, target: Path, force: bool) -> None:
     try:
         publish(str(temporary), str(target), force)
     except FileExistsError:
-        raise StudyError(f"{target}: exists; use --force or give another name") from None
+        raise StudyError(f"{target}: already exists; use --force, or give another name") from None
     except OSError as error:
         raise StudyError(
             f"{target}: cannot be written: {error.strerror}; choose another folder"

@@ -48,24 +48,25 @@ def find_pairs(real: Path, fakes: Sequence[tuple[str, Path]]) -> Pairs:
     """
     names = [name for name, _ in fakes]
     if not names:
-        raise ConfigError("--fake: name at least one folder of recolored photos, NAME=DIR")
+        raise ConfigError("--fake: give at least one folder of recolored photos, as NAME=DIR")
     for name in names:
         if not name.strip() or not name.isprintable() or name in (REAL, OBVIOUS):
             raise ConfigError(f"--fake {name}=...: give the method another name, such as ours=DIR")
         if names.count(name) > 1:
-            raise ConfigError(f"--fake {name}=...: is given twice; each method needs its own name")
+            raise ConfigError(f"--fake {name}=...: appears twice; each method needs its own name")
     found = [_photos(real, fake=False), *(_photos(folder, fake=True) for _, folder in fakes)]
     everywhere = sorted(set.intersection(*(set(photos) for photos in found)))
     files = {name: tuple(photos[name] for photos in found) for name in everywhere}
     for original, *others in files.values():
         for path in others:
             if path.samefile(original):
-                raise StudyError(f"{path}: is the real photo itself; give the recolored ones")
+                raise StudyError(f"{path}: is the original itself; give the recolored version")
     if not files:
         folders = ", ".join(str(folder) for _, folder in fakes)
         raise StudyError(
-            f"{real}: none of its {len(found[0])} photos has its like in {folders}; a photo and "
-            "its recolored version need the same path below their folders, extension aside"
+            f"{real}: none of its {len(found[0])} photos has a match in {folders}; a photo and "
+            "its recolored version need the same path below their folders, apart from the "
+            "extension"
         )
     unpaired = {
         name: tuple(sorted(set(photos) - set(everywhere)))

@@ -31,9 +31,7 @@ class StudySettings:
         }  # fmt: skip
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
-                raise ConfigError(
-                    f"--{name} {getattr(self, name):g}: must lie between {low} and {high}"
-                )
+                raise ConfigError(f"--{name} {getattr(self, name):g}: must be from {low} to {high}")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> StudySettings:
@@ -86,7 +84,7 @@ def plan(
 def check_enough(photos: int, settings: StudySettings) -> None:
     if photos < settings.photos:
         raise StudyError(
-            f"{photos} photos are there in pairs, and a participant needs {settings.photos} "
-            f"(practice {settings.practice}, counted {settings.trials}, catch {settings.catch}; "
-            "none twice): lower --trials, or give more photos"
+            f"there are {photos} pairs, and a participant needs {settings.photos} (practice "
+            f"{settings.practice}, counted {settings.trials}, catch {settings.catch}; none "
+            "twice); lower --trials, or give more photos"
         )

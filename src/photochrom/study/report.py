@@ -165,36 +165,39 @@ class StudyReport:
                 lines += [*_table((title, "method", "fooled", "smoothed"), rows), ""]
         if self.photos:
             lines.append(
-                f"Smoothed: as if {PRIOR_ANSWERS} more answers had come at the method's own rate."
+                f"Smoothed: {PRIOR_ANSWERS} more answers are added at the method's own rate."
             )
         lines.append(
-            f"Listed are photos with at least {_count(self.min_answers, 'answer')}"
+            f"Photos with at least {_count(self.min_answers, 'answer')} are listed"
             + ("." if self.photos else ": none yet.")
         )
         return "\n".join(lines)
 
     def _notes(self) -> Iterator[str]:
-        yield "Fooled: the recolored photo was taken for the real one. 50% is perfect."
+        yield "Fooled: people took the recolored photo for the real one. 50% is perfect."
         shown = [m for m in self.methods if m.answers]
         if any(m.resampled == "participants and photos" for m in shown):
-            yield "Intervals: bootstrap over participants and photos, as if both were others."
+            yield (
+                "Intervals: bootstrap over participants and photos. They show how the rate "
+                "would vary with others of both."
+            )
         if any(m.resampled == "photos" for m in shown):
             yield (
-                "Where only one participant answered, the bootstrap is over photos: it says "
+                "If only one participant answered, the bootstrap is over photos and says "
                 "nothing about other people."
             )
         if any(m.resampled == "participants" for m in shown):
             yield (
-                "Where all answers are to one photo, the bootstrap is over participants: it says "
-                "nothing about other photos."
+                "If all answers are about one photo, the bootstrap is over participants and "
+                "says nothing about other photos."
             )
         if any(1 < n < FEW for m in shown for n in (m.participants, m.photos)):
             yield (
-                f"With fewer than {FEW} participants or photos an interval tends to be too narrow."
+                f"With fewer than {FEW} participants or photos, an interval tends to be too narrow."
             )
         if any(m.low == m.high for m in shown):
             yield (
-                "An interval without width only says that all resamples agree, not that the "
+                "An interval of zero width means only that all resamples agree, not that the "
                 "rate is known."
             )
         low, median, high = (ms / 1000 for ms in self.exposure_ms)
@@ -235,17 +238,17 @@ def report(
     out = set() if everyone else {person.participant for person in careless}
     counted = [row for row in stored.answers if row["kind"] == "counted"]
     if not counted:
-        raise StudyError(f"{path}: holds no answers that count yet; let somebody take part first")
+        raise StudyError(f"{path}: has no counted answers yet; somebody has to take part first")
     kept = [row for row in counted if row["participant"] not in out]
     if not kept:
         raise StudyError(
-            f"{path}: every participant failed too many catch trials; --all keeps them"
+            f"{path}: every participant failed too many catch trials; use --all to keep them"
         )
     mistimed = sum(row["mistimed"] for row in kept)
     if mistimed == len(kept) and not everyone:
         raise StudyError(
-            f"{path}: no pair was shown for about the {stored.exposure:g} s that the study asks "
-            "for; --all keeps the answers"
+            f"{path}: no pair was shown for about {stored.exposure:g} s, as the study asks; "
+            "use --all to keep the answers"
         )
     if not everyone:
         kept = [row for row in kept if not row["mistimed"]]
@@ -316,7 +319,7 @@ def _stored(path: Path) -> _Stored:
 def _careless(rows: Sequence[Mapping[str, Any]], limit: float) -> tuple[LeftOut, ...]:
     """Who failed too many catch trials; nobody is blamed for a pair that was shown too short."""
     if not 0 <= limit <= 1:
-        raise ConfigError(f"--catch-limit {limit:g}: must lie between 0 and 1")
+        raise ConfigError(f"--catch-limit {limit:g}: must be from 0 to 1")
     seen: Counter[int] = Counter()
     failed: Counter[int] = Counter()
     for row in rows:

@@ -155,8 +155,8 @@ class Study:
             publish_file(temporary, target, force=False)
         except sqlite3.Error as error:
             raise StudyError(
-                f"{target}: cannot be written: {error}; "
-                "choose a folder that exists, that you may write to and that has space left"
+                f"{target}: cannot be written: {error}; choose an existing folder that is "
+                "writable and has free space"
             ) from error
         finally:
             with contextlib.suppress(OSError):
@@ -181,7 +181,8 @@ class Study:
         except sqlite3.Error as error:
             db.close()
             raise StudyError(
-                f"{path}: cannot be written: {error}; check that you may write to it and its folder"
+                f"{path}: cannot be written: {error}; check the permissions of the file and "
+                "its folder"
             ) from error
 
     def close(self) -> None:
@@ -199,8 +200,9 @@ class Study:
         """Raise StudyError unless these are the very files that the study was begun with."""
         if sorted(pairs.methods) != sorted(self.methods.values()):
             raise StudyError(
-                f"{self.path}: was begun with the methods {', '.join(self.methods.values())}, not "
-                f"{', '.join(pairs.methods)}; name the same, or another file for a new study"
+                f"{self.path}: was started with the methods "
+                f"{', '.join(self.methods.values())}, not {', '.join(pairs.methods)}; give the "
+                "same methods, or another file for a new study"
             )
         with self._transaction() as db:
             rows = db.execute(
@@ -217,8 +219,9 @@ class Study:
         if other:
             photo, method = other[0]
             raise StudyError(
-                f"{self.path}: was begun with other photos ({len(other)} files differ, such as "
-                f"{photo} of {method}); give the same folders, or another file for a new study"
+                f"{self.path}: was started with other photos ({len(other)} files differ, such "
+                f"as {photo} of {method}); give the same folders, or another file for a new "
+                "study"
             )
 
     def check_settings(self, given: Mapping[str, Any]) -> None:
@@ -227,8 +230,8 @@ class Study:
             mine = getattr(self.settings, name)
             if value is not None and value != mine:
                 raise StudyError(
-                    f"{self.path}: was begun with --{name} {mine:g}, not {value:g}; leave the "
-                    "option out, or give another file for a new study"
+                    f"{self.path}: was started with --{name} {mine:g}, not {value:g}; leave "
+                    "out the option, or give another file for a new study"
                 )
 
     def problems(self) -> list[str]:
@@ -391,8 +394,8 @@ class Study:
                     yield self._db
             except sqlite3.Error as error:
                 raise StudyError(
-                    f"{self.path}: cannot be used: {error}; "
-                    "check that it is there, that you may write to it and that there is space left"
+                    f"{self.path}: cannot be used: {error}; check that it exists, is writable "
+                    "and has free space"
                 ) from error
 
     def _abandon(self, db: sqlite3.Connection, participant: int) -> None:

@@ -17,11 +17,19 @@ import numpy as np
 from photochrom.color import bins
 from photochrom.errors import ConfigError
 
-__all__ = ["AB_SCALE", "ARCHITECTURES", "ENCODERS", "OBJECTIVES", "TrainConfig"]
+__all__ = [
+    "AB_SCALE",
+    "ARCHITECTURES",
+    "ENCODERS",
+    "OBJECTIVES",
+    "SCHEDULES",
+    "TrainConfig",
+]
 
 ARCHITECTURES = ("photochrom", "eccv16")
 ENCODERS = ("lite0", "lite1", "lite2")
 OBJECTIVES = ("full", "classification", "regression")
+SCHEDULES = ("cosine", "trapezoid")
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,16 @@ class TrainConfig:
     one share: each step draws one of their sides, so that the network learns several scales."""
 
     lr: float = 1e-3
-    """Peak learning rate (AdamW, linear warm-up, cosine decay to zero)."""
+    """Peak learning rate (AdamW, linear warm-up)."""
+    schedule: str = "cosine"
+    """How the rate falls over the budget: in a cosine, or not at all until the `cooldown`. A run of
+    the second kind can be resumed with any other budget, for as long as its rate has not fallen."""
+    cooldown: float = 0.2
+    """Last share of the budget in which the rate of a trapezoid falls to zero, linearly."""
     encoder_lr: float = 0.25
     """Learning rate of pretrained weights, as a share of `lr`."""
+    freeze: int = 0
+    """How many parts of the encoder keep their weights: its stem, then its blocks in order."""
     warmup: int = 200
     """Steps of linear warm-up."""
     weight_decay: float = 0.02
@@ -67,6 +82,9 @@ class TrainConfig:
     rebalance: float = bins.REBALANCE
     """lambda of the class rebalancing."""
 
+    balance: float = 1.0
+    """How the sources of the photos (the subjects in their keys) share the samples: in proportion
+    to their number of photos to this power. 1: each photo alike. 0: each source alike."""
     crop: float = 0.6
     """Smallest crop, as a share of the photo's short side."""
     tone: float = 0.5
@@ -89,9 +107,10 @@ class TrainConfig:
         _one_of("arch", self.arch, ARCHITECTURES)
         _one_of("encoder", self.encoder, ENCODERS)
         _one_of("objective", self.objective, OBJECTIVES)
+        _one_of("schedule", self.schedule, SCHEDULES)
         for name in (
             "steps", "minutes", "encoder_lr", "warmup", "weight_decay", "seed", "save_every",
-            "sample_every",
+            "sample_every", "freeze",
         ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must not be negative")
@@ -100,11 +119,13 @@ class TrainConfig:
         for name in ("batch", "lr", "clip", "sigma", "crop"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be positive")
-        for name in ("rebalance", "tone", "hints", "crop"):
+        for name in ("rebalance", "tone", "hints", "crop", "balance", "cooldown"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must lie in [0, 1]")
         if not 1 <= self.neighbors <= bins.Q:
             raise ConfigError(f"neighbors = {self.neighbors}: must lie in 1..{bins.Q}")
+        if self.freeze and self.arch != "photochrom":
+            raise ConfigError(f"freeze = {self.freeze}: arch {self.arch} has no encoder to freeze")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema = {self.ema}: must lie in [0, 1)")
         starts = [start for start, _ in self.sizes]

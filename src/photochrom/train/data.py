@@ -1,5 +1,7 @@
 """From encoded photos to batches: a fixed order, crops, aged tones, simulated hints.
 
+The order balances the sources: a photo of a small one comes more often than one of a large one.
+
 Sample n of a run is a pure function of (photos, seed, n). So a resumed run goes on with the very
 sample at which it stopped, and a batch is the same whether one process makes it or several.
 """
@@ -8,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import re
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,7 @@ from photochrom.color.lab import GRAY_AB
 from photochrom.dataset.decode import decode
 from photochrom.dataset.store import PhotoStore
 from photochrom.errors import DataError
+from photochrom.naming import subject_of
 from photochrom.train.config import AB_SCALE, TrainConfig
 from photochrom.train.lab import has_color, rgb_to_lab
 
@@ -35,6 +39,7 @@ __all__ = [
     "draw_hints",
     "make_batch",
     "make_sample",
+    "quotas",
     "measure_prior",
     "require_color",
 ]
@@ -158,6 +163,26 @@ def age(L: Tensor, gamma: Tensor, black: Tensor, white: Tensor, blur: Tensor) ->
     return aged
 
 
+def source_of(store: PhotoStore, index: int) -> str:
+    """The source of a photo: the subject in its key, a WordNet id left out."""
+    subject = subject_of(store.key(index), store.in_shard(index))
+    return re.sub(r"-n\d{8}$", "", subject)
+
+
+def quotas(sizes: Sequence[int], balance: float) -> NDArray[np.int64]:
+    """How many of as many samples as there are photos each source gives.
+
+    In proportion to its number of photos to the power of `balance`, rounded so that the sum is kept
+    (largest remainders).
+    """
+    photos = np.asarray(sizes, dtype=np.float64)
+    exact = photos.sum() * photos**balance / (photos**balance).sum()
+    counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    left = int(photos.sum()) - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:left]] += 1
+    return counts
+
+
 class Loader:
     """Batches of a run, made ahead in a thread (Pillow and NumPy let go of the interpreter lock).
 
@@ -177,14 +202,37 @@ class Loader:
         self.store, self.config, self.rank, self.world = store, config, rank, world
         self._epoch = -1
         self._order: NDArray[Any] = np.empty(0, dtype=np.int64)
+        self._members: list[NDArray[np.int64]] = []
+        if config.balance != 1:
+            names = [source_of(store, i) for i in range(len(store))]
+            _, place = np.unique(names, return_inverse=True)
+            self._members = [np.flatnonzero(place == g) for g in range(place.max() + 1)]
 
     def index(self, n: int) -> int:
-        """Which photo is sample n: every epoch is a new permutation."""
+        """Which photo is sample n.
+
+        An epoch is as many samples as there are photos, in an order of its own. Unless `balance`
+        is 1 it has the quota of each source instead of each photo once; the photos of a source take
+        turns, and none comes again before all others of its source have come.
+        """
         epoch, place = divmod(n, len(self.store))
         if epoch != self._epoch:
-            self._order = _rng(self.config.seed, 1, epoch).permutation(len(self.store))
+            photos = np.arange(len(self.store)) if not self._members else self._balanced(epoch)
+            self._order = photos[_rng(self.config.seed, 1, epoch).permutation(len(photos))]
             self._epoch = epoch
         return int(self._order[place])
+
+    def _balanced(self, epoch: int) -> NDArray[np.int64]:
+        """The photos of an epoch, source by source."""
+        counts = quotas([len(members) for members in self._members], self.config.balance)
+        parts = []
+        for g, (members, count) in enumerate(zip(self._members, counts, strict=True)):
+            turn = epoch * int(count) + np.arange(count)
+            turn, place = np.divmod(turn, len(members))
+            for k in np.unique(turn):
+                shuffled = members[_rng(self.config.seed, 4, g, int(k)).permutation(len(members))]
+                parts.append(shuffled[place[turn == k]])
+        return np.concatenate(parts)
 
     def samples(self, step: int, size: int) -> list[Sample]:
         """This process's part of the batch of a step."""

@@ -57,8 +57,18 @@ class _Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.pad is not None:
             x = F.pad(x, self.pad)
-        x = self.norm(self.conv(x))
+        fixed = self.training and not self.norm.training
+        x = self._folded(x) if fixed else self.norm(self.conv(x))
         return F.relu6(x) if self.act else x
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """The same with fixed statistics: scaling weights is cheaper than scaling activations."""
+        conv, norm = self.conv, self.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        bias = norm.bias - norm.running_mean * scale
+        weight = conv.weight * scale.view(-1, 1, 1, 1)
+        return F.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
 
 
 class _Inverted(nn.Module):
@@ -118,6 +128,11 @@ class EfficientNetLite(nn.Module):
         for norm in self._norms():
             norm.eval()
         return self
+
+    def freeze(self, parts: int) -> None:
+        """Stop the weights of the stem and of the first blocks from learning, so many in all."""
+        for part in [self.stem, *self.blocks][:parts]:
+            part.requires_grad_(False)
 
     def _norms(self) -> Iterator[nn.BatchNorm2d]:
         return (m for m in self.modules() if isinstance(m, nn.BatchNorm2d))

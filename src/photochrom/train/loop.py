@@ -39,6 +39,7 @@ from photochrom.train.losses import Criterion
 from photochrom.train.networks import Photochrom, build, output_layer
 from photochrom.train.progress import Board, Interrupt, ProgressBar
 from photochrom.train.resident import ResidentLoader
+from photochrom.train.watch import Watch
 
 __all__ = ["Trainer", "train"]
 
@@ -113,7 +114,7 @@ class Trainer:
                     )
             network.load_state_dict(other.state_dict())
             if self.config.objective != "regression":
-                shift = self._log_class_weights() - log_weights
+                shift = self.log_class_weights() - log_weights
                 bias = output_layer(network).bias
                 assert bias is not None
                 bias.data += torch.from_numpy(shift).to(self.device)
@@ -139,7 +140,7 @@ class Trainer:
             bias.data.copy_(torch.from_numpy(np.log(share / share.sum())))
         self._prepare()
 
-    def _log_class_weights(self) -> np.ndarray[Any, Any]:
+    def log_class_weights(self) -> np.ndarray[Any, Any]:
         if self.config.objective != "full":
             return np.zeros(bins.Q, dtype=np.float32)
         return log_class_weights(self.config, self.prior)
@@ -150,6 +151,8 @@ class Trainer:
             if self.device.type != "cuda":
                 raise ConfigError("arch eccv16: several processes need CUDA; on the CPU use one")
             nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
+        if isinstance(self.network, Photochrom):
+            self.network.encoder.freeze(self.config.freeze)
         if self.config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Averaged weights: every float of the state, BatchNorm statistics included.
@@ -171,6 +174,8 @@ class Trainer:
         """Matrices decay, biases and norms do not; pretrained weights learn more slowly."""
         groups: dict[tuple[bool, bool], list[Tensor]] = {}
         for name, p in self.network.named_parameters():
+            if not p.requires_grad:
+                continue
             slow = self.config.pretrained and name.startswith("encoder.")
             groups.setdefault((slow, p.ndim > 1), []).append(p)
         return [
@@ -192,9 +197,13 @@ class Trainer:
         return min(1.0, self.seconds / (60 * self.config.minutes))
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to zero over the budget."""
+        """Linear warm-up, then the schedule of the config over the budget, to zero."""
         warm = min(1.0, (self.step + 1) / max(1, self.config.warmup))
-        return self.config.lr * warm * 0.5 * (1 + math.cos(math.pi * self.progress))
+        if self.config.schedule == "trapezoid":
+            left = min(1.0, (1 - self.progress) / max(self.config.cooldown, 1e-9))
+        else:
+            left = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return self.config.lr * warm * left
 
     def _requests(self) -> Iterator[tuple[int, int]]:
         """What the loader makes next, until the budget is used."""
@@ -292,14 +301,20 @@ class Trainer:
 
     # --- the loop ---
 
-    def fit(self, *, progress: bool = True) -> bool:
-        """Train until the budget is used. Returns False when interrupted (the state is saved)."""
+    def fit(self, *, progress: bool = True, watch: Watch | None = None) -> bool:
+        """Train until the budget is used; validate as `watch` says, and at the end.
+
+        Returns False when interrupted (the state is saved).
+        """
+        watch = None if self.rank else watch
         with Interrupt() as interrupt:
-            self._fit(interrupt, progress and self.rank == 0)
-        self.save()
+            self._fit(interrupt, progress and self.rank == 0, watch)
+            self.save()
+            if watch is not None and not interrupt.asked:
+                watch.validate(self)
         return not interrupt.asked
 
-    def _fit(self, interrupt: Interrupt, show: bool) -> None:
+    def _fit(self, interrupt: Interrupt, show: bool, watch: Watch | None) -> None:
         channels = self.network.in_channels
         with contextlib.ExitStack() as stack:
             bar = stack.enter_context(contextlib.closing(ProgressBar(self, show)))
@@ -308,6 +323,7 @@ class Trainer:
                 board = stack.enter_context(contextlib.closing(Board(self)))
             batches = stack.enter_context(contextlib.closing(self._batches(channels)))
             clock = saved = time.monotonic()
+            validated = self.seconds
             loss_mean = math.nan
             for batch in batches:
                 loss = self.train_step(batch.x, batch.ab)
@@ -323,6 +339,9 @@ class Trainer:
                     saved = time.monotonic()
                 if self._done(interrupt):
                     break
+                if watch is not None and self.seconds - validated > watch.every:
+                    watch.validate(self)
+                    validated, clock = self.seconds, time.monotonic()
 
     def _batches(self, channels: int) -> Generator[Batch, None, None]:
         if self.config.resident:
@@ -358,16 +377,18 @@ def train(
     init: Path | None = None,
     device: str = "cpu",
     progress: bool = True,
+    watch: Watch | None = None,
 ) -> bool:
     """Train a run from start or checkpoint to the end of its budget.
 
     Parameters
     ----------
-    config : of the run; on resume it must equal the stored one except for the budget
+    config : of the run; on resume it must equal the stored one except for budget and schedule
     sources : tar or tar.gz shards, or a folder (`PhotoStore`)
     run : folder; gets config.json, prior.npy, checkpoint.pt and log/
     init : another run, whose averaged weights this one starts from, or an exported .onnx file; not
         for `resume`
+    watch : photos to validate on while the run goes on
 
     Returns
     -------
@@ -397,7 +418,7 @@ def train(
             trainer.resume()
         else:
             trainer.start(init)
-        return trainer.fit(progress=progress)
+        return trainer.fit(progress=progress, watch=watch)
     finally:
         if several:
             dist.destroy_process_group()
@@ -409,7 +430,7 @@ def _open_run(
     """Make the run's folder, or check that it is the same run."""
     if resume:
         stored = TrainConfig.load(run / CONFIG).to_dict()
-        budget = ("steps", "minutes", "save_every", "sample_every")
+        budget = ("steps", "minutes", "schedule", "cooldown", "save_every", "sample_every")
         for key, value in config.to_dict().items():
             if key not in budget and json_equal(stored[key]) != json_equal(value):
                 raise ConfigError(f"{run}: was started with {key} = {stored[key]!r}, not {value!r}")

@@ -29,6 +29,7 @@ class Tally:
         self.raw = np.zeros(cells)
         self.rebalanced = {name: np.zeros(cells) for name in self.weights}
         self.chroma = self.true_chroma = 0.0
+        self.invented: list[float] = []
 
     def add(self, ab: ArrayLike, truth: ArrayLike, nearest: ArrayLike) -> None:
         """One photo: predicted and true ab (h, w, 2), and the nearest bin of the truth (h, w)."""
@@ -37,6 +38,7 @@ class Tally:
             self.rebalanced[name] += metrics.error_histogram(ab, truth, w[np.asarray(nearest)])
         self.chroma += float(np.linalg.norm(ab, axis=-1).sum())
         self.true_chroma += float(np.linalg.norm(truth, axis=-1).sum())
+        self.invented.append(metrics.invented(ab, truth))
 
     def figures(self) -> dict[str, float]:
         return {
@@ -44,6 +46,8 @@ class Tally:
             "auc_rebalanced_0": metrics.auc(self.rebalanced["0"]),
             "auc_rebalanced_0.5": metrics.auc(self.rebalanced["0.5"]),
             "chroma_share": self.chroma / max(self.true_chroma, 1e-9),
+            "inventions": 100 * float(np.mean(self.invented)),
+            "inventions_worst": 100 * metrics.worst_tenth(self.invented),
         }
 
 
@@ -65,17 +69,20 @@ def validate(
     prior: ArrayLike,
     *,
     photos: int = 512,
+    every: int = 1,
     size: int = 128,
     temperatures: Iterable[float] = (bins.TEMPERATURE,),
     shifts: Iterable[ArrayLike | None] = (None,),
     batch: int = 32,
 ) -> list[dict[str, float]]:
-    """Figures of a network on the central squares of the first photos of a store.
+    """Figures of a network on the central squares of photos of a store.
 
     Parameters
     ----------
     network : logits (B, 313, h, w) or regressed ab / 110 (B, 2, h, w), in evaluation mode
     prior : (313,), for AuC rebalanced
+    photos : at most so many
+    every : the first photo and every so manieth after it
     temperatures : one row of figures for each
     shifts : (313,) added to the logits, or None; one row for each and temperature
 
@@ -89,8 +96,9 @@ def validate(
     bits: list[list[float]] = [[] for _ in tallies]
     network.eval()
     channels, scale = int(network.in_channels), float(network.L_scale)  # type: ignore[arg-type]
-    for first in range(0, min(photos, len(store)), batch):
-        chosen = range(first, min(first + batch, photos, len(store)))
+    wanted = range(0, len(store), every)[:photos]
+    for first in range(0, len(wanted), batch):
+        chosen = wanted[first : first + batch]
         rgb = np.stack([_square(store.read(i), size, store.name(i)) for i in chosen])
         lab = rgb_to_lab(torch.from_numpy(rgb).permute(0, 3, 1, 2))
         x = torch.zeros(len(chosen), channels, size, size)

@@ -8,10 +8,9 @@ try:
     import av
     import av.error
     import cv2
-except ImportError as error:
+except ImportError:
     raise DependencyError(
-        f"film needs PyAV and OpenCV ({error.name or error} is missing)",
-        "pip install 'photochrom[video]'",
+        "film needs PyAV and OpenCV", "run pip install 'photochrom[video]'"
     ) from None
 
 __all__ = ["av", "cv2"]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from photochrom.arrays import Float32
 from photochrom.color import bins
 from photochrom.color.lab import rgb_to_lab
-from photochrom.color.upsample import area_shrink
+from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError, PhotochromError
 from photochrom.video.eye import Eye

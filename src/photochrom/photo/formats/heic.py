@@ -1,140 +1,138 @@
-"""HEIC photos, by the extra photochrom[heif]: libvips comes without a codec for HEVC.
+"""HEIC, with the extra photochrom[heif]: libvips comes without a codec for HEVC.
 
-Orientation: the file's own turns are applied by the decoder; what its EXIF says of it counts for
-nothing (ISO/IEC 23008-12, 6.5.10 and annex A).
+Orientation: the decoder applies the file's own turns; the orientation in its EXIF does not count
+(ISO/IEC 23008-12, 6.5.10 and annex A).
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.photo.formats.format import Saver
-from photochrom.photo.metadata.exif import exif_resolution
-from photochrom.photo.metadata.resolution import Resolution
-from photochrom.photo.photo import check_whole
+from photochrom.photo.carried import Carried
+from photochrom.photo.facts import Facts, Metadata
+from photochrom.photo.formats.format import Decoded, Format, Holds, Request, brands
+from photochrom.photo.metadata.exif import exif_block, exif_resolution
+from photochrom.photo.profiles import srgb_profile
+from photochrom.photo.source import REMEDY_DAMAGED
 from photochrom.text import one_line
 
-__all__ = [
-    "EXTENSIONS",
-    "HEIC",
-    "HEIC_LOADER",
-    "HEVC_BRANDS",
-    "QUALITY",
-    "decode_heif",
-    "encode_heif",
-    "heif_size",
-    "need_heif",
-]
+__all__ = ["HEIC"]
 
-HEIC_LOADER = "heic"  # no operation of libvips, but photochrom.heif
-HEVC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
-EXTENSIONS = (".heic", ".heif")
-QUALITY = 90
-HEIC = Saver("", (np.uint8, np.uint16), True, 16384, {"Q": QUALITY})
+_HEVC_BRANDS = frozenset([b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"])
 
 
-def need_heif(name: str) -> None:
-    """Raise PhotoError if the extra is not installed."""
-    if importlib.util.find_spec("pillow_heif") is None:
-        raise PhotoError(
-            f"{name}: HEIC needs photochrom[heif]: pip install 'photochrom[heif]', or convert it "
-            "to JPEG, PNG or TIFF"
-        )
+@dataclass(frozen=True, eq=False)
+class _Heic(Format):
+    def begins(self, head: bytes) -> bool:
+        return bool(brands(head) & _HEVC_BRANDS)
+
+    def check(self, name: str) -> None:
+        if importlib.util.find_spec("pillow_heif") is None:
+            raise PhotoError(
+                f"{name}: HEIC needs an extra",
+                "run pip install 'photochrom[heif]', or convert it to JPEG, PNG or TIFF",
+            )
+
+    def size(self, data: bytes, name: str) -> tuple[int, int]:
+        import pillow_heif
+
+        try:
+            opened = pillow_heif.open_heif(io.BytesIO(data))
+            width, height = opened[opened.primary_index].size
+        except Exception as error:  # whatever the library raises about a damaged file
+            raise _damaged(name, error) from None
+        return height, width
+
+    def decode(self, request: Request) -> Decoded:
+        with request.origin.open() as file:
+            return _decoded(file, request)
+
+    def encode(self, file: BinaryIO, samples: NDArray[Any], carried: Carried) -> None:
+        """Write 8 bits as 8, and 16 as 10; chroma keeps its full resolution."""
+        import pillow_heif
+
+        name, facts = carried.facts.name, carried.facts
+        if "HEIF" not in pillow_heif.libheif_info() or not pillow_heif.libheif_info()["HEIF"]:
+            raise PhotoError(
+                f"{name}: the installed pillow-heif cannot write HEIC", "choose .jpg, .png or .tif"
+            )
+        source = io.BytesIO((facts.metadata.exif or b"").removeprefix(b"Exif\0\0"))
+        exif = carried.exif or exif_block(source, resolution=facts.resolution)
+        height, width, bands = samples.shape
+        mode = ("RGB" if bands == 3 else "RGBA") + (";16" if samples.dtype == np.uint16 else "")
+        image: Any = pillow_heif.from_bytes(mode, (width, height), samples.tobytes())
+        extra: dict[str, Any] = {"exif": exif} if exif else {}
+        if facts.profiled:
+            image[0].info["icc_profile"] = srgb_profile()
+            image[0].info["icc_profile_type"] = "prof"
+        quality = self.options["Q"] if carried.quality is None else carried.quality
+        try:
+            image.save(file, quality=quality, chroma=444, xmp=carried.xmp, save_all=False, **extra)
+        except OSError:
+            raise
+        except Exception as error:
+            raise PhotoError(f"{name}: cannot be written: {one_line(error)}", "use .png") from None
 
 
-def decode_heif(
-    file: BinaryIO, name: str, check_size: Callable[[str, int, int], None]
-) -> tuple[NDArray[Any], dict[str, Any], bytes | None, int, Resolution | None]:
-    """The main image of a file.
+HEIC = _Heic(
+    name="HEIC",
+    suffixes=(".heic", ".heif"),
+    media_type="image/heic",
+    loader="",
+    saver="",
+    holds=Holds((np.uint8, np.uint16), side=16384),
+    options={"Q": 90},
+    extra=True,
+    exif_by_libvips=False,
+)
 
-    Returns
-    -------
-    samples : (H, W, C), uint8, or uint16 over the full range for 10 and 12 bits
-    metadata : as libvips names the fields
-    profile : ICC
-    images : how many the file holds
-    resolution : pixels per mm, as its EXIF states it
-    """
+
+def _decoded(file: BinaryIO, request: Request) -> Decoded:
+    """The main image of a file; 10 and 12 bits become uint16 over the full range."""
     import pillow_heif
 
     try:
         opened = pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
         image = opened[opened.primary_index]
-        check_size(name, *image.size)
+        request.limits.check_size(request.name, *image.size)
         width, height = image.size
         deep = image.mode.endswith(";16")
         bands = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[image.mode.partition(";")[0]]
-        check_whole(name, "HEIC", width * height, bands * (1 + deep))
+        request.limits.check_whole(request.name, "HEIC", width * height * bands * (1 + deep))
         data: NDArray[Any] = np.frombuffer(image.data, np.uint16 if deep else np.uint8)
         row = image.stride // data.itemsize
         info: Mapping[str, Any] = image.info
         samples: NDArray[Any] = data.reshape(height, row)[:, : width * bands].reshape(
             height, width, bands
         )
-        if deep:  # shifted up, with nothing in the low bits: white would not be white
+        if deep:  # the low bits are empty: white would not be white
             samples = samples | samples >> int(info["bit_depth"])
-        metadata = {}
-        exif = info.get("exif")
-        if exif:
-            metadata["exif-data"] = bytes(exif)
-        if info.get("xmp"):
-            metadata["xmp-data"] = bytes(info["xmp"])
-        resolution = exif_resolution(bytes(exif)) if exif else None
-        return samples, metadata, info.get("icc_profile") or None, len(opened), resolution
+        exif, xmp = (bytes(info[key]) if info.get(key) else None for key in ("exif", "xmp"))
+        profile = info.get("icc_profile") or None
+        facts = Facts(
+            request.name,
+            "file",
+            depth=samples.dtype,
+            profiled=profile is not None,
+            metadata=Metadata(exif, xmp),
+            resolution=exif_resolution(exif) if exif else None,
+            extension=HEIC.suffixes[0],
+            frames=len(opened),
+        )
+        return Decoded(samples, profile, facts)
     except PhotoError:
         raise
-    except Exception as error:  # whatever the library says of a damaged file
-        raise PhotoError(
-            f"{name}: cannot be read: {one_line(error)}; restore it from a copy, or export it "
-            "again as PNG or TIFF"
-        ) from None
+    except Exception as error:  # whatever the library raises about a damaged file
+        raise _damaged(request.name, error) from None
 
 
-def heif_size(file: BinaryIO, name: str) -> tuple[int, int]:
-    """(height, width) of the main image, by the header alone; PhotoError if it is damaged."""
-    import pillow_heif
-
-    try:
-        opened = pillow_heif.open_heif(file)
-        width, height = opened[opened.primary_index].size
-    except Exception as error:  # as above
-        raise PhotoError(f"{name}: cannot be read: {one_line(error)}; restore it") from None
-    return height, width
-
-
-def encode_heif(
-    file: BinaryIO,
-    samples: NDArray[Any],
-    name: str,
-    *,
-    quality: int,
-    exif: bytes | None,
-    xmp: bytes,
-    profile: bytes | None,
-) -> None:
-    """Write an image (H, W, 3 or 4), uint8 with 8 or uint16 with 10 bits, chroma not reduced."""
-    import pillow_heif
-
-    if "HEIF" not in pillow_heif.libheif_info() or not pillow_heif.libheif_info()["HEIF"]:
-        raise PhotoError(
-            f"{name}: the installed pillow-heif cannot write HEIC; choose .jpg, .png or .tif"
-        )
-    height, width, bands = samples.shape
-    mode = ("RGB" if bands == 3 else "RGBA") + (";16" if samples.dtype == np.uint16 else "")
-    image: Any = pillow_heif.from_bytes(mode, (width, height), samples.tobytes())
-    extra: dict[str, Any] = {"exif": exif} if exif else {}
-    if profile:
-        image[0].info["icc_profile"] = profile
-        image[0].info["icc_profile_type"] = "prof"
-    try:
-        image.save(file, quality=quality, chroma=444, xmp=xmp, save_all=False, **extra)
-    except OSError:
-        raise
-    except Exception as error:
-        raise PhotoError(f"{name}: cannot be written: {one_line(error)}; use .png") from None
+def _damaged(name: str, error: Exception) -> PhotoError:
+    return PhotoError(f"{name}: cannot be read: {one_line(error)}", REMEDY_DAMAGED)

@@ -1,47 +1,115 @@
-"""What libvips does not tell of a JPEG file: its quality, and the second part of its XMP."""
+"""JPEG, with what libvips does not report: the quality, and the second part of the XMP.
+
+Sources: ITU-T T.81 (JPEG), B.1.1.4; JFIF 1.02 (ITU-T T.871), 10.1; XMP Specification Part 3
+(Adobe), 1.1.3.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import numpy as np
+import pyvips
 from numpy.typing import NDArray
 
-from photochrom.photo.formats.format import Saver, replace_bytes
+from photochrom.photo.carried import Carried
+from photochrom.photo.facts import Facts
+from photochrom.photo.formats.format import Format, Holds, Page, replace_bytes
 from photochrom.photo.metadata.exif import EXIF_HEAD
-from photochrom.photo.metadata.resolution import Resolution, sane
+from photochrom.photo.metadata.iptc import photoshop_block
+from photochrom.photo.metadata.resolution import CENTIMETER, INCH, Resolution, stated
+from photochrom.photo.metadata.xmp import extension_of, join_extension
 
-__all__ = [
-    "JPEG",
-    "LEAST_QUALITY",
-    "LOST_XMP",
-    "extended_xmp",
-    "in_jpeg",
-    "jfif_resolution",
-    "jpeg_quality",
-    "main_xmp",
-]
+__all__ = ["JPEG", "JPEG_EXIF_LIMIT", "extended_xmp", "jpeg_quality", "main_xmp"]
 
-LEAST_QUALITY = 75  # of a JPEG, unless asked for
-# Quality 95 without chroma subsampling: the work of this program is the color alone, and to halve
-# its resolution or block its smooth gradients would throw part of that away. WebP has no other
-# than subsampled chroma; smart_subsample keeps it sharp along edges, and exact the color below
-# transparent parts. PNG filters chosen line by line ("all") save a tenth of a grainy and a third of
-# a smooth photo.
-JPEG = Saver("jpegsave_target", (np.uint8,), False, 65500, {"Q": 95, "subsample_mode": "off"})
+_SEGMENT = 65533  # bytes
+JPEG_EXIF_LIMIT = _SEGMENT  # with the six in front
+_XMP_LIMIT = 65502
+_LEAST_QUALITY = 75  # of a result, unless the user asks for less
+_LOST_XMP = "the second part of its XMP is missing or damaged; the first part is kept"
 
 
-def jfif_resolution(file: BinaryIO) -> Resolution | None:
-    """What a JPEG file states in its JFIF segment, which comes first if there is one."""
-    head = file.read(18)
-    if head[:4] != b"\xff\xd8\xff\xe0" or head[6:11] != b"JFIF\0" or len(head) < 18:
+@dataclass(frozen=True, eq=False)
+class _Jpeg(Format):
+    def begins(self, head: bytes) -> bool:
+        return head.startswith(b"\xff\xd8\xff")
+
+    def held_whole(self, page: Page) -> tuple[str, int]:
+        coefficients = 2 * page.image.bands if page.interlaced else 0
+        return "progressive JPEG", coefficients
+
+    def facts(self, page: Page) -> Facts:
+        facts = super().facts(page)
+        with page.origin.open() as file:
+            facts = replace(facts, quality=jpeg_quality(file))
+        if facts.metadata.xmp is None:
+            return facts
+        with page.origin.open() as file:
+            xmp = main_xmp(file) or facts.metadata.xmp
+        whole, notes = None, facts.notes
+        if digest := extension_of(xmp):
+            with page.origin.open() as file:
+                second = extended_xmp(file, digest)
+            xmp, whole = join_extension(xmp, second)
+            notes = notes if whole is not None else (_LOST_XMP,)
+        metadata = replace(facts.metadata, xmp=xmp, xmp_whole=whole)
+        return replace(facts, metadata=metadata, notes=notes)
+
+    def header_resolution(self, file: BinaryIO) -> Resolution | None:
+        for marker, size in _segments(file):  # JFIF comes first if there is one
+            segment = file.read(min(size, 12))
+            if marker != 0xE0 or segment[:5] != b"JFIF\0" or len(segment) < 12:
+                return None
+            unit, across, down = struct.unpack(">BHH", segment[7:])
+            return stated({1: INCH, 2: CENTIMETER}.get(unit, 0), (across, 1), (down, 1))
         return None
-    unit, across, down = struct.unpack(">BHH", head[13:18])
-    scale = {1: 25.4, 2: 10.0}.get(unit)  # else but a ratio
-    return None if scale is None else sane(across / scale, down / scale)
 
+    def dress(self, image: Any, carried: Carried) -> tuple[Any, dict[str, Any]]:
+        image, options = super().dress(image, carried)
+        if carried.quality is None and carried.facts.quality is not None:
+            # Less than 75 was chosen for a gray photo; on smooth color, its blocks would show.
+            options["Q"] = max(carried.facts.quality, _LEAST_QUALITY)
+        if carried.iptc:
+            image.set_type(pyvips.GValue.blob_type, "iptc-data", photoshop_block(carried.iptc))
+        return image, options
+
+    def put_exif(self, file: BinaryIO, block: bytes) -> None:
+        file.seek(0)
+        start = end = 2
+        for marker, size in _segments(file):
+            at = file.tell()
+            if marker == 0xE0:
+                start = end = at + size  # JFIF comes first
+            if marker == 0xE1 and file.read(6) == EXIF_HEAD:
+                start, end = at - 4, at + size
+                break
+        replace_bytes(file, start, end, b"\xff\xe1" + struct.pack(">H", 2 + len(block)) + block)
+
+
+# Quality 95 without chroma subsampling: the color is all that this program adds, and it would be a
+# pity to halve its resolution or to break its smooth gradients into blocks.
+JPEG = _Jpeg(
+    name="JPEG",
+    suffixes=(".jpg", ".jpeg"),
+    media_type="image/jpeg",
+    loader="jpegload_source",
+    saver="jpegsave_target",
+    holds=Holds(
+        (np.uint8,),
+        side=65500,
+        alpha=False,
+        iptc=(_SEGMENT - len(photoshop_block(b""))) // 2 * 2,  # the block is padded to even
+        exif=JPEG_EXIF_LIMIT,
+        xmp=_XMP_LIMIT,
+    ),
+    options={"Q": 95, "subsample_mode": "off"},
+)
+
+
+# --- the segments before the pixels ---------------------------------------------------------------
 
 _MAIN = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
@@ -56,8 +124,28 @@ _LUMINANCE = np.array([
 ])  # fmt: skip
 
 
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Marker and size of each segment before the pixels, with the file at its content."""
+    if file.read(2) != b"\xff\xd8":
+        return
+    while True:
+        marker = file.read(2)
+        while marker[1:] == b"\xff":  # padding
+            marker = marker[1:] + file.read(1)
+        if len(marker) < 2 or marker[0] != 0xFF or marker[1] == 0xDA:
+            return  # the pixels begin, or it is damaged
+        if marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD7:  # TEM and RST have no content
+            continue
+        size = int.from_bytes(file.read(2), "big") - 2
+        if size < 0:
+            return
+        at = file.tell()
+        yield marker[1], size
+        file.seek(at + size)
+
+
 def jpeg_quality(file: BinaryIO) -> int | None:
-    """The quality, 1..100, whose table of libjpeg is nearest to that of a file; None if unknown.
+    """The quality, 1..100, whose table in libjpeg is nearest to that of a file; None if unknown.
 
     Parameters
     ----------
@@ -72,6 +160,22 @@ def jpeg_quality(file: BinaryIO) -> int | None:
     return int(np.abs(tables - table).sum(axis=1).argmin()) + 1
 
 
+def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
+    """Quantization table 0, which is for luminance: 64 numbers in zigzag order."""
+    for marker, size in _segments(file):
+        segment = file.read(size) if marker == 0xDB else b""
+        while segment:
+            deep, number = divmod(segment[0], 16)
+            length = 64 * (1 + bool(deep))
+            if len(segment) < 1 + length:
+                return None
+            values = np.frombuffer(segment[1 : 1 + length], ">u2" if deep else np.uint8)
+            if number == 0:
+                return values.astype(np.int64)
+            segment = segment[1 + length :]
+    return None
+
+
 def main_xmp(file: BinaryIO) -> bytes | None:
     """The first part of the XMP, which libvips confuses with the second; None if there is none."""
     for marker, size in _segments(file):
@@ -82,12 +186,12 @@ def main_xmp(file: BinaryIO) -> bytes | None:
 
 
 def extended_xmp(file: BinaryIO, digest: bytes) -> bytes | None:
-    """The part of the XMP that did not fit into 64 kB; None if it is not there as a whole.
+    """The part of the XMP that did not fit into 64 kB; None if it is missing or incomplete.
 
     Parameters
     ----------
     file : binary file, at its start
-    digest : by which the first part calls it, 32 hexadecimal digits
+    digest : the first part's name for it, 32 hexadecimal digits
 
     Notes
     -----
@@ -108,57 +212,3 @@ def extended_xmp(file: BinaryIO, digest: bytes) -> bytes | None:
     while len(whole) < min(total, _MOST_EXTENSION) and (part := parts.get(len(whole))):
         whole += part
     return bytes(whole) if len(whole) == total > 0 else None
-
-
-def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Marker and size of each segment before the pixels, with the file at its content."""
-    if file.read(2) != b"\xff\xd8":
-        return
-    while True:
-        marker = file.read(2)
-        while marker[1:] == b"\xff":  # padding
-            marker = marker[1:] + file.read(1)
-        if len(marker) < 2 or marker[0] != 0xFF or marker[1] == 0xDA:
-            return  # the pixels begin, or it is damaged
-        if marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD7:  # TEM and RST: nothing belongs to them
-            continue
-        size = int.from_bytes(file.read(2), "big") - 2
-        if size < 0:
-            return
-        at = file.tell()
-        yield marker[1], size
-        file.seek(at + size)
-
-
-def _first_table(file: BinaryIO) -> NDArray[np.int64] | None:
-    """The quantization table 0, that of luminance: 64 numbers in zigzag order."""
-    for marker, size in _segments(file):
-        segment = file.read(size) if marker == 0xDB else b""
-        while segment:
-            deep, number = divmod(segment[0], 16)
-            length = 64 * (1 + bool(deep))
-            if len(segment) < 1 + length:
-                return None
-            values = np.frombuffer(segment[1 : 1 + length], ">u2" if deep else np.uint8)
-            if number == 0:
-                return values.astype(np.int64)
-            segment = segment[1 + length :]
-    return None
-
-
-LOST_XMP = "its XMP refers to a second part that is missing or damaged; the first is kept"
-
-
-def in_jpeg(file: BinaryIO, block: bytes) -> None:
-    file.seek(2)
-    at = start = end = 2
-    while len(head := file.read(10)) == 10 and head[1] != 0xDA:
-        after = at + 2 + int.from_bytes(head[2:4], "big")
-        if head[1] == 0xE0:
-            start = end = after  # JFIF comes first
-        if head[1] == 0xE1 and head[4:] == EXIF_HEAD:
-            start, end = at, after
-            break
-        at = after
-        file.seek(at)
-    replace_bytes(file, start, end, b"\xff\xe1" + struct.pack(">H", 2 + len(block)) + block)

@@ -1,8 +1,7 @@
-"""TIFF with a plane for each channel."""
+"""TIFF tiles with a separate plane for each channel, which libvips does not read."""
 
 from __future__ import annotations
 
-import struct
 import threading
 from typing import Any, BinaryIO
 
@@ -15,6 +14,7 @@ from photochrom.photo.ifd import (
     COMPRESSION,
     FAILURES,
     HEIGHT,
+    ORIENTATION,
     PHOTOMETRIC,
     SAMPLES,
     TILE_HEIGHT,
@@ -24,7 +24,8 @@ from photochrom.photo.ifd import (
     Entry,
     Reader,
     Tree,
-    packed_value,
+    file_head,
+    packed_tree,
     to_number,
 )
 from photochrom.photo.source import Origin, read_at
@@ -52,8 +53,8 @@ def open_planes(
             plane = pyvips.Image.tiffload_source(
                 source, access=access, fail_on="error", unlimited=roomy
             )
-        # As `pyvips.Image.new_from_source` does it, which would try other loaders as well: what is
-        # made of the image holds what libvips will call.
+        # As in `pyvips.Image.new_from_source`, which would also try other loaders: whatever is made
+        # of the image keeps alive what libvips will call.
         plane._references.append(source)
         planes.append(plane)
     call = pyvips.Operation.call
@@ -66,7 +67,7 @@ def open_planes(
 
 
 class _Shared:
-    """A file that several read from, each at its own place; closed with the last reference."""
+    """A file for several readers, each at its own place; closed with the last reference."""
 
     def __init__(self, origin: Origin) -> None:
         self.file, self.size = origin.open(), origin.size()
@@ -87,7 +88,7 @@ class _Fronted:
     def __init__(self, front: bytes, file: _Shared) -> None:
         self.front, self.file, self.at = front, file, 0
 
-    # What libvips calls; no exception may leave these.
+    # libvips calls these. No exception may leave them.
 
     def read(self, size: int) -> bytes:
         if self.at < len(self.front):
@@ -96,7 +97,7 @@ class _Fronted:
             try:
                 part = self.file.part(self.at - len(self.front), size)
             except (OSError, OverflowError):
-                return b""  # to libvips an early end of the file
+                return b""  # libvips sees an early end of the file
         self.at += len(part)
         return part
 
@@ -108,18 +109,18 @@ class _Fronted:
         return at
 
 
-# What a plane has of its page: the above, order of bits, orientation, predictor, tables of JPEG.
+# The tags of a page that its planes share: also order of bits, orientation, predictor, JPEG tables.
 _OF_PLANE = frozenset(
-    [WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 266, 274, CHANNELS, 317, TILE_WIDTH,
+    [WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 266, ORIENTATION, CHANNELS, 317, TILE_WIDTH,
      TILE_HEIGHT, TILES, 325, SAMPLES, 347]
 )  # fmt: skip
-IN_PLANES = (0, 1, 2, 5)  # white is 0, black is 0, RGB, CMYK: each channel means by itself
+IN_PLANES = (0, 1, 2, 5)  # white is 0, black is 0, RGB, CMYK: their channels are independent
 
 
 def plane_fronts(file: BinaryIO, place: int) -> list[bytes]:
-    """What makes a gray photo of each plane of a page of tiles; none if it is damaged.
+    """For each plane of a page of tiles, bytes that make it a gray photo; none if it is damaged.
 
-    It is a header and a directory, to be put in front of all the bytes of the file.
+    They are a header and a directory, for the front of all the bytes of the file.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def plane_fronts(file: BinaryIO, place: int) -> list[bytes]:
     place : of the page's directory, as in its `Layout`
     """
     try:
-        # What a directory claims is in the file, or `Pages.values` has told.
+        # `Pages.values` has shown that what the directory claims is in the file.
         reader = Reader(file, own=True)
         directory, _ = reader.directory(place, _OF_PLANE)
         width, height, tile_width, tile_height, planes = (
@@ -141,9 +142,7 @@ def plane_fronts(file: BinaryIO, place: int) -> list[bytes]:
     mixed = any(len(set(values)) != 1 for values in formats.values())
     if mixed or not len(starts) == len(counts) == each * planes > 0:
         return []
-    head = (b"II" if reader.order == "<" else b"MM") + struct.pack(
-        reader.order + "HHHQ", 43, 8, 0, 16
-    )
+    head = file_head(reader.order, True, 16)
     inverse = to_number(directory, PHOTOMETRIC) == 0
     fronts = []
     for n in range(planes):
@@ -155,10 +154,10 @@ def plane_fronts(file: BinaryIO, place: int) -> list[bytes]:
             325: Entry.of(16, counts[part]),
         }
         size = 0
-        for _ in range(2):  # the places of the tiles depend on the size, and not it on them
+        for _ in range(2):  # the places of the tiles depend on the size, but it does not on them
             moved = np.array(starts[part], np.uint64) + np.uint64(size)
             tree[TILES] = Entry(16, moved.astype("<u8").tobytes())
-            front = head + packed_value(tree, len(head), True, order=reader.order)
+            front = head + packed_tree(tree, len(head), True, order=reader.order)
             size = len(front)
         fronts.append(front)
     return fronts

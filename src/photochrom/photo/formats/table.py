@@ -1,115 +1,74 @@
-"""All formats, by signature and by suffix."""
+"""All formats: the only place that lists them."""
 
 from __future__ import annotations
 
-import re
-from typing import BinaryIO
+import os
 
 import pyvips
 
 from photochrom.errors import PhotoError
-from photochrom.photo.formats import heic
-from photochrom.photo.formats.avif import AVIF, in_avif
-from photochrom.photo.formats.heic import HEIC, HEIC_LOADER, HEVC_BRANDS, need_heif
-from photochrom.photo.formats.jpeg import JPEG, in_jpeg
-from photochrom.photo.formats.png import PNG, in_png
+from photochrom.photo.formats.avif import AVIF
+from photochrom.photo.formats.format import Format
+from photochrom.photo.formats.heic import HEIC
+from photochrom.photo.formats.jpeg import JPEG
+from photochrom.photo.formats.png import PNG
 from photochrom.photo.formats.tiff import TIFF
-from photochrom.photo.formats.webp import WEBP, in_webp
+from photochrom.photo.formats.webp import WEBP
 
-__all__ = ["EXTENSIONS", "FORMATS", "LOADERS", "SAVERS", "TYPES", "find_loader", "place"]
+__all__ = [
+    "ALL",
+    "EXTENSIONS",
+    "FORMATS",
+    "INPUT_EXTENSIONS",
+    "RESULT_EXTENSIONS",
+    "TYPES",
+    "find_format",
+    "format_of",
+]
 
-SAVERS = {
-    ".jpg": JPEG,
-    ".jpeg": JPEG,
-    ".png": PNG,
-    ".tif": TIFF,
-    ".tiff": TIFF,
-    ".webp": WEBP,
-    ".avif": AVIF,
-    ".heic": HEIC,
-    ".heif": HEIC,
-}
-# Of the files that are read and written, lower case, with the dot; HEIC is an extra.
-EXTENSIONS = tuple(suffix for suffix in SAVERS if suffix not in heic.EXTENSIONS)
-_FORMAT_NAMES = "JPEG, PNG, TIFF, WebP, AVIF or HEIC"
-# Camera raw files begin like TIFF files, and what a TIFF reader finds there is a tiny preview.
-_CAMERA_RAW = re.compile(
-    r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
-)
-LOADERS = {  # libvips operation -> extension of its format
-    "jpegload_source": ".jpg",
-    "pngload_source": ".png",
-    "tiffload_source": ".tif",
-    "webpload_source": ".webp",
-    "heifload_source": ".avif",
-    HEIC_LOADER: ".heic",
-}
+ALL: tuple[Format, ...] = (JPEG, PNG, TIFF, WEBP, AVIF, HEIC)
+_OF_SUFFIX = {suffix: form for form in ALL for suffix in form.suffixes}
+RESULT_EXTENSIONS = tuple(_OF_SUFFIX)
+"""Of files that can be written: lower case, with the dot."""
+EXTENSIONS = tuple(suffix for suffix, form in _OF_SUFFIX.items() if not form.extra)
+"""Those that need no extra of the package."""
+INPUT_EXTENSIONS = frozenset(RESULT_EXTENSIONS) | {
+    ".bmp", ".gif", ".jfif", ".jpe", ".pgm", ".pnm", ".ppm",
+}  # fmt: skip
+"""Of files that count as photos in a folder. Those that cannot be read fail by name, so that none
+gets lost."""
+FORMATS = {form.suffixes[0]: form.name for form in ALL}
+"""Names of the formats by their usual extension."""
+TYPES = {suffix: form.media_type for suffix, form in _OF_SUFFIX.items()}
+"""Media types by extension."""
 
 
-def find_loader(head: bytes, name: str) -> str:
-    """The libvips operation for a file that begins with these bytes.
+def find_format(head: bytes, name: str) -> Format:
+    """The format of a file that begins with these bytes.
 
-    libvips can find it itself, but would also try loaders for text tables, PDF or its own raw
+    libvips could find it itself, but would also try its loaders for text tables, PDF or its own raw
     formats: more than a photograph needs, and more than a stranger's file should reach.
+
+    Raises
+    ------
+    PhotoError
+        It is none of ours, or the format cannot be read here.
     """
-    loader = None
-    if head.startswith(b"\xff\xd8\xff"):
-        loader = "jpegload_source"
-    elif head.startswith(b"\x89PNG\r\n\x1a\n"):
-        loader = "pngload_source"
-    elif head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
-        if _CAMERA_RAW.search(name):
-            raise PhotoError(f"{name}: camera raw is not supported; develop it to TIFF or JPEG")
-        loader = "tiffload_source"
-    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        loader = "webpload_source"
-    elif head[4:8] == b"ftyp":
-        end = min(int.from_bytes(head[:4], "big"), len(head))
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
-        if b"avif" in brands or b"avis" in brands:
-            loader = "heifload_source"
-        elif brands & HEVC_BRANDS:
-            need_heif(name)
-            return HEIC_LOADER
-    if loader is None:
-        raise PhotoError(f"{name}: not a {_FORMAT_NAMES} file; convert it to one of these")
-    if pyvips.type_find("VipsOperation", loader) == 0:
+    form = next((form for form in ALL if form.begins(head)), None)
+    if form is None:
+        *names, last = (form.name for form in ALL)
         raise PhotoError(
-            f"{name}: the installed libvips cannot read this format; "
-            "pip install pyvips-binary, or convert the file to JPEG, PNG or TIFF"
+            f"{name}: not a {', '.join(names)} or {last} file", "convert it to one of those"
         )
-    return loader
+    form.check(name)
+    if form.loader and pyvips.type_find("VipsOperation", form.loader) == 0:
+        raise PhotoError(
+            f"{name}: the installed libvips cannot read this format",
+            "run pip install pyvips-binary, or convert the file to JPEG, PNG or TIFF",
+        )
+    return form
 
 
-def place(file: BinaryIO, block: bytes) -> None:
-    """Give a file of libvips this block in the place of the one that libvips has written.
-
-    Parameters
-    ----------
-    file : JPEG, PNG, WebP or AVIF, open for reading and writing
-    block : as `taken_over` gives it
-    """
-    file.seek(0)
-    into = {b"\xff\xd8": in_jpeg, b"\x89P": in_png, b"RI": in_webp}
-    into.get(file.read(2), in_avif)(file, block)
-
-
-FORMATS = {
-    ".jpg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".webp": "WebP",
-    ".avif": "AVIF",
-    ".heic": "HEIC",
-}
-"""Formats that are taken and handed out, by their extension."""
-TYPES = {
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".png": "image/png",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-    ".heic": "image/heic",
-}
+def format_of(name: str) -> Format | None:
+    """The format of a result by its name; None if it is none of ours."""
+    return _OF_SUFFIX.get(os.path.splitext(name)[1].lower())

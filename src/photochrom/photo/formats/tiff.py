@@ -1,29 +1,31 @@
-"""The directories of TIFF files: what libvips does not tell of them, and what it does not write.
+"""TIFF: pages, pyramids, and all that libvips neither reports nor writes.
 
 ::
 
     read_pages(file)    the pages of a file, and how each is stored
-    exif_block(file)    its EXIF, as other formats have it
-    plane_fronts(file)  tiles of separate planes, as a file for each plane
-    finish(file)        the way back
-    Joiner              files of a page each, of any sizes, become one file
 
-libvips writes pages of one size only, and no EXIF. What it has written is not touched here: new
-directories are added at the end, which refer to the same pixels.
+What libvips has written stays as it is: `tiff_write` adds new directories at the end, which refer
+to the same pixels. Tiles with a plane for each channel go through `planes`.
 
-Sources: TIFF 6.0 (Adobe, 1992); BigTIFF (AWare Systems, 2007); EXIF 2.32 (CIPA DC-008, 2019).
+Sources: TIFF 6.0 (Adobe, 1992); BigTIFF (AWare Systems, 2007).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import pyvips
 
 from photochrom.errors import PhotoError
-from photochrom.photo.formats.format import MOST_MENDED, Saver
-from photochrom.photo.formats.planes import IN_PLANES
+from photochrom.photo.carried import Carried
+from photochrom.photo.facts import Facts
+from photochrom.photo.formats.format import MOST_MENDED, Format, Holds, Page, Request
+from photochrom.photo.formats.planes import IN_PLANES, open_planes, plane_fronts
+from photochrom.photo.formats.tiff_write import as_stored, complete, is_large
 from photochrom.photo.ifd import (
     BITS,
     CHANNELS,
@@ -42,92 +44,227 @@ from photochrom.photo.ifd import (
     TILE_HEIGHT,
     TILE_WIDTH,
     WIDTH,
+    Directory,
     Reader,
     to_number,
 )
 from photochrom.photo.layout import Layout
+from photochrom.photo.metadata.exif import exif_block
+from photochrom.photo.metadata.resolution import Resolution, sane
 from photochrom.photo.source import REMEDY_DAMAGED, BytesOrigin, Origin
+from photochrom.photo.vips import DTYPES
 
-__all__ = [
-    "LARGE_VALUES",
-    "MOST_VALUES",
-    "Pages",
-    "STRAY",
-    "TIFF",
-    "check_pages",
-    "largest_part",
-    "mended",
-    "read_pages",
-]
+__all__ = ["TIFF", "Pages", "largest_part", "read_pages"]
 
-TIFF = Saver(
-    "tiffsave_target",
-    (np.uint8, np.uint16, np.float32),
-    True,
-    2**31 - 1,
-    {"compression": "deflate"},
+# Camera raw files begin like TIFF files, and a TIFF reader finds only a tiny preview in them.
+_CAMERA_RAW = re.compile(
+    r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
-STRAY = (
-    "names a next page where the file has ended before; read as a file of one page, so restore it "
-    "from a copy if it had more"
+_STRAY = (
+    "refers to a second page beyond the end of the file, and was read as one page; if it had more, "
+    "restore it from a copy"
 )
-MOST_VALUES = 1 << 30  # bytes, of all values of a TIFF directory
-# Libtiff, as libvips calls it, takes 50 MB in all. Layers of Photoshop are one value of a
+_MOST_VALUES = 1 << 30  # bytes of all values of a directory
+# libtiff, as libvips calls it, takes 50 MB in all. Layers of Photoshop are one value of a
 # directory, and some programs store a photo as one strip, which is read as a whole before it is
-# unpacked: what is larger than this has to be in the file, and is let pass.
-LARGE_VALUES = 1 << 23
+# unpacked. What is larger than this is allowed only if the file is large enough to hold it.
+_LARGE_VALUES = 1 << 23
 
 
-def mended(origin: Origin, at: int, width: int, name: str) -> BytesOrigin:
-    """A TIFF file without the place of a next page, at which libvips would fail."""
+@dataclass(frozen=True, eq=False)
+class _Tiff(Format):
+    def begins(self, head: bytes) -> bool:
+        return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
+
+    def check(self, name: str) -> None:
+        if _CAMERA_RAW.search(name):
+            raise PhotoError(
+                f"{name}: camera raw files are not supported", "convert it to TIFF or JPEG"
+            )
+
+    def open(self, request: Request) -> Page:
+        origin, pages = request.origin, request.known
+        if pages is None:
+            with origin.open() as file:
+                pages = read_pages(file)
+        if pages.stray is not None:
+            origin = _mended(origin, pages.stray, request.name)
+        request.check_page(max(1, len(pages.layouts)))
+        layout = pages.layouts[request.page] if request.page < len(pages.layouts) else None
+        _check_layout(layout, pages, request)
+        facts = Facts(
+            request.name,
+            "file",
+            page=request.page,
+            pages=max(1, len(pages.layouts)),
+            layout=layout,
+            volume=pages.volume,
+            stored=origin.open if layout is not None and layout.masks else None,
+            notes=() if pages.stray is None else (_STRAY,),
+        )
+        options: dict[str, Any] = {}
+        if layout is not None and layout.index:
+            options["page"] = layout.index
+        if _is_roomy(layout, pages, origin, request):
+            options["unlimited"] = True
+        page = self.opened(replace(request, known=pages), origin, facts, **options)
+        _check_pages(page)
+        return page
+
+    def facts(self, page: Page) -> Facts:
+        facts = super().facts(page)
+        metadata, layout = facts.metadata, facts.layout
+        if metadata.iptc is None:
+            metadata = replace(metadata, iptc=page.get("photoshop-data"))
+        if layout is not None:  # libvips ignores the EXIF of a TIFF file
+            with page.origin.open() as file:
+                block = exif_block(file, layout.place)
+            if block is not None:
+                metadata = replace(metadata, exif=block)
+        return replace(facts, metadata=metadata)
+
+    def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
+        # If the file states no resolution, or a mere ratio of sides, libvips has a ratio.
+        unit, across, down = page.get("resolution-unit"), page.image.xres, page.image.yres
+        known = unit != "none" if unit else (across, down) != (1.0, 1.0)
+        return sane(float(across), float(down)) if known else None
+
+    def settled(self, page: Page) -> Page:
+        layout, image, name = page.facts.layout, page.image, page.facts.name
+        if layout is None:
+            return page
+        if layout.planes:
+            return _of_planes(page, layout)
+        # libvips divides by an alpha in 0..255, whatever the type of the samples.
+        beyond = (
+            image.format != "uchar"
+            if image.interpretation == "cmyk"
+            else image.format == "float" and image.bands == 2
+        )
+        if layout.premultiplied and beyond:
+            raise PhotoError(
+                f"{name}: premultiplied alpha is not supported in 16-bit CMYK or floating-point "
+                "gray",
+                "save it with unassociated alpha",
+            )
+        return page
+
+    def dress(self, image: Any, carried: Carried) -> tuple[Any, dict[str, Any]]:
+        image, options = super().dress(image, carried)
+        layout, dtype = carried.facts.layout, np.dtype(DTYPES[image.format])
+        options |= as_stored(layout)
+        # Readers without the floating-point predictor are common.
+        if dtype != np.float32 and options["compression"] in ("lzw", "deflate"):
+            options["predictor"] = "horizontal"
+        # Four bytes a sample barely fit into the 4 GB of a classic TIFF at 300 megapixels.
+        size = carried.height * carried.width * image.bands * dtype.itemsize
+        options["bigtiff"] = carried.big or is_large(size, layout, carried.bigtiff)
+        if carried.iptc:
+            # libvips counts this tag in 32-bit words, newer libtiff in bytes: only a quarter of the
+            # data is sure to be written. The zeros after the records mean nothing.
+            padded = carried.iptc + bytes(3 * len(carried.iptc))
+            image.set_type(pyvips.GValue.blob_type, "iptc-data", padded)
+        return image, options
+
+    def finish(self, file: BinaryIO, carried: Carried) -> None:
+        complete(file, carried)
+
+
+TIFF = _Tiff(
+    name="TIFF",
+    suffixes=(".tif", ".tiff"),
+    media_type="image/tiff",
+    loader="tiffload_source",
+    saver="tiffsave_target",
+    holds=Holds((np.uint8, np.uint16, np.float32), side=2**31 - 1, pages=True, iptc=1 << 62),
+    options={"compression": "deflate"},
+    exif_by_libvips=False,
+)
+
+
+# --- opening a page -------------------------------------------------------------------------------
+
+
+def _mended(origin: Origin, stray: tuple[int, int], name: str) -> BytesOrigin:
+    """A file without the place of a next page, at which libvips would fail."""
     if origin.size() > MOST_MENDED:
-        raise PhotoError(f"{name}: the chain of its pages breaks off after 1; {REMEDY_DAMAGED}")
+        raise PhotoError(f"{name}: only its first page can be reached", REMEDY_DAMAGED)
     with origin.open() as file:
         data = bytearray(file.read())
+    at, width = stray
     data[at : at + width] = bytes(width)
     return BytesOrigin(bytes(data))
 
 
-def check_pages(image: Any, found: Pages, name: str) -> None:
-    """Refuse a TIFF file of which pages would be lost without a word."""
-    counted = image.get("n-pages") if "n-pages" in image.get_fields() else 1
-    if found.whole and found.directories == counted:
-        return
-    pages = min(found.directories, counted)
-    raise PhotoError(f"{name}: the chain of its pages breaks off after {pages}; {REMEDY_DAMAGED}")
+def _check_layout(layout: Layout | None, pages: Pages, request: Request) -> None:
+    if pages.values > min(_MOST_VALUES, request.origin.size()):
+        raise PhotoError(
+            f"{request.name}: its directories list more data than the file holds", REMEDY_DAMAGED
+        )
+    if layout is not None and layout.double:
+        raise PhotoError(
+            f"{request.name}: 64-bit floats are not supported",
+            "convert it to 32-bit floats or 16 bits",
+        )
 
+
+def _is_roomy(layout: Layout | None, pages: Pages, origin: Origin, request: Request) -> bool:
+    """Whether the page needs more memory at once than libtiff would take by itself."""
+    if layout is None or pages.values > _LARGE_VALUES:
+        return pages.values > _LARGE_VALUES
+    with origin.open() as file:
+        largest = largest_part(file, layout.place)
+    return _LARGE_VALUES < largest <= min(origin.size(), request.limits.max_whole)
+
+
+def _check_pages(page: Page) -> None:
+    """Refuse a file with pages that would be lost without a word."""
+    found: Pages = page.known
+    counted = page.get("n-pages") or 1
+    if not found.whole or found.directories != counted:
+        pages = min(found.directories, counted)
+        part = "page" if pages == 1 else f"{pages} pages"
+        raise PhotoError(f"{page.facts.name}: only its first {part} can be reached", REMEDY_DAMAGED)
+
+
+def _of_planes(page: Page, layout: Layout) -> Page:
+    """A page of tiles in separate planes."""
+    with page.origin.open() as file:
+        fronts = plane_fronts(file, layout.place)
+    load = partial(
+        open_planes,
+        page.origin,
+        fronts,
+        roomy=page.options.get("unlimited", False),
+        premultiplied=layout.premultiplied,
+    )
+    header, image = page.image, load() if len(fronts) == page.image.bands else None
+    if image is None or any(
+        getattr(image, key) != getattr(header, key) for key in ("width", "height", "format")
+    ):
+        raise PhotoError(f"{page.facts.name}: its planes have different sizes", REMEDY_DAMAGED)
+    return replace(page, image=image, load=load)
+
+
+# --- its directories ------------------------------------------------------------------------------
 
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
-_STORED = frozenset(
-    [
-        SUBFILE,
-        WIDTH,
-        SAMPLES,
-        HEIGHT,
-        BITS,
-        COMPRESSION,
-        PHOTOMETRIC,
-        TILE_WIDTH,
-        TILE_HEIGHT,
-        SUB_IFDS,
-        PAGE,
-        CHANNELS,
-        PLANAR,
-        EXTRA,
-    ]
-)  # what `read_pages` needs
+_NEEDED = frozenset([
+    SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, PAGE, TILE_WIDTH,
+    TILE_HEIGHT, SUB_IFDS, EXTRA, SAMPLES,
+])  # fmt: skip
 
 
 class Pages(NamedTuple):
     """The pages of a TIFF file."""
 
     layouts: tuple[Layout, ...]  # without masks, and smaller copies that belong to a pyramid
-    directories: int  # with them: what libvips counts as pages
+    directories: int  # with all of these: what libvips counts as pages
     whole: bool  # the chain of directories could be followed to its end
     values: int  # bytes that the values of one directory claim, at most
-    volume: int  # bytes of all their pixels with color and alpha, not compressed, copies included
+    volume: int  # bytes of all pixels with color and alpha, not compressed, copies included
     stray: tuple[int, int] | None = None
-    """The only page names a place beyond the file for a next one: where it does, and bytes."""
+    """Where the only page states a place beyond the file for a next one, and in how many bytes."""
 
 
 def read_pages(file: BinaryIO) -> Pages:
@@ -141,12 +278,10 @@ def read_pages(file: BinaryIO) -> Pages:
     except FAILURES:
         return Pages((), 0, False, 0, 0)
     try:
-        for place, directory in reader.chain(_STORED):
+        for place, directory in reader.chain(_NEEDED):
             index, number = number, number + 1
             size = to_number(directory, WIDTH), to_number(directory, HEIGHT)
-            below = len(directory[SUB_IFDS].numbers) if SUB_IFDS in directory else 0
-            bytes_each = 4 * max(1, to_number(directory, BITS) // 8)
-            volume += bytes_each * size[0] * size[1] * (4 if below else 3) // 3
+            volume += _volume(directory)
             subfile = to_number(directory, SUBFILE)
             numbered = directory[PAGE].numbers[1:] if PAGE in directory else []
             several = bool(subfile & 2) or max(numbered, default=0) > 1
@@ -159,31 +294,10 @@ def read_pages(file: BinaryIO) -> Pages:
             if found and subfile & 1 and half:
                 found[-1] = replace(found[-1], copies=found[-1].copies + 1)
                 continue
-            tile = to_number(directory, TILE_WIDTH), to_number(directory, TILE_HEIGHT)
-            apart = (
-                all(tile)
-                and to_number(directory, PLANAR) == 2
-                and to_number(directory, PHOTOMETRIC) in IN_PLANES
-                and to_number(directory, BITS) in (8, 16, 32)
-            )
-            found.append(
-                Layout(
-                    index,
-                    _COMPRESSIONS.get(to_number(directory, COMPRESSION), "deflate"),
-                    tile if all(16 <= side <= 4096 and side % 16 == 0 for side in tile) else None,
-                    # Below a page of strips there is a thumbnail, not a pyramid.
-                    copies=below if all(tile) else 0,
-                    nested=below > 0 and all(tile),
-                    subfile=subfile,
-                    place=place,
-                    double=(to_number(directory, SAMPLES), to_number(directory, BITS)) == (3, 64),
-                    planes=to_number(directory, CHANNELS) if apart else 0,
-                    premultiplied=to_number(directory, EXTRA) == 1,
-                )
-            )
+            found.append(_layout(index, place, directory))
     except FAILURES:
         # Scanners and old programs leave there what was in memory, and there never was a next page;
-        # unless the first one says itself that it is one of several.
+        # unless the first page itself says that it is one of several.
         if number == 1 and not several and reader.at >= file.seek(0, 2):
             link = reader.link, 8 if reader.big else 4
             return Pages(tuple(found), number, True, reader.most, volume, link)
@@ -191,8 +305,40 @@ def read_pages(file: BinaryIO) -> Pages:
     return Pages(tuple(found), number, True, reader.most, volume)
 
 
+def _volume(directory: Directory) -> int:
+    """Bytes of the pixels of a page with color and alpha, not compressed."""
+    bytes_each = 4 * max(1, to_number(directory, BITS) // 8)
+    pixels = to_number(directory, WIDTH) * to_number(directory, HEIGHT)
+    nested = SUB_IFDS in directory and directory[SUB_IFDS].numbers
+    return bytes_each * pixels * (4 if nested else 3) // 3
+
+
+def _layout(index: int, place: int, directory: Directory) -> Layout:
+    tile = to_number(directory, TILE_WIDTH), to_number(directory, TILE_HEIGHT)
+    below = len(directory[SUB_IFDS].numbers) if SUB_IFDS in directory else 0
+    apart = (
+        all(tile)
+        and to_number(directory, PLANAR) == 2
+        and to_number(directory, PHOTOMETRIC) in IN_PLANES
+        and to_number(directory, BITS) in (8, 16, 32)
+    )
+    return Layout(
+        index,
+        _COMPRESSIONS.get(to_number(directory, COMPRESSION), "deflate"),
+        tile if all(16 <= side <= 4096 and side % 16 == 0 for side in tile) else None,
+        # What is below a page of strips is a thumbnail, not a pyramid.
+        copies=below if all(tile) else 0,
+        nested=below > 0 and all(tile),
+        subfile=to_number(directory, SUBFILE),
+        place=place,
+        double=(to_number(directory, SAMPLES), to_number(directory, BITS)) == (3, 64),
+        planes=to_number(directory, CHANNELS) if apart else 0,
+        premultiplied=to_number(directory, EXTRA) == 1,
+    )
+
+
 def largest_part(file: BinaryIO, place: int) -> int:
-    """Bytes of the largest strip or tile, as it is stored, of the page whose directory is there."""
+    """Bytes of the largest strip or tile, as it is stored, of the page with this directory."""
     wanted = frozenset(counts for _, counts in PIXELS)
     try:
         directory, _ = Reader(file).directory(place, wanted)

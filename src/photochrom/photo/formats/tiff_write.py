@@ -1,4 +1,4 @@
-"""TIFF out: metadata and pages that libvips does not write."""
+"""Writing TIFF: the metadata and pages that libvips does not write."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import shutil
 import struct
 from typing import Any, BinaryIO
 
-import numpy as np
-
+from photochrom.photo.carried import Carried
 from photochrom.photo.ifd import (
     ACROSS,
     COLOR_SPACE,
@@ -31,25 +30,24 @@ from photochrom.photo.ifd import (
     Entry,
     Reader,
     Tree,
-    packed_value,
+    file_head,
+    packed_tree,
     to_number,
 )
 from photochrom.photo.layout import Layout
-from photochrom.photo.metadata.exif import NAMING, exif_tree
-from photochrom.photo.photo import Photo
+from photochrom.photo.metadata.exif import EXIF_HEAD, NAMING, exif_tree
 
-__all__ = ["Joiner", "as_stored", "finish", "is_large"]
+__all__ = ["Joiner", "as_stored", "complete", "is_large"]
 
 
-def is_large(photo: Photo, dtype: np.dtype[Any], bands: int) -> bool:
-    """Whether a page, with its pyramid, may come near the 4 GB of a classic TIFF."""
-    size = photo.height * photo.width * bands * dtype.itemsize
-    pyramid = photo.layout is not None and photo.layout.pyramid
-    return size > (2 << 30 if pyramid else 3 << 30)
+def is_large(size: int, layout: Layout | None, limit: int) -> bool:
+    """Whether a page of so many bytes, with its pyramid, may come near the 4 GB of classic TIFF."""
+    pyramid = layout is not None and layout.pyramid
+    return size > (limit * 2 // 3 if pyramid else limit)
 
 
 def as_stored(layout: Layout | None) -> dict[str, Any]:
-    """Options for TIFF by which a page is stored as the one that was read."""
+    """Options with which libvips stores a page in the same way as the source."""
     if layout is None:
         return {}
     options: dict[str, Any] = {"compression": layout.compression}
@@ -57,39 +55,33 @@ def as_stored(layout: Layout | None) -> dict[str, Any]:
     if tile is not None:
         options |= {"tile": True, "tile_width": tile[0], "tile_height": tile[1]}
     if layout.pyramid:
-        # All that there can be; `finish` leaves as many as there were.
+        # As many copies as possible; `complete` leaves as many as there were.
         options |= {"pyramid": True, "subifd": layout.nested, "depth": "onepixel"}
     return options
 
 
-def finish(
-    file: BinaryIO,
-    block: bytes | None,
-    width: int,
-    height: int,
-    *,
-    sized: bool,
-    copies: int = 0,
-) -> None:
-    """Give the first page of a TIFF file of libvips an EXIF block, and take a false size from it.
+def complete(file: BinaryIO, carried: Carried) -> None:
+    """Give the first page of a TIFF file of libvips its EXIF, and only what is true of it.
 
-    And of its smaller copies, all those that are more than its source has.
+    libvips always states a resolution, and makes as many smaller copies as it can: an unknown
+    resolution is removed, and so are the copies that the source does not have.
 
     Parameters
     ----------
     file : open for reading and writing
-    block : as `exif_block` gives it, of either byte order
-    width, height : of the photo as it is now
-    sized : the resolution is known; libvips writes one in any case
-    copies : that the source has
+    carried : from the source
     """
+    block, layout = carried.facts.metadata.exif, carried.facts.layout
+    copies = layout.copies if layout is not None else 0
+    if not block and carried.facts.resolution is not None and not copies:
+        return
     tree: Tree = {}
     try:
         if block is not None:
-            source = Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+            source = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
             tree = exif_tree(source, source.directory(source.first, NAMING)[0])
     except FAILURES:
-        pass  # nothing that could be kept
+        pass  # nothing can be read
     target = Reader(file, own=True)
     _cut(target, copies)
     directory, following = target.directory(target.first)
@@ -99,24 +91,24 @@ def finish(
     below = tree.get(EXIF)
     if isinstance(below, dict):
         below[COLOR_SPACE] = Entry.of(3, [1])  # sRGB
-        for tag, side in ((EXIF_WIDTH, width), (EXIF_HEIGHT, height)):
+        for tag, side in ((EXIF_WIDTH, carried.width), (EXIF_HEIGHT, carried.height)):
             if tag in below:
                 below[tag] = Entry.of(4, [side])
     whole: Tree = {**tree, **directory}
     for tag in (EXIF, GPS):
         if tag in tree:
             whole[tag] = tree[tag]
-    if not sized:
+    if carried.facts.resolution is None:
         ratio = Entry(5, struct.pack("<II", 1, 1))
         whole |= {UNIT: Entry.of(3, [1]), ACROSS: ratio, DOWN: ratio}
     place = _end(file)
-    file.write(packed_value(whole, place, target.big, following))
+    file.write(packed_tree(whole, place, target.big, following))
     file.seek(target.place)
     file.write(struct.pack("<Q" if target.big else "<I", place))
 
 
 def _cut(reader: Reader, copies: int) -> None:
-    """Leave the first page and as many smaller copies; libvips writes one after the other."""
+    """Leave the first page and so many smaller copies; libvips writes one after the other."""
     first, _ = reader.directory(reader.first)
     below = first[SUB_IFDS].numbers if SUB_IFDS in first else []
     places = [reader.first, *below] if below else [place for place, _ in reader.chain()]
@@ -144,23 +136,21 @@ def _end(file: BinaryIO) -> int:
 
 
 class Joiner:
-    """One TIFF file of many that have a page each, or a page with its pyramid.
+    """Makes one TIFF file from several, each with a page, or with a page and its pyramid.
 
     Parameters
     ----------
     file : new, open for reading and writing
-    big : make a BigTIFF, as is needed for more than 4 GB
+    big : make a BigTIFF, for more than 4 GB
     """
 
     def __init__(self, file: BinaryIO, big: bool) -> None:
         self.file, self.big = file, big
-        file.write(
-            b"II" + (struct.pack("<HHHQ", 43, 8, 0, 0) if big else struct.pack("<HI", 42, 0))
-        )
-        self._link = 8 if big else 4  # where the place of the next directory is to be written
+        file.write(file_head("<", big))
+        self._link = 8 if big else 4  # where to write the place of the next directory
 
     def add(self, page: BinaryIO, subfile: int = 0) -> None:
-        """Append a file, as libvips wrote it; `subfile` is what the page is to the others."""
+        """Append a file written by libvips; `subfile` is the page's role among the others."""
         base = _end(self.file)
         page.seek(0)
         shutil.copyfileobj(page, self.file, 1 << 20)
@@ -172,7 +162,7 @@ class Joiner:
             self._append(tree)
 
     def add_stored(self, source: BinaryIO, at: int) -> bool:
-        """Append a page of any TIFF file as it is stored there; whether it is all there.
+        """Append a page of any TIFF file as it is stored there; False if some of it is missing.
 
         Parameters
         ----------
@@ -208,15 +198,15 @@ class Joiner:
         return bool(tree.keys() & {STRIPS, TILES})
 
     def _append(self, tree: Tree) -> None:
-        """A directory, as the last one of the chain."""
+        """Append a directory to the chain."""
         place = _end(self.file)
-        self.file.write(packed_value(tree, place, self.big))
+        self.file.write(packed_tree(tree, place, self.big))
         self.file.seek(self._link)
         self.file.write(struct.pack("<Q" if self.big else "<I", place))
         self._link = place + ((8 + 20 * len(tree)) if self.big else (2 + 12 * len(tree)))
 
     def _moved(self, reader: Reader, directory: Directory) -> Tree:
-        """A directory of a part of the file, as one of the file."""
+        """A directory of a part of the file, with places in the whole file."""
         tree: Tree = {}
         wide = 16 if self.big else 4
         for tag, entry in directory.items():
@@ -227,7 +217,7 @@ class Joiner:
                 for at in entry.numbers:
                     below = self._moved(reader, reader.directory(at)[0])
                     places.append(_end(self.file))
-                    self.file.write(packed_value(below, places[-1], self.big))
+                    self.file.write(packed_tree(below, places[-1], self.big))
                 tree[tag] = Entry.of(wide, places)
             elif tag in POINTERS:
                 tree[tag] = self._moved(reader, reader.directory(to_number(directory, tag))[0])

@@ -1,17 +1,15 @@
-"""EXIF taken over as it was, maker notes and all that no library knows.
+"""EXIF blocks: carried over byte for byte, with maker notes and all that no library knows.
 
 ::
 
-    taken_over(block)       an EXIF block with what is no longer true of the result put right
-    place(file, block)      the block in the file of a result, in the place of the one of libvips
+    for_result(block)       the block, with what is no longer true of the result updated
+    exif_block(file)        the EXIF of a TIFF page, in the form that other formats have
 
-What the notes of camera makers say of places counts from the start of the block, and nobody knows
-all of their formats. So a block is not written anew: whatever stays, stays where it was, and what
-is longer than before, or new, is added at the end.
+The notes of camera makers refer to places by their distance from the start of the block, and nobody
+knows all of their formats. So a block is not rewritten: whatever stays, stays in its place, and
+values that are new or longer than before are added at the end.
 
-Sources: EXIF 2.32 (CIPA DC-008, 2019); TIFF 6.0 (Adobe, 1992); ITU-T T.81 (JPEG), B.1.1.4; PNG
-(W3C, third edition), 11.3.4.6 eXIf; RFC 9649 (WebP), 2.7; ISO/IEC 14496-12 (ISOBMFF), 8.11, and
-23008-12 (HEIF), annex A.
+Sources: EXIF 2.32 (CIPA DC-008, 2019); TIFF 6.0 (Adobe, 1992).
 """
 
 from __future__ import annotations
@@ -21,94 +19,90 @@ import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
 from photochrom.photo.ifd import (
     ACROSS,
+    COLOR_SPACE,
     DOWN,
     EXIF,
+    EXIF_HEIGHT,
+    EXIF_WIDTH,
     FAILURES,
     GPS,
+    HEIGHT,
     INTEROP,
+    ORIENTATION,
     POINTERS,
     UNIT,
+    WIDTH,
     Directory,
     Entry,
     Reader,
+    Slot,
     Tree,
-    packed_value,
+    file_head,
+    packed_slots,
+    packed_tree,
+    slots_in,
     to_number,
 )
-from photochrom.photo.metadata.resolution import UNKNOWN, Resolution, sane
+from photochrom.photo.metadata.resolution import INCH, UNKNOWN, Resolution, stated
 
 __all__ = [
     "EXIF_HEAD",
-    "JPEG_EXIF_LIMIT",
     "NAMING",
     "exif_block",
     "exif_resolution",
     "exif_tags",
     "exif_tree",
-    "taken_over",
+    "for_result",
 ]
 
-JPEG_EXIF_LIMIT = 65533  # bytes, with the six in front
 EXIF_HEAD = b"Exif\0\0"
 _MOST_BYTES = 1 << 24
-_EXIF, _GPS, _INTEROP = 34665, 34853, 40965
-_ORIENTATION, _COLOR_SPACE, _SPACE_NAME = 274, 40961, 1
-_ACROSS, _DOWN, _UNIT = 282, 283, 296
-_CAMERA_WIDTH, _CAMERA_HEIGHT = 40962, 40963
-_SIDES = {256: 0, 257: 1, _CAMERA_WIDTH: 0, _CAMERA_HEIGHT: 1}
-# How the pixels of the source were stored; its thumbnail, its profile, XMP, IPTC and Photoshop's
-# block, which results have elsewhere.
+_SPACE_NAME = 1  # in the directory of interoperability
+_SIDES = {WIDTH: 0, HEIGHT: 1, EXIF_WIDTH: 0, EXIF_HEIGHT: 1}
+# How the pixels of the source were stored; its thumbnail; its profile, XMP, IPTC and Photoshop
+# block, which a result has elsewhere.
 _STORED = frozenset([
     254, 255, 258, 259, 262, 266, 273, 277, 278, 279, 284, 288, 289, 317, 320, 322, 323, 324, 325,
     330, 338, 339, 347, 513, 514, 519, 520, 521, 530, 700, 33723, 34377, 34675, 37724,
 ])  # fmt: skip
 _DATA = ((513, 514), (273, 279))  # of a thumbnail: where, and how many bytes
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_LAST_KIND = 13  # those beyond are of BigTIFF
 
 
 class _Damaged(Exception):
-    """A block does not hold together, and nothing in it is trusted."""
+    """A block does not hold together, and nothing in it can be trusted."""
 
 
-class _Entry(NamedTuple):
-    """A tag as it stands in the block."""
-
-    tag: int
-    kind: int
-    number: int  # of values
-    value: bytes  # four bytes: the values themselves, or where they are
-
-    @property
-    def size(self) -> int:
-        """Bytes of the values; 0 for a kind that is not known."""
-        return _SIZES.get(self.kind, 0) * self.number
+def _size(slot: Slot) -> int:
+    """Bytes of the values; 0 if the kind is unknown in EXIF."""
+    return slot.size if slot.kind <= _LAST_KIND else 0
 
 
 @dataclass
 class _Directory:
     at: int
-    end: int  # where the place of the next one stands
-    entries: list[_Entry]
+    end: int  # where it states the place of the next one
+    slots: list[Slot]
 
 
-def taken_over(
+def for_result(
     block: bytes, width: int, height: int, resolution: Resolution | None
 ) -> bytes | None:
-    """An EXIF block for the result; None if that of the source does not hold together.
+    """An EXIF block for the result; None if the source's does not hold together.
 
-    It is upright, of sRGB, and without the thumbnail, which shows the photo gray.
+    It is upright, in sRGB, and without the thumbnail, which shows the photo in gray.
 
     Parameters
     ----------
     block : of the source, from "Exif" or from the byte order on
     width, height : of the result
-    resolution : pixels per mm; where none is known, 72 an inch are stated, as EXIF wants it
+    resolution : pixels per mm; if unknown, the block states 72 per inch, as EXIF asks
     """
     data = block.removeprefix(EXIF_HEAD)
     if len(data) > _MOST_BYTES:
@@ -130,9 +124,9 @@ class _Block:
             raise _Damaged
         self.main = self._directory(self._long(4))
         self.all = [self.main]
-        self.exif = self._below(self.main, _EXIF)
-        self._below(self.main, _GPS)
-        self.interop = self._below(self.exif, _INTEROP)
+        self.exif = self._below(self.main, EXIF)
+        self._below(self.main, GPS)
+        self.interop = self._below(self.exif, INTEROP)
         taken = sorted((directory.at, directory.end) for directory in self.all)
         if any(a[1] > b[0] for a, b in itertools.pairwise(taken)):
             raise _Damaged  # a circle, or something worse
@@ -142,107 +136,103 @@ class _Block:
 
     def _directory(self, at: int) -> _Directory:
         (count,) = struct.unpack_from(self.order + "H", self.data, at)
-        if at < 8 or at + 2 + 12 * count > len(self.data):
-            raise _Damaged
         end = at + 2 + 12 * count
-        places = range(at + 2, end, 12)
-        form = self.order + "HHI4s"
-        entries = [_Entry(*struct.unpack_from(form, self.data, place)) for place in places]
-        found = _Directory(at, end, entries)
+        if at < 8 or end > len(self.data):
+            raise _Damaged
+        found = _Directory(at, end, slots_in(bytes(self.data[at + 2 : end]), self.order))
         claimed = 0
-        for start, end in self._values(found.entries):
+        for start, end in self._values(found.slots):
             claimed += end - start
             if not 8 <= start < end <= len(self.data) or claimed > 2 * len(self.data):
                 raise _Damaged
         return found
 
     def _below(self, directory: _Directory | None, tag: int) -> _Directory | None:
-        for entry in directory.entries if directory is not None else ():
-            if entry.tag == tag:
-                if entry.kind not in (4, 13) or entry.number != 1:
+        for slot in directory.slots if directory is not None else ():
+            if slot.tag == tag:
+                if slot.kind not in (4, 13) or slot.number != 1:
                     raise _Damaged
-                if not (place := self._number(entry)):  # so some say that there is none
+                if not (place := self._number(slot)):  # some blocks say in this way: there is none
                     return None
                 self.all.append(self._directory(place))
                 return self.all[-1]
         return None
 
-    def _number(self, entry: _Entry) -> int:
-        form = {3: "H", 4: "I", 13: "I"}.get(entry.kind, "")
-        if not form or entry.number != 1:
+    def _number(self, slot: Slot) -> int:
+        form = {3: "H", 4: "I", 13: "I"}.get(slot.kind, "")
+        if not form or slot.number != 1:
             return 0
-        return int(struct.unpack_from(self.order + form, entry.value)[0])
+        return int(struct.unpack_from(self.order + form, slot.value)[0])
 
-    def _values(self, entries: list[_Entry]) -> Iterator[tuple[int, int]]:
-        """Where the values of entries are that do not fit in there."""
-        for entry in entries:
-            if entry.size > 4:
-                (start,) = struct.unpack(self.order + "I", entry.value)
-                yield start, start + entry.size
+    def _values(self, slots: list[Slot]) -> Iterator[tuple[int, int]]:
+        """Start and end of the values that are outside of their slots."""
+        for slot in slots:
+            if _size(slot) > 4:
+                (start,) = struct.unpack(self.order + "I", slot.value)
+                yield start, start + _size(slot)
 
-    def _of(self, tag: int, kind: int, number: int) -> _Entry:
-        """An entry of a whole number."""
+    def _of(self, tag: int, kind: int, number: int) -> Slot:
+        """A slot with a whole number."""
         value = struct.pack(self.order + ("H" if kind == 3 else "I"), number)
-        return _Entry(tag, kind, 1, value.ljust(4, b"\0"))
+        return Slot(tag, kind, 1, value.ljust(4, b"\0"))
 
     def result(self, sides: tuple[int, int], resolution: Resolution) -> bytes:
-        """See `taken_over`."""
+        """See `for_result`."""
         main, camera = self.main, self.exif
-        stored = [entry for entry in main.entries if entry.tag in _STORED]
+        stored = [slot for slot in main.slots if slot.tag in _STORED]
         dropped = [*self._thumbnails(), *self._values(stored)]
-        main.entries = [entry for entry in main.entries if entry.tag not in _STORED]
+        main.slots = [slot for slot in main.slots if slot.tag not in _STORED]
         for directory in self.all:
-            directory.entries = [self._true(directory, e, sides) for e in directory.entries]
+            directory.slots = [self._updated(directory, slot, sides) for slot in directory.slots]
         self._clear(dropped)
-        end = min(main.end + 4, len(self.data))  # some end with their last entry
+        end = min(main.end + 4, len(self.data))  # some blocks end with the last slot
         self.data[main.end : end] = bytes(end - main.end)
         if resolution != self._resolution():
             self._state(resolution)
         if camera is not None:
-            said = {entry.tag for entry in camera.entries}
-            self._put(camera, self._of(_COLOR_SPACE, 3, 1))  # sRGB
-            for tag in sorted({_CAMERA_WIDTH, _CAMERA_HEIGHT} - said):
+            present = {slot.tag for slot in camera.slots}
+            self._put(camera, self._of(COLOR_SPACE, 3, 1))  # sRGB
+            for tag in sorted({EXIF_WIDTH, EXIF_HEIGHT} - present):
                 self._put(camera, self._of(tag, 4, sides[_SIDES[tag]]))
         for directory in self.all[1:]:
             self._write(directory)
         if camera is not None:
-            self._put(main, self._of(_EXIF, 4, camera.at))
+            self._put(main, self._of(EXIF, 4, camera.at))
         self._write(main)
         struct.pack_into(self.order + "I", self.data, 4, main.at)
         return bytes(self.data)
 
-    def _put(self, directory: _Directory, entry: _Entry) -> None:
-        """Give a directory an entry, instead of one of the same tag."""
-        others = [other for other in directory.entries if other.tag != entry.tag]
-        directory.entries = sorted([*others, entry], key=lambda entry: entry.tag)
+    def _put(self, directory: _Directory, slot: Slot) -> None:
+        """Give a directory a slot, in place of one with the same tag."""
+        others = [other for other in directory.slots if other.tag != slot.tag]
+        directory.slots = sorted([*others, slot], key=lambda slot: slot.tag)
 
     def _write(self, directory: _Directory) -> None:
-        """Write a directory where it was, or at the end if it is longer now."""
-        size = 2 + 12 * len(directory.entries)
+        """Write a directory in its old place, or at the end if it has become longer."""
+        size = 2 + 12 * len(directory.slots)
         if size > directory.end - directory.at:
             self.data[directory.at : directory.end] = bytes(directory.end - directory.at)
             directory.at = self._end()
             self.data += bytes(size + 4)
-        packed = struct.pack(self.order + "H", len(directory.entries))
-        for entry in directory.entries:
-            packed += struct.pack(self.order + "HHI4s", *entry)
+        packed = struct.pack(self.order + "H", len(directory.slots))
+        packed += packed_slots(directory.slots, self.order)
         room = max(size, directory.end - directory.at)
         self.data[directory.at : directory.at + room] = packed.ljust(room, b"\0")
 
-    def _true(self, directory: _Directory, entry: _Entry, sides: tuple[int, int]) -> _Entry:
-        """An entry as it is true of the result."""
-        tag = entry.tag
-        if directory is self.main and tag == _ORIENTATION:
+    def _updated(self, directory: _Directory, slot: Slot, sides: tuple[int, int]) -> Slot:
+        """A slot with what is true of the result."""
+        tag = slot.tag
+        if directory is self.main and tag == ORIENTATION:
             return self._of(tag, 3, 1)
-        if directory is self.interop and tag == _SPACE_NAME and entry.kind == 2 and entry.size == 4:
-            return entry._replace(value=b"R98\0")  # sRGB as well
+        if directory is self.interop and tag == _SPACE_NAME and slot.kind == 2 and _size(slot) == 4:
+            return slot._replace(value=b"R98\0")  # the name of sRGB here
         if directory in (self.main, self.exif) and tag in _SIDES:
             side = sides[_SIDES[tag]]
-            return self._of(tag, 3 if entry.kind == 3 and side < 1 << 16 else 4, side)
-        return entry
+            return self._of(tag, 3 if slot.kind == 3 and side < 1 << 16 else 4, side)
+        return slot
 
     def _thumbnails(self) -> list[tuple[int, int]]:
-        """What belongs to the directories behind the main one."""
+        """Start and end of all that belongs to the directories after the main one."""
         found: list[tuple[int, int]] = []
         try:
             at = self._long(self.main.end)
@@ -250,8 +240,8 @@ class _Block:
                 if not at:
                     break
                 directory = self._directory(at)
-                found += [(at, directory.end + 4), *self._values(directory.entries)]
-                numbers = {entry.tag: self._number(entry) for entry in directory.entries}
+                found += [(at, directory.end + 4), *self._values(directory.slots)]
+                numbers = {slot.tag: self._number(slot) for slot in directory.slots}
                 for where, size in _DATA:
                     if numbers.get(where):
                         found.append((numbers[where], numbers[where] + numbers.get(size, 0)))
@@ -261,39 +251,37 @@ class _Block:
         return found
 
     def _clear(self, dropped: list[tuple[int, int]]) -> None:
-        """Overwrite what is dropped, unless what stays is there as well; cut it off at the end."""
+        """Overwrite what is dropped, except where it overlaps what stays; shorten the block."""
         free = np.zeros(len(self.data), bool)
         for start, end in dropped:
             free[start:end] = True
         free[:8] = False
         for directory in self.all:
             free[directory.at : directory.end + 4] = False
-            for start, end in self._values(directory.entries):
+            for start, end in self._values(directory.slots):
                 free[start:end] = False
         data = np.where(free, np.uint8(0), np.frombuffer(bytes(self.data), np.uint8))
         self.data = bytearray(data[: len(free) - int(np.argmin(free[::-1]))].tobytes())
 
     def _resolution(self) -> Resolution | None:
-        """As the block states it."""
-        found = {entry.tag: entry for entry in self.main.entries}
-        scale = {2: 25.4, 3: 10.0}.get(self._number(found[_UNIT]) if _UNIT in found else 0)
-        values = []
-        for tag in (_ACROSS, _DOWN):
-            entry = found.get(tag)
-            if scale is None or entry is None or entry.kind != 5 or entry.number != 1:
+        """The resolution that the block states."""
+        found = {slot.tag: slot for slot in self.main.slots}
+        fractions: list[tuple[int, int]] = []
+        for tag in (ACROSS, DOWN):
+            slot = found.get(tag)
+            if UNIT not in found or slot is None or slot.kind != 5 or slot.number != 1:
                 return None
-            place = struct.unpack(self.order + "I", entry.value)[0]
-            above, below = struct.unpack_from(self.order + "II", self.data, place)
-            values.append(above / below / scale if below else 0.0)
-        return values[0], values[1]
+            place = struct.unpack(self.order + "I", slot.value)[0]
+            fractions.append(struct.unpack_from(self.order + "II", self.data, place))
+        return stated(self._number(found[UNIT]), *fractions)
 
     def _state(self, resolution: Resolution) -> None:
-        """Have the main directory state a resolution, by values of its own."""
-        self._put(self.main, self._of(_UNIT, 3, 2))  # an inch
-        for tag, value in zip((_ACROSS, _DOWN), resolution, strict=True):
+        """Have the main directory state a resolution, with new values."""
+        self._put(self.main, self._of(UNIT, 3, INCH))
+        for tag, value in zip((ACROSS, DOWN), resolution, strict=True):
             place = struct.pack(self.order + "I", self._end())
             self.data += struct.pack(self.order + "II", min(round(value * 25400), 0xFFFFFFFF), 1000)
-            self._put(self.main, _Entry(tag, 5, 1, place))
+            self._put(self.main, Slot(tag, 5, 1, place))
 
     def _end(self) -> int:
         """The end of the block, made even."""
@@ -301,7 +289,7 @@ class _Block:
         return len(self.data)
 
 
-# EXIF of the main directory: who, when, with what; names of scans, a rating, the words of Windows.
+# EXIF of the main directory: who, when, with what; names of scans, a rating, the texts of Windows.
 _CAMERA = (
     269, 270, 271, 272, 285, 297, 305, 306, 315, 316, 337, 18246, 18249, 33432, 40091, 40092, 40093,
     40094, 40095,
@@ -312,13 +300,13 @@ NAMING = frozenset([*_CAMERA, EXIF, GPS])
 def exif_block(
     file: BinaryIO, place: int | None = None, resolution: Resolution | None = None
 ) -> bytes | None:
-    """The EXIF of a page as JPEG has it, "Exif" and a little-endian TIFF; None if there is none.
+    """The EXIF of a page as in a JPEG: "Exif", and a little-endian TIFF; None if it has none.
 
     Parameters
     ----------
     file : a TIFF file
     place : of the page's directory, as in its `Layout`; by default the first
-    resolution : to be stated there
+    resolution : for the block to state
     """
     tree: Tree = {}
     try:
@@ -331,17 +319,17 @@ def exif_block(
         across, down = (
             Entry(5, struct.pack("<II", round(value * 25400), 1000)) for value in resolution
         )
-        tree |= {ACROSS: across, DOWN: down, UNIT: Entry.of(3, [2])}  # an inch
-    return b"Exif\0\0" + b"II*\0\x08\0\0\0" + packed_value(tree, 8, False) if tree else None
+        tree |= {ACROSS: across, DOWN: down, UNIT: Entry.of(3, [INCH])}
+    return EXIF_HEAD + file_head("<", False, 8) + packed_tree(tree, 8, False) if tree else None
 
 
 def exif_tags(block: bytes) -> set[tuple[int, int]]:
-    """The tags of an EXIF block that say something of the photo, each with that of its directory.
+    """The tags of an EXIF block that say something about the photo, as (tag of directory, tag).
 
-    0 stands for the main one.
+    The tag of the main directory is 0.
     """
     try:
-        reader = Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+        reader = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
         tree = exif_tree(reader, reader.directory(reader.first, NAMING)[0])
     except FAILURES:
         return set()
@@ -357,23 +345,21 @@ def exif_tags(block: bytes) -> set[tuple[int, int]]:
 def exif_resolution(block: bytes) -> Resolution | None:
     """The resolution, pixels per mm, that an EXIF block states; None if it states none."""
     try:
-        reader = Reader(io.BytesIO(block.removeprefix(b"Exif\0\0")))
+        reader = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
         directory, _ = reader.directory(reader.first, frozenset([ACROSS, DOWN, UNIT]))
     except FAILURES:
         return None
-    scale = {0: 25.4, 2: 25.4, 3: 10.0}.get(to_number(directory, UNIT))  # inch, unless it is said
-    values = []
+    fractions: list[tuple[int, int]] = []
     for tag in (ACROSS, DOWN):
         entry = directory.get(tag, Entry(0, b""))
-        if scale is None or entry.kind != 5 or len(entry.data) < 8:
+        if entry.kind != 5 or len(entry.data) < 8:
             return None
-        above, below = struct.unpack("<II", entry.data[:8])
-        values.append(above / below / scale if below else 0.0)
-    return sane(*values)
+        fractions.append(struct.unpack("<II", entry.data[:8]))
+    return stated(to_number(directory, UNIT) or INCH, *fractions)
 
 
 def exif_tree(reader: Reader, directory: Directory) -> Tree:
-    """What belongs to EXIF below a directory; whatever is damaged is left out."""
+    """The EXIF in a directory and below it, without what is damaged."""
     tree: Tree = {tag: directory[tag] for tag in _CAMERA if tag in directory}
     for tag in (EXIF, GPS):
         below = _exif_below(reader, directory, tag)
@@ -396,7 +382,7 @@ def _exif_below(reader: Reader, directory: Directory, tag: int) -> Tree | None:
 
 
 def _narrowed(tree: Tree) -> Tree:
-    """Without numbers of 64 bits, which EXIF does not have; those that do not fit are left out."""
+    """Without 64-bit numbers, which EXIF does not have; those that fit become 32-bit numbers."""
     found: Tree = {}
     for tag, entry in tree.items():
         if isinstance(entry, dict):

@@ -16,9 +16,9 @@ __all__ = [
     "read_iptc",
 ]
 
-_MOST_VALUE = 1 << 20  # bytes, of a text that goes from IPTC into XMP
-# Of records 2:n of IPTC-IIM: what it is called, and the property of XMP for it. "Alt" is a text in
-# languages, "Seq" and "Bag" are lists. IPTC Photo Metadata Standard 2025.1, IPTC Core; XMP
+_MOST_VALUE = 1 << 20  # bytes of a text that goes from IPTC into XMP
+# Records 2:n of IPTC-IIM: their names, and the properties of XMP for them. "Alt" is a text in one
+# or more languages, "Seq" and "Bag" are lists. IPTC Photo Metadata Standard 2025.1, IPTC Core; XMP
 # Specification Part 3 (Adobe), 2.1.
 IPTC_RECORDS: dict[int, tuple[str, str, str]] = {
     5: ("title", "dc:title", "Alt"),
@@ -43,12 +43,12 @@ IPTC_RECORDS: dict[int, tuple[str, str, str]] = {
     120: ("caption", "dc:description", "Alt"),
     122: ("caption writer", "photoshop:CaptionWriter", ""),
 }
-IPTC_DATE, IPTC_TIME = 55, 60  # which are one property
+IPTC_DATE, IPTC_TIME = 55, 60  # one property in XMP
 _ABOUT_ITSELF = frozenset([0, 65, 70])  # version of the records, and the program that wrote them
 
 
 def iptc_records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
-    """The values of records 2:n by n, and the names of those in other parts.
+    """The values of records 2:n by n, and the names of records in other parts.
 
     Source: IPTC-NAA Information Interchange Model 4.2, chapter 3.
     """
@@ -75,13 +75,13 @@ def iptc_records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
             sizes[number] = sizes.get(number, 0) + size
             if sizes[number] > _MOST_VALUE:
                 name = IPTC_RECORDS.get(number, (f"2:{number}",))[0]
-                others[f"{name}, what is over 1 MB"] = None
+                others[f"{name} (over 1 MB)"] = None
                 continue
             found.setdefault(number, []).append(value)
         elif part > 2:
             others[f"{part}:{number}"] = None
-    # ESC % G is ISO 2022 for UTF-8. Where nothing is said most programs mean it as well, and the
-    # others Latin-1, which is seldom UTF-8 by chance.
+    # ESC % G is ISO 2022 for UTF-8. If no character set is stated, most programs use UTF-8 as well.
+    # The others use Latin-1, which is seldom valid UTF-8 by chance.
     encoding = "utf-8"
     try:
         b"".join(value for values in found.values() for value in values).decode()
@@ -95,14 +95,14 @@ def iptc_records(iptc: bytes) -> tuple[dict[int, list[str]], list[str]]:
 
 
 def _plain(text: str) -> str:
-    """Without what XML cannot hold."""
+    """Without the characters that XML cannot hold."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     kept = (c for c in text if c in "\n\t" or (c >= " " and c not in "\ufffe\uffff\x7f"))
     return "".join(kept).strip()
 
 
 def iptc_date(date: str, time: str) -> str:
-    """IIM's CCYYMMDD and HHMMSS±HHMM as ISO 8601, "" if it is none; zeros stand for unknown."""
+    """IIM's CCYYMMDD and HHMMSS±HHMM as ISO 8601; "" if invalid. Zeros stand for unknown."""
     found = re.fullmatch(r"(\d{4})-?(\d\d)-?(\d\d)", date)
     if found is None or found[1] == "0000":
         return ""
@@ -119,7 +119,7 @@ def iptc_date(date: str, time: str) -> str:
 
 
 def read_iptc(block: bytes) -> bytes:
-    """The IPTC-IIM records out of what was found in a file; b"" if there are none.
+    """The IPTC-IIM records from the block of a file; b"" if there are none.
 
     JPEG wraps them in a block of Photoshop resources (Adobe, XMP Specification Part 3, 1.1.3),
     which also holds a gray thumbnail and printing hints; TIFF has them bare.

@@ -1,4 +1,4 @@
-"""What a file says about its photo: XMP and IPTC, and that the colors are synthetic."""
+"""XMP packets: the source's, with IPTC if needed, and a statement that the colors are synthetic."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
@@ -19,7 +20,8 @@ from photochrom.photo.metadata.iptc import (
 )
 
 __all__ = [
-    "JPEG_XMP_LIMIT",
+    "MOST_TREE",
+    "Packet",
     "extension_of",
     "join_extension",
     "result_packet",
@@ -27,9 +29,9 @@ __all__ = [
     "with_iptc",
 ]
 
-# "Augmentation, correction or enhancement using a Generative AI model": of the terms at
-# https://cv.iptc.org/newscodes/digitalsourcetype/ the one for a real photo with made-up parts. The
-# milder algorithmicallyEnhanced is for sharpening or noise reduction.
+# "Augmentation, correction or enhancement using a Generative AI model": among the terms at
+# https://cv.iptc.org/newscodes/digitalsourcetype/, this is the one for a real photo with made-up
+# parts. The milder algorithmicallyEnhanced is for sharpening or noise reduction.
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -43,7 +45,7 @@ _KNOWN_PREFIXES = {
     "http://purl.org/dc/elements/1.1/": "dc",
     "http://ns.adobe.com/photoshop/1.0/": "photoshop",
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
-}  # all others get one made up; it means nothing
+}  # all others get an invented prefix, which means nothing
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
@@ -51,17 +53,16 @@ _NAMESPACES = {
 }
 _META = "adobe:ns:meta/"
 _TIFF = "http://ns.adobe.com/tiff/1.0/"
-_PREFIXES = {  # what some readers look for as text
+_PREFIXES = {  # some readers search for these as text
     _RDF: "rdf",
     _META: "x",
     _TIFF: "tiff",
     "http://www.w3.org/XML/1998/namespace": "xml",
 }
-_RDF_ROOT, _ABOUT, _TURNED = f"{_RDF} RDF", f"{_RDF} about", f"{_TIFF} Orientation"  # as expat says
-_AROUND = "\ufeff \t\r\n"  # a packet
+_RDF_ROOT, _ABOUT, _TURNED = f"{_RDF} RDF", f"{_RDF} about", f"{_TIFF} Orientation"  # in expat
+_AROUND = "\ufeff \t\r\n"  # may surround a packet
 _NOTE = "http://ns.adobe.com/xmp/note/"
-_MOST_TREE = 1 << 23  # bytes, of a packet of which every element is looked at in Python
-JPEG_XMP_LIMIT = 65502  # bytes; XMP Specification Part 3, 1.1.3
+MOST_TREE = 1 << 23  # bytes of a packet whose elements are all visited in Python
 _EMPTY_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
     f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">\n'
@@ -69,19 +70,22 @@ _EMPTY_XMP = (
 )
 
 
-def with_iptc(xmp: bytes | None, iptc: bytes) -> tuple[bytes | None, list[str]]:
-    """The XMP packet with what IPTC-IIM records say, for a format that has no place for these.
+def with_iptc(
+    xmp: bytes | None, iptc: bytes, most: int = MOST_TREE
+) -> tuple[bytes | None, list[str]]:
+    """An XMP packet with the contents of IPTC-IIM records, for a format that cannot hold them.
 
-    A property that the packet has already stays as it is.
+    A property that the packet already has stays as it is.
 
     Parameters
     ----------
     xmp : of the source
-    iptc : as `read_iptc` gives it
+    iptc : from `read_iptc`
+    most : bytes of a packet that is changed
 
     Returns
     -------
-    The packet, and the names of what could not be taken over.
+    The packet, and the names of the records that it could not take.
     """
     records, others = iptc_records(iptc)
     lost: list[str] = []
@@ -101,7 +105,7 @@ def with_iptc(xmp: bytes | None, iptc: bytes) -> tuple[bytes | None, list[str]]:
     lost += others
     if not made:
         return xmp, lost
-    if xmp is not None and len(xmp) > _MOST_TREE:
+    if xmp is not None and len(xmp) > most:
         return xmp, [*names.values(), *lost]
     try:
         packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
@@ -137,58 +141,61 @@ def _xml(kind: str, values: list[str]) -> str:
 def say_synthetic(xmp: bytes | None, model: str) -> bytes:
     """The XMP packet with the statement that the colors are synthetic.
 
-    IPTC Photo Metadata Standard 2025.1, properties Digital Source Type and AI System Used. A packet
-    from the source keeps all else that it says, byte for byte, apart from an orientation, which has
-    been applied. One that cannot be added to as text is written anew, from what an XML parser finds
-    in it; where that finds nothing, it is replaced.
+    IPTC Photo Metadata Standard 2025.1, properties Digital Source Type and AI System Used. The rest
+    of the source's packet stays the same byte for byte, except for an orientation, which has been
+    applied. A packet to which text cannot be added is rewritten with what an XML parser finds in
+    it. If the parser finds nothing, it is replaced.
     """
-    return result_packet(xmp, b"", model)[0]
+    return result_packet(xmp, b"", model).xmp
 
 
-@lru_cache(maxsize=2)  # once to tell of what is lost, and once to write
-def result_packet(
-    xmp: bytes | None, iptc: bytes, model: str
-) -> tuple[bytes, tuple[str, ...], str | None]:
+class Packet(NamedTuple):
+    """The XMP of a result."""
+
+    xmp: bytes
+    lost: tuple[str, ...]  # names of IPTC records that it could not take
+    note: str | None  # for the user: what happened to the source's packet
+
+
+@lru_cache(maxsize=2)  # once to list losses, and once to write
+def result_packet(xmp: bytes | None, iptc: bytes, model: str, most: int = MOST_TREE) -> Packet:
     """The XMP of a result.
 
     Parameters
     ----------
     xmp : of the source
-    iptc : as `read_iptc` gives it, to be said in XMP; b"" for nothing
+    iptc : records from `read_iptc` that the XMP shall hold; b"" for nothing
     model : that made the colors
-
-    Returns
-    -------
-    The packet, the names of IPTC records that could not be taken over, and what is to be told of
-    the source's packet.
+    most : bytes of a packet that is changed other than by adding to it
     """
     system = "".join(char for char in f"photochrom {model}".strip() if char.isprintable())
     values = {"DigitalSourceType": _SOURCE_TYPE, "AISystemUsed": system}
-    for source, told in _attempts(xmp):
-        packet, lost = with_iptc(source, iptc) if iptc else (source, [])
+    for source, note in _attempts(xmp, most):
+        packet, lost = with_iptc(source, iptc, most) if iptc else (source, [])
         marked = _marked(packet, values)
         if marked is not None:
-            return marked.encode(), tuple(lost), told
+            return Packet(marked.encode(), tuple(lost), note)
     raise AssertionError("an empty packet can be added to")
 
 
-def _attempts(xmp: bytes | None) -> Iterator[tuple[bytes | None, str | None]]:
+def _attempts(xmp: bytes | None, most: int) -> Iterator[tuple[bytes | None, str | None]]:
+    """Packets to add to, the best first, with a note for the user."""
     if xmp is not None and xmp.strip(b"\0 \t\r\n"):
         yield xmp, None
-        if len(xmp) > _MOST_TREE:
-            yield None, "its XMP is too large to be written anew, and left out"
+        if len(xmp) > most:
+            yield None, "its XMP is too large to rewrite and was dropped"
             return
         text, whole = _decoded(xmp)
         rebuilt = _rebuilt(text)
         if rebuilt is not None:
-            yield rebuilt.encode(), None if whole else "its XMP holds bytes that are no text"
-        yield None, "its XMP is damaged, and left out"
+            yield rebuilt.encode(), None if whole else "its XMP holds bytes that are not text"
+        yield None, "its XMP is damaged and was dropped"
     else:
         yield None, None
 
 
 def _decoded(xmp: bytes) -> tuple[str, bool]:
-    """A packet as text, and whether all of it could be decoded; XMP Specification Part 1, 7.1."""
+    """A packet as text, and whether all of it is valid; XMP Specification Part 1, 7.1."""
     wide = {
         codecs.BOM_UTF16_LE: "utf-16-le",
         codecs.BOM_UTF16_BE: "utf-16-be",
@@ -204,14 +211,14 @@ def _decoded(xmp: bytes) -> tuple[str, bool]:
 
 
 def _marked(xmp: bytes | None, values: Mapping[str, str]) -> str | None:
-    """A packet with the values, added as text; None if that would not be safe."""
+    """A packet with the values added as text; None if that would not be safe."""
     try:
         packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
     except UnicodeDecodeError:
         return None
     if "tiff:Orientation" in packet:
         packet = re.sub(r"(tiff:Orientation(?:\s*=\s*[\"']|\s*>\s*))[2-8]", r"\g<1>1", packet)
-    for key in values:  # said before, of the source: not true of the result
+    for key in values:  # the source's own statements are not true of the result
         if f"Iptc4xmpExt:{key}" not in packet:
             continue
         packet = re.sub(rf"\sIptc4xmpExt:{key}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", packet)
@@ -222,7 +229,7 @@ def _marked(xmp: bytes | None, values: Mapping[str, str]) -> str | None:
 
 
 def _rebuilt(packet: str) -> str | None:
-    """A packet as a parser understands it, less what it says of its source; or None."""
+    """A packet as a parser understands it, without statements of its origin; or None."""
     try:
         root = _parsed(packet)
     except ValueError:
@@ -251,13 +258,13 @@ def _rebuilt(packet: str) -> str | None:
 
 
 def _wrapped(root: ElementTree.Element) -> bytes:
-    """As a packet."""
+    """An element as a packet."""
     head, _, tail = _EMPTY_XMP.partition("<x:xmpmeta")
     return f"{head}{_serialized(root)}\n{tail[tail.index('<?xpacket') :]}".encode()
 
 
 def _serialized(root: ElementTree.Element) -> str:
-    """An element as XML, however deep; all namespaces are named at its start."""
+    """An element as XML, at any depth of nesting; its first tag declares all namespaces."""
     prefixes = dict(_PREFIXES)
 
     def name(tag: str) -> str:
@@ -286,12 +293,12 @@ def _serialized(root: ElementTree.Element) -> str:
 
 
 def _described(packet: str, attributes: str, content: str = "") -> str | None:
-    """A packet with one more description of the same subject; None if it has no place for it."""
+    """A packet with one more description of the same subject; None if there is no place for it."""
     body, closing, tail = packet.rpartition("</rdf:RDF>")
     if not closing:
         return None
     about = re.search(r"\srdf:about\s*=\s*(\"[^\"]*\"|'[^']*')", body)
-    # The padding of a packet only serves edits in place, and JPEG holds 64 kB in all.
+    # The padding of a packet is only for edits in place, and JPEG holds 64 kB in all.
     padding, mark, end = tail.partition("<?xpacket end")
     subject = about[1] if about else '""'
     start = f"<rdf:Description rdf:about={subject}{attributes}"
@@ -300,7 +307,7 @@ def _described(packet: str, attributes: str, content: str = "") -> str | None:
 
 
 def _parsed(packet: str) -> ElementTree.Element:
-    """Raises ValueError if it is not well-formed, or not safe."""
+    """Raises ValueError if the packet is not well-formed, or not safe."""
     packet = packet.strip(_AROUND)
     if "<!DOCTYPE" in packet or "<!ENTITY" in packet:
         _without_types(packet)
@@ -311,7 +318,7 @@ def _parsed(packet: str) -> ElementTree.Element:
 
 
 def _without_types(packet: str) -> None:
-    """Raise ValueError for a declaration of types: never in XMP, and a way to eat memory."""
+    """Raise ValueError for a document type: XMP never has one, and it can use up the memory."""
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = _refuse
     try:
@@ -325,29 +332,29 @@ def _refuse(*declared: object) -> None:
 
 
 class _Outline:
-    """What a packet says at its top; it may be large, and is not held as a tree.
+    """The top level of a packet, which may be large, and is never in memory as a tree.
 
-    Names are those of the namespace, a space, and the local one. Raises ValueError if the packet is
+    Names consist of the namespace, a space, and the local name. Raises ValueError if the packet is
     not well-formed, or not safe.
 
     Parameters
     ----------
     packet : as text
     keys : names of attributes to look for
-    added : where in the packet the last description begins, if what matters is only that, and the
-        first one; what is between them is only checked, at a tenth of the time
+    added : where the last description begins, if only that and the first one matter; the text
+        between them is only checked, in a tenth of the time
     """
 
     def __init__(self, packet: str, keys: Iterable[str] = (), added: int = 0) -> None:
         self.said: set[str] = set()  # properties
         self.values: dict[str, list[tuple[str | None, bool]]] = {key: [] for key in keys}
-        """Of the attributes of these names, and None for an element; whether it is at the top."""
-        self.upright = True  # no orientation but 1, under whatever prefix
+        """The values of these attributes, and whether each is at the top; None for an element."""
+        self.upright = True  # no orientation other than 1, under any prefix
         self._subjects: list[str] = []  # of the descriptions
         self._open = [""]  # elements
-        self._text: list[str] = []  # of an orientation
+        self._text: list[str] = []  # in an orientation
         self._brief, self._skips = added > 0, False
-        self._tail: list[tuple[str, list[str] | None]] = []  # elements that begin and, None, end
+        self._tail: list[tuple[str, list[str] | None]] = []  # tags; None: an end tag
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.ordered_attributes = True
         self._parser.buffer_text = True
@@ -366,7 +373,7 @@ class _Outline:
 
     @property
     def of_its_subject(self) -> bool:
-        """Whether the last description, which was added, is of a subject that others are of."""
+        """Whether the last description, which was added, has the same subject as another one."""
         *others, added = self._subjects or [""]
         return added in others or not others
 
@@ -398,7 +405,7 @@ class _Outline:
             self._parser.StartElementHandler = self._parser.EndElementHandler = None
 
     def _take_tail(self) -> None:
-        """The added description, if what ends after it is the list of descriptions."""
+        """Take the added description, if the list of descriptions ends after it."""
         for (_, attributes), *after in zip(
             self._tail, self._tail[1:], self._tail[2:], strict=False
         ):
@@ -425,10 +432,10 @@ def _descriptions(root: ElementTree.Element) -> list[ElementTree.Element]:
 def _says_once(packet: str, values: Mapping[str, str]) -> bool:
     """Whether a packet is well-formed and states each value exactly once, at the top level.
 
-    And no orientation but the upright one, under whatever prefix.
+    It must not state an orientation other than the upright one, under any prefix.
     """
     wanted = {f"{_IPTC_EXTENSION} {key}": [(value, True)] for key, value in values.items()}
-    # XML has but one way to write a name: where the text has it once, it is not elsewhere as well.
+    # XML has only one way to write a name: if the text has it once, it is nowhere else.
     once = all(packet.count(key) == 1 for key in values) and "Orientation" not in packet
     for added in (packet.rfind("<rdf:Description"), 0) if once else (0,):
         try:
@@ -441,13 +448,13 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
 
 
 def extension_of(xmp: bytes) -> bytes | None:
-    """By what digest the XMP of a JPEG refers to a second part; None if it does not."""
+    """The digest by which the XMP of a JPEG refers to a second part; None if it does not."""
     found = re.search(rb"HasExtendedXMP[^0-9A-Fa-f]{1,40}([0-9A-Fa-f]{32})\b", xmp)
     return found[1] if found else None
 
 
 def join_extension(xmp: bytes, extension: bytes | None) -> tuple[bytes, bytes | None]:
-    """The first part of an XMP without the reference to the second, and both as one.
+    """The first part of an XMP without its reference to the second, and both parts as one.
 
     Parameters
     ----------
@@ -456,7 +463,7 @@ def join_extension(xmp: bytes, extension: bytes | None) -> tuple[bytes, bytes | 
 
     Returns
     -------
-    Both are packets; None for the whole if one cannot be read.
+    Both are packets. The second is None if one of the parts cannot be read.
     """
     said = f"{{{_NOTE}}}HasExtendedXMP"
     try:

@@ -1,1 +1,1 @@
-"""What every page needs: the guard, connections, listening."""
+"""What all pages share: requests, connections, listening."""

@@ -1,12 +1,16 @@
-"""Errors and headers of all answers."""
+"""The headers of all answers, and errors as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-__all__ = ["HEADERS", "error_answer"]
+from photochrom.errors import PhotochromError
+
+__all__ = ["HEADERS", "Refused", "error_answer", "error_body"]
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -22,5 +26,56 @@ HEADERS = {
 }
 
 
-def error_answer(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": text}, status, headers)
+class Refused(HTTPException):
+    """A request that is refused, with its HTTP status.
+
+    Parameters
+    ----------
+    status : of HTTP
+    problem, remedy, retry : as in `PhotochromError`
+    headers : of the answer
+    """
+
+    def __init__(
+        self,
+        status: int,
+        problem: str,
+        remedy: str = "",
+        *,
+        retry: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, f"{problem}; {remedy}" if remedy else problem, headers)
+        self.problem, self.remedy, self.retry = problem, remedy, retry
+
+    @classmethod
+    def because(cls, status: int, error: PhotochromError) -> Refused:
+        """A refusal with the words of an error."""
+        return cls(status, error.problem, error.remedy, retry=error.retry)
+
+
+def error_body(problem: str, remedy: str = "", retry: bool = False) -> dict[str, Any]:
+    """What the client gets: the whole text as `error`, and its parts as data."""
+    error = f"{problem}; {remedy}" if remedy else problem
+    return {"error": error, "problem": problem, "remedy": remedy, "retry": retry}
+
+
+def error_answer(
+    status: int,
+    problem: str,
+    remedy: str = "",
+    *,
+    retry: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """An error as an answer.
+
+    Parameters
+    ----------
+    status : of HTTP
+    problem : what is wrong
+    remedy : what the user can do about it; "" if the problem says it
+    retry : whether the same request may succeed later
+    headers : further ones
+    """
+    return JSONResponse(error_body(problem, remedy, retry), status, headers)

@@ -1,4 +1,4 @@
-"""Listening: the address, the port, the end."""
+"""Listen on an address and port, and serve until the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from photochrom.errors import ConfigError
-from photochrom.web.serving.connections import Connection
+from photochrom.web.serving.bounds import Bounds
+from photochrom.web.serving.connections import limited
 from photochrom.web.serving.guard import Guard
 from photochrom.web.serving.host import KEY, is_address, is_local
 
@@ -27,31 +28,33 @@ def listen(host: str, port: int, *, allow_network: bool = False) -> socket.socke
 
     Parameters
     ----------
-    host : address to bind
-    port : 0 for any that is free
-    allow_network : take an address that other machines can reach
+    host : address to listen on
+    port : 0 for a free one
+    allow_network : accept an address that other machines can reach
 
     Raises
     ------
     ConfigError
-        The address is taken, not there, or open to others without `allow_network`.
+        The address is in use or not available, or other machines could reach it and
+        `allow_network` is not set.
     """
     if not is_local(host) and not allow_network:
         raise ConfigError(
-            f"--host {host}: other machines could reach that; add --allow-network if they shall"
+            f"--host {host}: other machines could reach this address",
+            "add --allow-network to let them",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         sock = socket.create_server((host, port), family=family)
-        # Connections inherit it. Without, the end of an answer waits 40 ms for the client's word
-        # that it has the beginning; asyncio sets it only on sockets that name their protocol.
+        # Connections inherit this. Without it, the end of an answer waits 40 ms until the client
+        # confirms the beginning. asyncio sets it only on sockets that name their protocol.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"{host}:{port}: cannot be listened on: {reason}; "
-            "try another --port, or 0 for a free one"
+            f"{host}:{port}: cannot listen there: {reason}",
+            "try another --port, or 0 for a free one",
         ) from None
 
 
@@ -72,13 +75,23 @@ def make_server(
     key: str | None = None,
     max_body: int | Callable[[str], int] = 4096,
     programs: bool = False,
+    bounds: Bounds | None = None,
 ) -> uvicorn.Server:
-    """A server for an application behind a `Guard`; ``run(sockets=[sock])`` runs it."""
+    """A server for an application behind a `Guard`; ``run(sockets=[sock])`` runs it.
+
+    Parameters
+    ----------
+    app : the application
+    sock : from `listen`
+    key, max_body, programs : see `Guard`
+    bounds : see `Bounds`
+    """
+    bounds = bounds or Bounds()
     host, port = sock.getsockname()[:2]
-    guarded = Guard(app, host, port, key=key, max_body=max_body, programs=programs)
+    guarded = Guard(app, (host, port), key=key, max_body=max_body, programs=programs, bounds=bounds)
     config = uvicorn.Config(
         guarded,
-        http=Connection,
+        http=limited(bounds),
         lifespan="off",
         ws="none",
         log_level="warning",
@@ -99,27 +112,27 @@ def serve(
     programs: bool = False,
     browser: bool = False,
 ) -> None:
-    """Print the address and serve until Ctrl-C or SIGTERM, which end it cleanly.
+    """Print the address, and serve until Ctrl-C or SIGTERM, which stop the server cleanly.
 
     Parameters
     ----------
     app : the application
     sock : from `listen`
     key, max_body, programs : see `Guard`
-    browser : open the page, where there is a screen
+    browser : open the page, if there is a screen
     """
     server = make_server(app, sock, key=key, max_body=max_body, programs=programs)
     url = address(sock, key)
-    # Without a screen Python would start a text browser in this terminal.
+    # Without a screen, Python would start a text browser in this terminal.
     screen = sys.platform in ("darwin", "win32") or any(
         name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
-    # Once it has shut down, uvicorn passes the signal on to whom it would have gone.
+    # After its shutdown, uvicorn passes the signal on to the previous handler.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if hasattr(signal, "SIGHUP"):  # its terminal was closed
+    if hasattr(signal, "SIGHUP"):  # the terminal was closed
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with contextlib.suppress(KeyboardInterrupt):
-        print(f"{url}  (Ctrl-C stops)", flush=True)
+        print(f"{url}  (press Ctrl-C to stop)", flush=True)
         if browser and screen:
-            webbrowser.open(url)  # the socket listens already: the page will wait for us
+            webbrowser.open(url)  # the socket already listens, so the page waits for us
         server.run(sockets=[sock])

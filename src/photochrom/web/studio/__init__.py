@@ -1,1 +1,1 @@
-"""The studio: its service and what it keeps."""
+"""The studio: its service, and what it keeps of photos."""

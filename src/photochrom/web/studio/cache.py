@@ -14,10 +14,12 @@ __all__ = ["Cache", "Key", "Sized", "T"]
 
 
 class Sized(Protocol):
-    """What knows the memory it takes."""
+    """A value that knows how much memory it takes."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """The bytes of memory."""
+        ...
 
 
 T = TypeVar("T", bound=Sized)
@@ -32,14 +34,14 @@ class _Entry:
 
 
 class Cache:
-    """Values that can be computed again, within a bound of bytes and an age.
+    """Values that can be computed again, up to a number of bytes and an age.
 
-    Safe to use from several threads; a value that several want at once is computed once.
+    It is safe to use from several threads. If several want the same value, it is computed once.
 
     Parameters
     ----------
-    nbytes : of all values; a single larger one is handed out and not kept
-    age : seconds after its last use at which a value is dropped by `sweep`
+    nbytes : of all values together; a larger value is returned but not kept
+    age : `sweep` drops values that have not been used for so many seconds
     clock : seconds, monotonic
     """
 
@@ -61,25 +63,25 @@ class Cache:
             self._owners.add(owner)
 
     def drop(self, owner: Hashable) -> None:
-        """Forget all values whose key begins with `owner`, also those that are being computed."""
+        """Forget all values whose key begins with `owner`, including those being computed."""
         with self._lock:
             self._owners.discard(owner)
             for key in [key for key in self._entries if key[0] == owner]:
                 self._remove(key)
 
     def peek(self, key: Key) -> Any:
-        """The value, or None if it is not here."""
+        """The value, or None if it is not kept."""
         with self._lock:
             return self._use(key)
 
     def get(self, key: Key, make: Callable[[], T], keep: int | None = None) -> T:
-        """The value, computed by `make` where it is not here; errors of `make` are not kept.
+        """The value, computed by `make` if it is not kept; errors of `make` are not kept.
 
         Parameters
         ----------
         key : its first part is the owner, its second the kind of value
         make : runs in this thread
-        keep : of this owner and kind keep only so many, those used last
+        keep : how many of this owner and kind to keep; the last used ones stay
         """
         with self._lock:
             found: T | None = self._use(key)
@@ -105,9 +107,9 @@ class Cache:
         return value
 
     def sweep(self) -> None:
-        """Drop what has not been used for `age` seconds."""
+        """Drop the values that have not been used for `age` seconds."""
         with self._lock:
-            # In the order of their use.
+            # They are in the order of their last use.
             while self._entries:
                 key, entry = next(iter(self._entries.items()))
                 if self._clock() - entry.used <= self.age:

@@ -1,4 +1,4 @@
-"""The description of a service as one plain page, made from its OpenAPI document."""
+"""The description of the service: what FastAPI cannot know, and all of it as one plain page."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ __all__ = [
 WHY = {
     404: "unknown photo or prediction",
     410: "the photo made room for others; send it again",
-    415: "not a photo of a kind that is read",
-    422: "it cannot be understood or used",
+    415: "not a photo of a supported format",
+    422: "the request cannot be understood or used",
 }
 _COMMON = {
-    400: "this is no HTTP, or its head is too long",
-    403: "the key is missing, or another site's page asks",
-    408: "the body stopped coming, or came too slowly; send it again",
+    400: "this is not HTTP, or its head is too long",
+    403: "the key is missing, or the request came from another site's page",
+    408: "the body stopped arriving, or arrived too slowly; send it again",
     413: "too many bytes or pixels",
-    421: "the server does not go by the name that was asked for",
-    429: "too much waits already; try again after Retry-After seconds",
-    500: "a mistake in the server",
+    421: "the server doesn't go by the host name in the request",
+    429: "too many requests are waiting; try again after Retry-After seconds",
+    500: "an error in the server",
     503: "it took too long, or the server cannot do it now",
 }
-"""Of every operation."""
+"""Errors that any operation can return."""
 
 
 def problem_responses(*more: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route: 422, and these statuses of `WHY`."""
     return {
         status: {"model": Problem, "description": WHY[status]} for status in sorted({422, *more})
     }
@@ -49,14 +50,14 @@ OF_PHOTO = problem_responses(404, 410)
 BODY_OF_PHOTO = {
     "requestBody": {
         "required": True,
-        "description": "the bytes of the file; they alone decide what it is",
+        "description": "the bytes of the file; they alone decide its format",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 
 
 def made_answer(*types: str, **more: Any) -> dict[str, Any]:
-    """Of a route that answers with a file of these types."""
+    """The answers of a route that returns a file of these types."""
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
     return {
         "response_class": Response,
@@ -65,13 +66,14 @@ def made_answer(*types: str, **more: Any) -> dict[str, Any]:
 
 
 def completed_description(document: dict[str, Any]) -> dict[str, Any]:
-    """An OpenAPI document with what holds for every operation: the key and the common errors."""
+    """An OpenAPI document, completed with what every operation shares: the key and the errors."""
     components = document["components"]
     components["securitySchemes"] = {
         "key": {
             "type": "http",
             "scheme": "bearer",
-            "description": "the key in the address that a server for other machines prints",
+            "description": "the key in the address that the server prints when other machines may "
+            "use it",
         }
     }
     document["security"] = [{}, {"key": []}]
@@ -90,7 +92,7 @@ def completed_description(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """HTML that needs nothing else: no script, no style, no request.
+    """The document as HTML that needs no script, no style and no request.
 
     Parameters
     ----------
@@ -106,9 +108,10 @@ def docs_page(document: dict[str, Any]) -> str:
         f"<title>{escape(info['title'])}: the service</title></head><body><main>",
         f"<h1>{escape(info['title'])} {escape(info['version'])}: the service</h1>",
         f"<p>{escape(info.get('description', ''))}</p>",
-        "<p>For programs: <a href='/api/openapi.json'>openapi.json</a> (OpenAPI). One line:</p>",
+        "<p>For programs, there is <a href='/api/openapi.json'>openapi.json</a> (OpenAPI). "
+        "To color a file in one line:</p>",
         "<pre>curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg</pre>",
-        "<p>On a server that other machines reach, add "
+        "<p>If other machines can use the server, add "
         "<code>-H 'Authorization: Bearer KEY'</code>.</p>",
     ]
     for path, methods in document["paths"].items():
@@ -116,7 +119,7 @@ def docs_page(document: dict[str, Any]) -> str:
             parts += _route(method.upper(), path, route)
     common = document.get("components", {}).get("responses", {})
     if common:
-        parts.append("<h2>Errors of every request</h2><ul>")
+        parts.append("<h2>Errors that any request can return</h2><ul>")
         for name, response in common.items():
             status = name.removeprefix("Error")
             parts.append(f"<li>{escape(status)}: {escape(response['description'])}</li>")
@@ -152,7 +155,7 @@ def _route(method: str, path: str, route: dict[str, Any]) -> Iterator[str]:
     yield "<ul>"
     for status, response in route["responses"].items():
         if "$ref" in response:
-            continue  # of every route, told once
+            continue  # the same for every route, listed once
         kinds = ", ".join(
             kind if "schema" not in content or kind != "application/json"
             else _kind(content["schema"])

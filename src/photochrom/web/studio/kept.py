@@ -7,29 +7,30 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from photochrom.arrays import Float32
+from photochrom.arrays import RGB, Float32
 from photochrom.color.upsample import Upsampler
-from photochrom.hints import Anchors
+from photochrom.distribution import Distribution
 from photochrom.models import STRIDE
-from photochrom.photo.photo import Held, Photo
+from photochrom.photo.photo import Photo
+from photochrom.web.studio.asked import Coloring
 
-__all__ = ["Base", "Fields", "Full", "KEPT", "Leanings", "Level", "Made", "encoded_picture"]
+__all__ = ["KEPT", "Base", "Fields", "Leanings", "Level", "Ready", "Whole"]
 
 KEPT = {"made": 48, "leanings": 4, "fields": 64, "view": 4, "level": 2, "fitted": 2, "ab": 8}
-"""Of one photo at most so many of a kind, so that nobody who plays pushes out all others: sets of
-hints, candidates of a seed with hints, seeds, sizes of previews, scales of tiles, settings of
-tiles, small ab."""
+"""How many of each kind are kept for one photo, so that someone who plays cannot push out everybody
+else's: sets of hints, candidates of a seed with hints, seeds, sizes of previews, scales of tiles,
+settings of tiles, small ab."""
 
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """What is kept of a photo to answer without decoding it again."""
+    """What answers most questions about a photo without decoding it again."""
 
     shape: tuple[int, int]  # (height, width) of the photo
     small: Float32  # L at the size of the network's frame
-    guide: Float32  # L at the size at which the upsampler looks at it
-    photo: Photo  # reduced to VIEW, 8 bits, without alpha
-    L: Float32  # of that
+    guide: Float32  # L at the size that the upsampler looks at
+    view: RGB  # the photo at its largest preview, uint8 (H, W, 1 or 3), without alpha
+    L: Float32  # of the view
 
     @property
     def size(self) -> tuple[int, int]:
@@ -38,28 +39,27 @@ class Base:
 
     @property
     def nbytes(self) -> int:
-        """Of memory."""
-        arrays = (self.small, self.guide, self.photo.pixels, self.L)
-        return sum(array.nbytes for array in arrays)
+        """The bytes of memory."""
+        return sum(array.nbytes for array in (self.small, self.guide, self.view, self.L))
 
 
 @dataclass(frozen=True, eq=False)
-class Full:
+class Whole:
     """A photo with all its pixels in memory."""
 
     photo: Photo
     nbytes: int  # of memory
 
     @classmethod
-    def of(cls, photo: Photo) -> Full:
-        """All of it; PhotoError where a large one, which is decoded only now, is damaged."""
+    def of(cls, photo: Photo) -> Whole:
+        """Read all of it. A large photo is only decoded now: PhotoError if it is damaged."""
         alpha = photo.alpha
         return cls(photo, int(photo.pixels.nbytes) + (0 if alpha is None else int(alpha.nbytes)))
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """A photo at one size, with the upsampler for it; at preview sizes with its L."""
+    """A photo at one size, with the upsampler for that size; for previews, also its L."""
 
     pixels: NDArray[Any]
     upsampler: Upsampler
@@ -67,7 +67,7 @@ class Level:
 
     @property
     def nbytes(self) -> int:
-        """Of memory, about."""
+        """The bytes of memory, about."""
         h, w = self.upsampler.size
         width = self.upsampler.shape[1]
         planes = 4 * (2 * h * width + 2 * 27 * h * w)
@@ -75,43 +75,37 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """What the network made of a photo and hints; see `Prediction`."""
-
-    logits: Float32
-    anchors: Anchors | None
-    fields: Float32 | None = None  # of the candidates that are asked for; not cached with it
-
-    @property
-    def nbytes(self) -> int:
-        """Of memory."""
-        return self.logits.nbytes + (0 if self.anchors is None else self.anchors.spread.nbytes)
-
-
-@dataclass(frozen=True, eq=False)
 class Leanings:
-    """What the candidates of one seed are made of; see `Prediction.leanings`."""
+    """What the candidates of one seed are made of; see `Distribution.leanings`."""
 
     logits: Float32
     fields: Float32
 
     @property
     def nbytes(self) -> int:
-        """Of memory."""
+        """The bytes of memory."""
         return self.logits.nbytes + self.fields.nbytes
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """What makes the candidates of one seed differ, the same with any hints of a photo."""
+    """What makes the candidates of one seed differ; the same with any hints for a photo."""
 
     fields: Float32
 
     @property
     def nbytes(self) -> int:
-        """Of memory."""
+        """The bytes of memory."""
         return self.fields.nbytes
 
 
-def encoded_picture(pixels: NDArray[Any]) -> Photo:
-    return Photo(Held(pixels, None), "picture", "array")
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """Everything that a picture of a prediction is made from. It is not cached."""
+
+    token: str  # of the photo
+    name: str  # of the prediction
+    base: Base
+    made: Distribution
+    coloring: Coloring
+    fields: Float32 | None = None  # of the candidates, with hints

@@ -1,4 +1,4 @@
-"""Work that waits its turn: a few threads, a bounded queue, and a clear no when that is full."""
+"""A lane for work: a few threads, a bounded queue, and a clear no when it is full."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Busy(Exception):
-    """The queue is full; `seconds` is about how long until there is room."""
+    """The queue is full. In about `seconds`, there will be room."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -25,13 +25,13 @@ class Busy(Exception):
 
 
 class Lane:
-    """Threads of their own for one kind of work, in the order in which it comes.
+    """Threads for one kind of work, which is done in the order of its arrival.
 
     Parameters
     ----------
     name : of the threads
     threads : how many
-    waiting : pieces of work that may be in hand or wait; more are refused
+    waiting : pieces of work that may be running or waiting; more are refused
     """
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
@@ -40,29 +40,29 @@ class Lane:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._inside = 0
-        self._seconds = 0.1  # that a piece takes, on the average of late
+        self._seconds = 0.1  # that a piece takes, as a moving average
 
     def check(self) -> None:
-        """Raise Busy where nothing more would be taken."""
+        """Raise Busy if the queue is full."""
         with self._lock:
             if self._inside >= self.waiting:
                 raise Busy(max(1, math.ceil(self._inside * self._seconds / self.threads)))
 
     @property
     def crowded(self) -> bool:
-        """Whether more than one piece is in hand or waits: then each does with one core."""
+        """Whether more than one piece is running or waiting; each should then use one core."""
         return self._inside > 1
 
     async def run(self, work: Callable[[], T], discard: Callable[[T], None] | None = None) -> T:
         """The result of work() on one of the threads.
 
-        A caller that is cancelled takes its work out of the queue; what has begun goes on, and its
-        result is given to `discard`.
+        If the caller is cancelled, its work leaves the queue. Work that has begun goes on, and its
+        result goes to `discard`.
 
         Raises
         ------
         Busy
-            Too much waits already.
+            The queue is full.
         """
         self.check()
         with self._lock:
@@ -77,11 +77,11 @@ class Lane:
             raise
 
     def drop(self) -> None:
-        """Take nothing more, and drop what waits."""
+        """Accept no more work, and drop what is waiting."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Drop what waits, and wait for what is in hand."""
+        """Drop the waiting work, and wait for the running work."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _timed(self, work: Callable[[], T]) -> T:

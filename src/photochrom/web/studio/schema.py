@@ -1,4 +1,4 @@
-"""The service's requests and answers as types."""
+"""The requests and answers of the service, as types."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from photochrom.color.bins import TEMPERATURE
-from photochrom.look import Look
-from photochrom.web.studio.limits import CANDIDATES, VIEW, Box
+from photochrom.web.studio.asked import Box, Coloring
+from photochrom.web.studio.limits import CANDIDATES, VIEW
 
 __all__ = [
+    "At",
     "Boxed",
     "Candidate",
     "CandidateOut",
@@ -47,22 +48,24 @@ __all__ = [
 
 Temperature = Annotated[
     float,
-    Query(ge=0, le=10, allow_inf_nan=False, description="lower is more vivid, 1 the mean color"),
+    Query(ge=0, le=10, allow_inf_nan=False, description="lower is more vivid; 1 is the mean color"),
 ]
 Saturation = Annotated[
-    float, Query(ge=0, le=10, allow_inf_nan=False, description="factor on the colors")
+    float, Query(ge=0, le=10, allow_inf_nan=False, description="multiplies the color strength")
 ]
 Candidate = Annotated[
     int | None,
-    Query(ge=0, lt=CANDIDATES, description="one of the alternatives; the likeliest without it"),
+    Query(
+        ge=0, lt=CANDIDATES, description="which of the other colorings; without it, the likeliest"
+    ),
 ]
-Seed = Annotated[int, Query(ge=0, lt=1 << 32, description="of the alternatives")]
+Seed = Annotated[int, Query(ge=0, lt=1 << 32, description="seed of the other colorings")]
 Size = Annotated[
-    int, Query(ge=16, le=1 << 16, description=f"longest side at most, pixels; {VIEW} is the most")
+    int, Query(ge=16, le=1 << 16, description=f"longest side, in pixels; at most {VIEW}")
 ]
 Format = Annotated[
     Literal["jpg", "jpeg", "png", "tif", "tiff", "webp", "avif"] | None,
-    Query(description="of the file; that of the photo without it"),
+    Query(description="format of the file; without it, that of the photo"),
 ]
 Pixel = Annotated[int, Query(ge=0, le=1 << 20)]
 Length = Annotated[int, Query(ge=1, le=1 << 20)]
@@ -74,12 +77,12 @@ def _look(
     saturation: Saturation = 1.0,
     candidate: Candidate = None,
     seed: Seed = 0,
-) -> Look:
-    return Look(temperature, saturation, candidate, seed)
+) -> Coloring:
+    return Coloring(temperature, saturation, candidate=candidate, seed=seed)
 
 
 class Scale(IntEnum):
-    """By how much a tile is reduced."""
+    """The factor that a tile is reduced by."""
 
     WHOLE = 1
     HALF = 2
@@ -91,52 +94,60 @@ def _box(x: Pixel, y: Pixel, width: Length, height: Length, scale: Scale = Scale
     return Box(x, y, width, height, int(scale))
 
 
-Looked = Annotated[Look, Depends(_look)]
+def _at(x: Coordinate, y: Coordinate) -> tuple[float, float]:
+    return x, y
+
+
+Looked = Annotated[Coloring, Depends(_look)]
 Boxed = Annotated[Box, Depends(_box)]
+At = Annotated[tuple[float, float], Depends(_at)]
 Channel = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
 
 
 class HintIn(BaseModel):
-    """A color for a place: of the color only a and b count, so that any gray keeps it gray."""
+    """A color for a place. Only its a and b count, so any gray keeps the place gray."""
 
     model_config = ConfigDict(extra="forbid")
-    x: float = Field(ge=0, allow_inf_nan=False, description="pixels of the photo, to the right")
-    y: float = Field(ge=0, allow_inf_nan=False, description="pixels of the photo, down")
+    x: float = Field(ge=0, allow_inf_nan=False, description="pixels of the photo, from the left")
+    y: float = Field(ge=0, allow_inf_nan=False, description="pixels of the photo, from the top")
     color: tuple[Channel, Channel, Channel] = Field(description="sRGB, 0..255")
 
 
 class Hints(BaseModel):
-    """The hints of a prediction; of two at one place the later counts."""
+    """The hints of a prediction; of two at the same place, the later one counts."""
 
     model_config = ConfigDict(extra="forbid")
     hints: list[HintIn] = Field(default_factory=list)
 
 
 class Problem(BaseModel):
-    """What went wrong, in words."""
+    """What went wrong."""
 
-    error: str
+    error: str = Field(description="problem and remedy as one text")
+    problem: str = Field(description="what is wrong")
+    remedy: str = Field(description="what to do about it; empty if the problem says it")
+    retry: bool = Field(description="whether the same request may succeed later")
 
 
 class Size2D(BaseModel):
-    """Pixels."""
+    """A size in pixels."""
 
     width: int
     height: int
 
 
 class PhotoOut(BaseModel):
-    """A photo that is here."""
+    """A photo that the server keeps."""
 
     photo: str
     width: int = Field(description="pixels, upright")
     height: int
     format: str
     extension: str
-    bits: int = Field(description="a channel")
-    color: bool = Field(description="whether it was a color photo; only its lightness is used")
+    bits: int = Field(description="per channel")
+    color: bool = Field(description="whether the photo has color; only its lightness is used")
     preview: Size2D = Field(description="the largest preview")
-    prediction: str = Field(description="that without hints")
+    prediction: str = Field(description="the prediction without hints")
 
 
 class PredictionOut(BaseModel):
@@ -146,14 +157,14 @@ class PredictionOut(BaseModel):
 
 
 class CandidateOut(BaseModel):
-    """One alternative."""
+    """One of the other colorings."""
 
     candidate: int
-    color: tuple[int, int, int] = Field(description="its mean, sRGB")
+    color: tuple[int, int, int] = Field(description="its mean color, sRGB")
 
 
 class CandidatesOut(BaseModel):
-    """Alternatives; their pictures are previews with their number and the seed."""
+    """Other colorings; a preview with the number and the seed shows one."""
 
     candidates: list[CandidateOut]
 
@@ -167,12 +178,12 @@ class Swatch(BaseModel):
 
 
 class PaletteOut(BaseModel):
-    """What a spot could be."""
+    """The colors that a spot may have had."""
 
     L: float = Field(description="0..100")
-    colors: list[Swatch] = Field(description="likeliest first; neighboring bins taken together")
+    colors: list[Swatch] = Field(description="likeliest first; neighboring bins are merged")
     bins: list[tuple[float, float, float]] = Field(description="a, b and probability of each bin")
-    current: tuple[int, int, int] = Field(description="its color now, sRGB")
+    current: tuple[int, int, int] = Field(description="its current color, sRGB")
 
 
 class Spot(BaseModel):
@@ -184,13 +195,13 @@ class Spot(BaseModel):
 
 
 class SpotsOut(BaseModel):
-    """Where a click helps most."""
+    """The places where a hint helps most."""
 
     spots: list[Spot]
 
 
 class ExampleOut(BaseModel):
-    """A photo to try; GET its address and send the bytes."""
+    """A photo to try: GET its address, and send the bytes."""
 
     example: str
     title: str
@@ -208,7 +219,7 @@ class ExamplesOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """What colors here."""
+    """The model that colors the photos."""
 
     name: str
     arch: str
@@ -217,25 +228,27 @@ class ModelOut(BaseModel):
     training_data: str
     working_size: int = Field(description="short side of what the network sees, pixels")
     hints: bool = Field(description="whether it follows hints")
-    distribution: bool = Field(description="whether there are candidates, palette, uncertainty")
+    distribution: bool = Field(
+        description="whether candidates, palette and uncertainty are available"
+    )
 
 
 class LimitsOut(BaseModel):
-    """What is taken."""
+    """The limits."""
 
-    bytes: int = Field(description="of a file")
-    pixels: int = Field(description="of a photo")
-    photos: int = Field(description="that are kept")
-    hints: int = Field(description="of one prediction")
+    bytes: int = Field(description="largest file, in bytes")
+    pixels: int = Field(description="largest photo, in pixels")
+    photos: int = Field(description="photos that are kept")
+    hints: int = Field(description="hints of one prediction")
     candidates: int
-    preview: int = Field(description="longest side of a preview")
-    tile: int = Field(description="longest side of a tile")
+    preview: int = Field(description="longest side of a preview, in pixels")
+    tile: int = Field(description="longest side of a tile, in pixels")
 
 
 class InfoOut(BaseModel):
-    """What this is and what it can do."""
+    """What this server is and what it can do."""
 
     version: str
     model: ModelOut
     limits: LimitsOut
-    formats: list[str] = Field(description="extensions of the files that are taken and made")
+    formats: list[str] = Field(description="extensions of the files that can be read and written")

@@ -1,9 +1,9 @@
-"""What the studio holds of photos: the uploaded files on disk, and in memory what they became.
+"""What the studio keeps of photos: the files on disk, and their results in memory.
 
-The files are all that cannot be computed again. They lie under random names in a private folder,
-made for the first of them and removed at the end; one that a killed server left behind is removed
-by the next. Everything else (pixels, lightness, distributions) is in one `Cache` within a bound of
-bytes, the least recently used goes first, and what is gone is computed again when it is wanted.
+Only the files cannot be computed again. They have random names in a private folder, which is made
+for the first file and removed at the end. If a server was killed, the next one removes its folder.
+Everything else (pixels, lightness, distributions) is in one `Cache` with a limit in bytes, which
+drops the least recently used values. They are computed again when needed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from photochrom.hints import Hint
 from photochrom.web.studio.cache import Cache
 
-if sys.platform != "win32":
-    import fcntl
-
 __all__ = [
-    "Full",
     "Gone",
+    "NoRoom",
     "PLAIN",
     "Store",
     "Unknown",
@@ -48,27 +47,27 @@ __all__ = [
 PREFIX = "photochrom-studio-"
 LOCK = "lock"
 KNOWN = 256
-"""Sets of hints that are remembered per photo, those used last, so that an undone click can be
+"""The last used sets of hints that are remembered per photo, so that an undone click can be
 redone."""
 FORGOTTEN = 4096
-"""Photos given up that are remembered by their name alone, to say so."""
+"""Photos that were given up, of which only the name is remembered, to tell the client."""
 
 
 class Unknown(KeyError):
-    """No such photo or prediction."""
+    """There is no such photo or prediction."""
 
 
 class Gone(KeyError):
     """The photo was here and made room for others."""
 
 
-class Full(Exception):
-    """The files that come in and go out need more room than there is for all."""
+class NoRoom(Exception):
+    """The files that come in and go out need more room than there is for all files."""
 
 
 @dataclass(eq=False)
 class Upload:
-    """A photo that was sent: its file, and what is known of it for good."""
+    """A photo that was sent: its file, and its description."""
 
     token: str
     path: Path
@@ -79,9 +78,9 @@ class Upload:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def remember(self, hints: Sequence[Hint]) -> None:
-        """Let `recall` know the prediction with these hints from now on."""
+        """Remember the hints of a prediction, for `recall`."""
         if not hints:
-            return  # always known: the page compares with it, and begins with it after a reload
+            return  # always known: the page compares with it, and starts with it after a reload
         name = prediction_name(hints)
         with self._lock:
             self.hints[name] = _numbers(hints).tobytes()
@@ -95,6 +94,7 @@ class Upload:
         Raises
         ------
         Unknown
+            There is no such prediction.
         """
         if name == PLAIN:
             return []
@@ -109,7 +109,7 @@ class Upload:
 
 
 def prediction_name(hints: Sequence[Hint]) -> str:
-    """The name of the prediction with these hints: the same for the same hints, always."""
+    """The name of the prediction with these hints; always the same for the same hints."""
     return hashlib.sha256(json.dumps(_numbers(hints).tolist()).encode()).hexdigest()[:16]
 
 
@@ -122,17 +122,17 @@ PLAIN = prediction_name([])
 
 
 class Store:
-    """The files of the photos, at most so many, so large and so old; the least used make room.
+    """The files of the photos, up to a number, a size and an age; the least used ones make room.
 
-    Its own thread drops what is too old, and gives back what is free. As a context manager, or by
-    `close`, it leaves no file.
+    A thread drops photos that are too old, and returns free memory to the system. As a context
+    manager, or with `close`, the store leaves no file behind.
 
     Parameters
     ----------
-    photos : how many
-    nbytes : of all files together, those that are still written or sent included
+    photos : how many to keep
+    nbytes : of all files together, including those that are being written or sent
     age : seconds since a photo was last asked for
-    cache : what is computed from them; it forgets a photo when the store does
+    cache : of the results; it forgets a photo when the store does
     """
 
     def __init__(self, photos: int, nbytes: int, age: float, cache: Cache) -> None:
@@ -145,7 +145,7 @@ class Store:
         self._gone: OrderedDict[str, None] = OrderedDict()
         self._held: dict[Path, int] = {}
         self._folder: Path | None = None
-        self._mark: int | None = None
+        self._lock_file: FileLock | None = None
         self._closed = threading.Event()
         sweep_stale()
         every = max(1.0, min(60.0, age / 4, cache.age / 4))
@@ -169,50 +169,42 @@ class Store:
         with self._lock:
             for token in list(self._uploads):
                 self._forget(token)
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            if self._mark is not None:
-                os.close(self._mark)
-            self._folder = self._mark = None
+            if self._folder is not None and self._lock_file is not None:
+                _remove(self._folder, self._lock_file)
+            self._folder = self._lock_file = None
             self._held.clear()
 
     def new_file(self, extension: str = "") -> tuple[BinaryIO, Path]:
-        """A file with a random name that only this user can open, to be written to.
+        """A new file with a random name, which only this user can open, for writing.
 
-        Who writes says by `hold` how large it is, and has it removed by `release`, or by `add`
-        taken over.
+        The writer reports its size with `hold`, and then calls `release` to remove it, or `add` to
+        hand it over.
         """
         path = self.folder() / f"{secrets.token_hex(16)}{extension}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         return os.fdopen(os.open(path, flags, 0o600), "w+b"), path
 
     def folder(self) -> Path:
-        """The private folder, made when it is first asked for."""
+        """The private folder, made on first use."""
         with self._lock:
             if self._folder is None:
                 if self._closed.is_set():
                     raise Gone("the store is closed")
-                self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
-                # Locked before it has its name: nobody finds it free in between.
-                draft = self._folder / "draft"
-                self._mark = os.open(draft, os.O_RDWR | os.O_CREAT, 0o600)
-                if sys.platform != "win32":
-                    fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                draft.rename(self._folder / LOCK)
+                self._folder, self._lock_file = _new_folder()
             return self._folder
 
     def hold(self, path: Path, nbytes: int) -> None:
-        """Count a file that is being written, or waits to be sent; photos make room for it.
+        """Count a file that is being written or waits to be sent; photos make room for it.
 
         Raises
         ------
-        Full
-            All such files together are larger than what may be kept. It is still counted.
+        NoRoom
+            All such files together are over the limit. The file is still counted.
         """
         with self._lock:
             self._held[path] = nbytes
             if sum(self._held.values()) > self.nbytes:
-                raise Full(path)
+                raise NoRoom(path)
             self._make_room(0)
 
     def release(self, path: Path) -> None:
@@ -222,7 +214,7 @@ class Store:
             path.unlink(missing_ok=True)
 
     def add(self, path: Path, description: dict[str, Any], token: str) -> Upload:
-        """Take a file over; others make room for it where that is needed.
+        """Take over a file; other photos make room for it if necessary.
 
         The name of the photo, `token`, must have been admitted to the cache.
         """
@@ -234,7 +226,7 @@ class Store:
         return upload
 
     def _make_room(self, least: int) -> None:
-        """Give up photos, the least used first, until all is within the bounds or `least` left."""
+        """Give up photos, the least used first, until the limits are met or `least` are left."""
         while len(self._uploads) > least and (
             len(self._uploads) > self.photos or self.counted > self.nbytes
         ):
@@ -242,7 +234,7 @@ class Store:
 
     @property
     def counted(self) -> int:
-        """Bytes of all files."""
+        """The bytes of all files."""
         return sum(u.nbytes for u in self._uploads.values()) + sum(self._held.values())
 
     def get(self, token: str) -> Upload:
@@ -253,6 +245,7 @@ class Store:
         Gone
             It made room for others, or was too old.
         Unknown
+            There never was such a photo.
         """
         with self._lock:
             if token in self._gone:
@@ -265,7 +258,7 @@ class Store:
             return upload
 
     def remove(self, token: str) -> None:
-        """Delete a photo and all that is known of it; errors as for `get`."""
+        """Delete a photo and everything known about it; errors as for `get`."""
         with self._lock:
             self.get(token)
             self._forget(token)
@@ -301,10 +294,10 @@ class Store:
 
 
 def give_back() -> None:
-    """Give memory that is free back to the system, where malloc (glibc's) would keep it.
+    """Return free memory to the system, which glibc's malloc would otherwise keep.
 
-    What the cache drops leaves holes between what it keeps, and without this an empty cache still
-    held more than half of the memory that a full one had.
+    Dropped values leave holes between the others. Without this, an empty cache still held more than
+    half of the memory of a full one.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
@@ -312,16 +305,36 @@ def give_back() -> None:
 
 
 def sweep_stale() -> None:
-    """Remove the folders of servers that were killed; one that runs holds a lock on its own."""
-    if sys.platform == "win32":
-        return
+    """Remove the folders of killed servers; a running server holds the lock of its folder."""
     for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-        with contextlib.suppress(OSError):
-            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        with contextlib.suppress(OSError, Timeout):
+            # A folder without a lock is too young to be stale: its server is about to lock it.
+            if folder.is_symlink() or not _is_mine(folder) or not (folder / LOCK).is_file():
                 continue
-            mark = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(mark)
+            lock = FileLock(folder / LOCK, thread_local=False)
+            lock.acquire(blocking=False)
+            _remove(folder, lock)
+
+
+def _is_mine(folder: Path) -> bool:
+    """Whether this user owns a folder; on Windows, the folder for temporary files is private."""
+    return sys.platform == "win32" or folder.stat().st_uid == os.getuid()
+
+
+def _new_folder() -> tuple[Path, FileLock]:
+    """A private folder, and its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
+        lock = FileLock(folder / LOCK, mode=0o600, thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            continue  # another server was faster, takes the folder for a stale one, and removes it
+        return folder, lock
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    """Remove a locked folder; Windows removes the lock only after its release."""
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)

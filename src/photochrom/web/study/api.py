@@ -1,17 +1,18 @@
 """The page of a study: `photochrom study serve`.
 
-A participant is a random token in a cookie; a trial and its pictures have random tokens as well.
-Which side is which leaves this module only as the reply to an answer to a practice trial.
+A participant is a random token in a cookie. Trials and pictures have random tokens too. This module
+reveals which side is which only in the reply to an answer in practice.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Cookie, FastAPI, HTTPException, Response
+from fastapi import Cookie, FastAPI, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from photochrom.study.study import Progress, Study
+from photochrom.web.serving.answer import Refused
 from photochrom.web.serving.app import make_app
 
 __all__ = ["study_app"]
@@ -22,14 +23,14 @@ Milliseconds = Annotated[float, Field(ge=0, le=1e8, allow_inf_nan=False)]
 
 
 class Join(BaseModel):
-    """Asks to take part."""
+    """A request to take part."""
 
     model_config = ConfigDict(extra="forbid")
-    anew: bool = False  # as another person than before
+    anew: bool = False  # as a different person
 
 
 class Given(BaseModel):
-    """An answer: the side that was called recolored."""
+    """An answer: the side that the participant thinks was recolored."""
 
     model_config = ConfigDict(extra="forbid")
     side: Literal["left", "right"]
@@ -40,7 +41,7 @@ class Given(BaseModel):
 def study_app(study: Study) -> FastAPI:
     """The application of one study."""
     app = make_app("study")
-    # Cookies do not tell ports apart: two studies on one machine need two names.
+    # Cookies are the same for all ports: two studies on one machine need two names.
     cookie = f"photochrom-study-{study.id}"
     Who = Annotated[str, Cookie(alias=cookie)]
 
@@ -75,10 +76,10 @@ def study_app(study: Study) -> FastAPI:
     @app.post("/api/next")
     def next_trial(who: Who = "") -> dict[str, Any]:
         trial = study.next_trial(who)
-        # After next_trial, which may have put another trial in the place of an abandoned one.
+        # After next_trial, which may have replaced an abandoned trial.
         progress = study.progress(who)
         if progress is None:
-            raise HTTPException(404, "nobody takes part from this browser; reload the page")
+            raise Refused(404, "this browser is not taking part", "reload the page")
         if trial is None:
             return {"trial": None, "session": state(progress)}
         return {
@@ -95,14 +96,14 @@ def study_app(study: Study) -> FastAPI:
     @app.post("/api/trials/{trial}/start", status_code=204)
     def start(trial: str, who: Who = "") -> None:
         if not study.start(who, trial):
-            # Shown before, be it on another page or for a reply that never arrived.
-            raise HTTPException(404, "this pair is not open any more")
+            # It was shown before, on another page or in a reply that never arrived.
+            raise Refused(404, "this pair is no longer open")
 
     @app.post("/api/trials/{trial}/answer")
     def answer(trial: str, given: Given, who: Who = "") -> dict[str, Any]:
         stored = study.answer(who, trial, given.side, given.response_ms, given.exposure_ms)
         if stored is None:
-            raise HTTPException(404, "this pair is not open any more")
+            raise Refused(404, "this pair is no longer open")
         if stored.practice:
             return {"right": stored.right, "recolored": stored.fake}
         return {}
@@ -111,7 +112,7 @@ def study_app(study: Study) -> FastAPI:
     def picture(token: str, who: Who = "") -> Response:
         jpeg = study.picture(who, token)
         if jpeg is None:
-            raise HTTPException(404, "this picture is not open any more")
+            raise Refused(404, "this picture is no longer open")
         return Response(jpeg, media_type="image/jpeg")
 
     return app

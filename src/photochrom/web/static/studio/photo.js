@@ -53,17 +53,16 @@ export class Photo extends EventTarget {
   /** Has the service know the photo, sending it (again) if need be; rejects with an error in words. */
   open() {
     this.opening ??= this.#open().catch((error) => {
-      if (error.status === 0) this.lost++;
+      if (error.away) this.lost++;
       this.fail(error);
       throw error;
     }).finally(() => { this.opening = null; });
     return this.opening;
   }
 
-  fail({ message, status }) {
+  fail({ message, retry }) {
     this.error = message;
-    // A connection that was too slow may be better next time.
-    this.hopeless = status >= 400 && status < 429 && status !== 408 && status !== 404 && status !== 410;
+    this.hopeless = retry === false;
     this.#enter("failed");
   }
 

@@ -1,28 +1,17 @@
-// The service under the page: everything that the page knows of a photo comes through here. Each
-// refusal arrives as an error in words, with what can be done about it.
+// The service under the page: everything that the page knows of a photo comes through here, and only
+// this module knows that the service is a server. Each refusal arrives as a Refusal. The addresses of
+// pictures mean something to `blob` alone; to all others they are names: the same picture, the same name.
+
+import { Refusal } from "./refusal.js";
 
 const BUSY = [429, 503];
+const FORGOTTEN = [404, 410];
+// The same photo may be taken another time: the rest of 400 to 428 is about the photo itself.
+const MAY_PASS = [...FORGOTTEN, 408];
 const MOST_TRIES = 6;
 const LONGEST_WAIT = 8; // seconds
 
-/** What the service could not do. `status` is that of HTTP, or 0 when it does not answer at all. */
-export class Refusal extends Error {
-  constructor(status, words, retryAfter = null) {
-    super(words);
-    this.status = status;
-    this.later = retryAfter !== null; // whether the service has said when to come again
-    this.wait = Math.min(Number(retryAfter) || 0.5, LONGEST_WAIT); // seconds
-  }
-
-  /** The photo is not known there (any more): it can be sent again. */
-  get forgotten() { return this.status === 404 || this.status === 410; }
-
-  /** Whether the photo of that name was asked for. */
-  concerns(photo) { return this.path === undefined || `${this.path}/`.includes(`${at(photo)}/`); }
-}
-
 const REMEDIES = {
-  0: "photochrom does not answer. Look whether it still runs in its terminal.",
   408: "The connection is too slow or broke off; try again.",
   411: "Reload the page and try again.",
   413: "Make the photo smaller, or start photochrom studio with larger limits.",
@@ -31,30 +20,49 @@ const REMEDIES = {
   503: "Wait a moment, then try again.",
 };
 
-/** "More than 9 bytes are not taken. Make the photo smaller …": a whole sentence, and the remedy. */
-function inWords(status, said) {
-  const first = said ? said[0].toUpperCase() + said.slice(1) : `The service answered ${status}`;
-  const sentence = /[.!?]$/.test(first) ? first : `${first}.`;
-  return status in REMEDIES && !said?.includes(";") ? `${sentence} ${REMEDIES[status]}` : sentence;
+/** Dispatches "away" when the service does not answer. */
+export const connection = new EventTarget();
+
+/** A refusal by the server, and when it said to come again. */
+class Answer extends Refusal {
+  constructor(status, told, retryAfter) {
+    const kind = FORGOTTEN.includes(status) ? "forgotten" : status === 422 ? "unusable" : null;
+    super({ ...told, kind, retry: MAY_PASS.includes(status) || !(status >= 400 && status < 429) });
+    this.status = status;
+    this.later = retryAfter !== null; // whether it has said when
+    this.wait = Math.min(Number(retryAfter) || 0.5, LONGEST_WAIT); // seconds
+  }
 }
 
-function refusal(status, body, header) {
+/**
+ * {problem, remedy} of what the server says, the only place that reads its words: {"error": text}, where
+ * the text names a remedy of its own after a semicolon or none at all.
+ */
+function told(status, body) {
   let said = "";
   try {
     said = String(JSON.parse(body).error ?? "").replace(/^photo: /, ""); // we know its name
   } catch {
     // Not ours, or cut off: the status must do.
   }
-  return new Refusal(status, inWords(status, said), header);
+  const first = said ? said[0].toUpperCase() + said.slice(1) : `The service answered ${status}`;
+  return {
+    problem: /[.!?]$/.test(first) ? first : `${first}.`,
+    remedy: said.includes(";") ? "" : REMEDIES[status],
+  };
 }
 
 function unreachable() {
-  window.dispatchEvent(new Event("service-away"));
-  return new Refusal(0, REMEDIES[0]);
+  connection.dispatchEvent(new Event("away"));
+  return new Refusal({
+    problem: "photochrom does not answer.",
+    remedy: "Look whether it still runs in its terminal.",
+    kind: "away",
+  });
 }
 
 /** A refusal, or that the service is a new one, which this page has no key for. */
-const unless = async (why) => (why.status === 403 && await answers() === 403 ? unreachable() : why);
+const unless = async (why) => (why.status === 403 && await answers() === "anew" ? unreachable() : why);
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
@@ -69,8 +77,8 @@ async function send(path, options) {
       throw unreachable();
     }
     if (reply.ok) return reply;
-    const why = refusal(reply.status, await reply.text(), reply.headers.get("Retry-After"));
-    why.path = path;
+    const why = new Answer(reply.status, told(reply.status, await reply.text()), reply.headers.get("Retry-After"));
+    why.photo = photoAt(path);
     if (why.status === 403) throw await unless(why);
     if (!BUSY.includes(why.status) || tries === MOST_TRIES) throw why;
     await pause(why.wait);
@@ -86,8 +94,13 @@ export const info = () => read("/api/info");
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 
-/** The status with which the service answers, 0 if it does not; nobody is told. */
-export const answers = () => fetch("/api/info").then((reply) => reply.status, () => 0);
+/**
+ * Whether the service answers: "yes", "no", or "anew" where it is another that this page has no key for.
+ * Nobody is told.
+ */
+export const answers = () => fetch("/api/info").then(
+  ({ status }) => ({ 200: "yes", 403: "anew" }[status] ?? "no"), () => "no",
+);
 
 /** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */
 export async function upload(file, progress, signal) {
@@ -124,8 +137,9 @@ function uploadOnce(file, progress, signal) {
     request.onload = () => {
       if (request.status === 201) resolve(JSON.parse(request.responseText));
       else {
-        const wait = request.getResponseHeader("Retry-After");
-        resolve(unless(refusal(request.status, request.responseText, wait)).then((why) => { throw why; }));
+        const { status, responseText } = request;
+        const why = new Answer(status, told(status, responseText), request.getResponseHeader("Retry-After"));
+        resolve(unless(why).then((better) => { throw better; }));
       }
     };
     return request.send(file);
@@ -133,6 +147,11 @@ function uploadOnce(file, progress, signal) {
 }
 
 const at = (photo) => `/api/photos/${encodeURIComponent(photo)}`;
+/** The photo that an address is of, or null. */
+const photoAt = (path) => {
+  const [, name] = /^\/api\/photos\/([^/?]+)/.exec(path) ?? [];
+  return name === undefined ? null : decodeURIComponent(name);
+};
 const under = (photo, prediction) => `${at(photo)}/predictions/${encodeURIComponent(prediction)}`;
 
 /** What decides on a coloring, as the service wants it. */

@@ -13,12 +13,12 @@ export class Settings extends EventTarget {
     for (const slider of normal.keys()) {
       const letGo = () => {
         this.dragged = null;
-        this.#tell("set", this.values);
+        this.#tell("set", this.#says(slider));
       };
       slider.addEventListener("input", () => {
         this.dragged = slider;
         this.#words();
-        this.#tell("live", this.values);
+        this.#tell("live", this.held);
       });
       slider.addEventListener("change", letGo);
       // Back where it was taken up no change is told.
@@ -28,7 +28,7 @@ export class Settings extends EventTarget {
       slider.addEventListener("dblclick", () => {
         slider.value = normal.get(slider);
         this.#words();
-        this.#tell("set", this.values);
+        this.#tell("set", this.#says(slider));
       });
     }
     this.reset.addEventListener("click", () => {
@@ -37,19 +37,15 @@ export class Settings extends EventTarget {
     });
   }
 
-  get values() {
-    const vividness = Number(this.vividness.value);
-    return {
-      temperature: vividness === 0 ? START.temperature : temperatureOf(vividness),
-      saturation: Number(this.saturation.value) / 100,
-    };
+  /** What a slider decides: the other's setting may be finer than its steps. */
+  #says(slider) {
+    if (slider === this.saturation) return { saturation: Number(slider.value) / 100 };
+    const vividness = Number(slider.value);
+    return { temperature: vividness === 0 ? START.temperature : temperatureOf(vividness) };
   }
 
   /** What the slider that is being dragged decides, or null. */
-  get held() {
-    const { temperature, saturation } = this.values;
-    return { [this.vividness.id]: { temperature }, [this.saturation.id]: { saturation } }[this.dragged?.id] ?? null;
-  }
+  get held() { return this.dragged && this.#says(this.dragged); }
 
   /** Shows these settings, but leaves a slider to the hand that drags it. */
   show({ temperature, saturation }) {

@@ -16,7 +16,7 @@ export class Viewer extends EventTarget {
   #drawing = 0;
   #sweep = 0;
 
-  constructor(stage, failed) {
+  constructor(stage) {
     super();
     this.stage = stage;
     this.canvas = stage.querySelector("#canvas");
@@ -24,6 +24,7 @@ export class Viewer extends EventTarget {
     this.crosshair = stage.querySelector("#crosshair");
     this.context = this.canvas.getContext("2d");
     const redraw = () => this.redraw();
+    const failed = (error) => this.dispatchEvent(new CustomEvent("failed", { detail: { error } }));
     this.before = new Layer(redraw, failed);
     this.after = new Layer(redraw, failed);
     this.waiting = false; // for another prediction, which will replace the picture
@@ -233,6 +234,7 @@ export class Viewer extends EventTarget {
     const percent = Math.round(100 * this.share);
     this.divider.setAttribute("aria-valuenow", percent);
     this.divider.setAttribute("aria-valuetext", `${percent} % before, ${100 - percent} % after`);
+    this.dispatchEvent(new Event("share"));
     this.redraw();
   }
 
@@ -365,7 +367,13 @@ export class Viewer extends EventTarget {
   }
 
   #key(event) {
-    if (!this.photo || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^[a-z]$/i.test(event.key)) {
+      const letter = event.key.toLowerCase();
+      if (!event.repeat) this.dispatchEvent(new CustomEvent("letter", { detail: { letter } }));
+      return;
+    }
+    if (!this.photo) return;
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key in ways) {
       const pixels = (event.shiftKey ? 60 : 12) / this.scale;

@@ -1,0 +1,66 @@
+"""`photochrom export`: a trained run to a model file, or a smaller model file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from photochrom.cli.extras import needs_torch
+from photochrom.cli.values import start_value
+
+__all__ = ["EXAMPLES", "arguments", "run"]
+
+EXAMPLES = """\
+  photochrom export runs/first -o mine.onnx
+  photochrom export mine.onnx -o small.onnx --bits 4 --photos photos/
+  photochrom colorize old.jpg --model mine.onnx"""
+
+
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    p.add_argument(
+        "run_folder", metavar="RUN",
+        help="folder of a run, an exported .onnx file, or a bundled model",
+    )  # fmt: skip
+    p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file to write")
+    p.add_argument(
+        "--bits", type=int, choices=(16, 8, 4), default=16,
+        help="bits per weight; 4 shrinks 13 MiB to 4 MiB (default: 16)",
+    )  # fmt: skip
+    p.add_argument("--name", help="name of the model (default: the file's name)")
+    p.add_argument(
+        "--rebalance", type=float, metavar="X",
+        help="share of the rebalancing to keep, 0 to 1 (default: 1, as trained; for a file, what "
+             "it has)",
+    )  # fmt: skip
+    p.add_argument("--size", type=int, metavar="N", help="default working size, in pixels")
+    p.add_argument("--license", help="text to store in the file")
+    p.add_argument("--training-data", help="text to store in the file")
+    p.add_argument(
+        "--photos", nargs="+",
+        help="photos to compare on, and to choose low-bit weights with (default: the run's photos; "
+             "for a file, generated images)",
+    )  # fmt: skip
+    p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom export`."""
+    needs_torch()
+    from photochrom.train.export import export_run
+
+    result = export_run(
+        start_value(options.run_folder),
+        options.output,
+        name=options.name,
+        rebalance=options.rebalance,
+        working_size=options.size,
+        license=options.license,
+        training_data=options.training_data,
+        photos=options.photos or (),
+        bits=options.bits,
+        force=options.force,
+    )
+    size = Path(options.output).stat().st_size / 2**20
+    print(f"{options.output}: {size:.2f} MiB; {result}")
+    return 0

@@ -1,0 +1,32 @@
+"""What a command says when an optional extra is not installed."""
+
+from __future__ import annotations
+
+from photochrom.errors import DependencyError
+
+__all__ = ["needs_torch", "needs_web"]
+
+
+def needs_torch() -> None:
+    """Raise DependencyError if PyTorch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise DependencyError(
+            "this command needs PyTorch", "run pip install 'photochrom[train]'"
+        ) from None
+
+
+def needs_web(error: ImportError) -> DependencyError:
+    """The error to raise for an import of the pages that failed.
+
+    Raises
+    ------
+    ImportError
+        The same one, if it is not about FastAPI or uvicorn.
+    """
+    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "filelock", "uvicorn"):
+        raise error
+    return DependencyError(
+        "this command needs FastAPI and uvicorn", "run pip install 'photochrom[web]'"
+    )

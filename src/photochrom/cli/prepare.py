@@ -1,0 +1,53 @@
+"""`photochrom prepare`: folders of color photos to training shards."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["EXAMPLES", "arguments", "run"]
+
+EXAMPLES = "  photochrom prepare ~/Pictures -o shards/"
+
+
+def arguments(p: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    p.add_argument("photos", nargs="+", metavar="PHOTOS", help="folders of photos, or tar files")
+    p.add_argument(
+        "-o", "--output", required=True, metavar="SHARDS", help="output folder for the shards"
+    )
+    p.add_argument(
+        "--short-side",
+        type=int,
+        default=128,
+        help="short side of the stored photos, in pixels (default: %(default)s)",
+    )
+    p.add_argument(
+        "--max-aspect", type=float, default=1.5, metavar="X",
+        help="crop longer photos to this aspect ratio (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument("--quality", type=int, default=50, help="WebP quality (default: %(default)s)")
+    p.add_argument(
+        "--shard-size", type=int, default=10000, help="photos per shard (default: %(default)s)"
+    )
+    p.add_argument("--seed", type=int, default=0, help="seed of the shuffle (default: %(default)s)")
+    p.add_argument("--workers", type=int, help="number of processes (default: one per core)")
+    p.add_argument("-f", "--force", action="store_true", help="replace the contents of SHARDS")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run `photochrom prepare`."""
+    from photochrom.dataset.prepare import prepare
+
+    report = prepare(
+        options.photos,
+        options.output,
+        short_side=options.short_side,
+        max_aspect=options.max_aspect,
+        shard_size=options.shard_size,
+        quality=options.quality,
+        seed=options.seed,
+        workers=options.workers,
+        force=options.force,
+    )
+    print(report.summary())
+    return 0

@@ -1,0 +1,57 @@
+"""What is known about a photo besides its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+import numpy as np
+
+from photochrom.photo.layout import Layout
+from photochrom.photo.metadata.resolution import Resolution
+from photochrom.photo.metadata.texts import Text
+
+if TYPE_CHECKING:
+    from photochrom.photo.photo import Photo
+
+__all__ = ["Facts", "Metadata"]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says about its photo, as it was found there."""
+
+    exif: bytes | None = None  # from "Exif" on
+    xmp: bytes | None = None  # a packet; if a JPEG has two parts, the first
+    xmp_whole: bytes | None = None  # both parts of a JPEG, as one packet
+    iptc: bytes | None = None  # IPTC-IIM records, bare or in a block of Photoshop resources
+    texts: tuple[Text, ...] = ()  # of PNG
+    description: str | None = None  # of TIFF
+    unit: str | None = None  # of the resolution, as libvips names it
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is needed to give a photo back in the form in which it came."""
+
+    name: str  # for messages: the path, "array" or "PIL image"
+    kind: Literal["file", "array", "pil"]
+    dtype: np.dtype[Any] | None = None  # that `restore` gives back; None: that of the samples
+    depth: np.dtype[Any] | None = None  # of the samples that came in; None: that of the pixels
+    profiled: bool = False  # the source carried an ICC profile: tag the result as sRGB
+    metadata: Metadata = Metadata()  # of a file
+    info: Mapping[str, Any] = field(default_factory=dict)  # of a PIL image
+    resolution: Resolution | None = None  # pixels per mm, across and down; None: unknown
+    source: tuple[str, int, int] | None = None  # a file's absolute path, device and inode
+    extension: str = ""  # of the file's format, such as ".jpg"
+    page: int = 0  # of the file
+    pages: int = 1  # that can be read and colored
+    frames: int = 1  # in an animation or a collection of images; only the first is read
+    layout: Layout | None = None  # of a TIFF page
+    bits: int = 0  # of an AVIF file: 10 or 12, if it is that deep
+    volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
+    turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
+    stored: Callable[[], BinaryIO] | None = field(default=None, repr=False)  # opens the file again
+    notes: tuple[str, ...] = ()  # for the user: what the reader could not take
+    quality: int | None = None  # that a JPEG file was probably written with, 1..100
