@@ -9,6 +9,7 @@
     ├── ConfigError       a setting is unknown or out of range
     ├── DataError         a training shard or run folder cannot be used
     ├── StudyError        a study, its database or its photos cannot be used
+    ├── FilmError         a film cannot be read, used or written
     └── DependencyError   an optional extra is not installed
 
 The message is for the user: it names the file and says what to do. Code that needs its parts reads
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DependencyError",
+    "FilmError",
     "HintError",
     "ModelError",
     "PhotoError",
@@ -79,6 +81,10 @@ class DataError(PhotochromError):
 
 class StudyError(PhotochromError):
     """A study, its database or its photos cannot be used."""
+
+
+class FilmError(PhotochromError):
+    """A film cannot be read, used or written."""
 
 
 class DependencyError(PhotochromError):

@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
+    Command("video", "color films, steady in time", "photochrom.cli.video"),
     Command("models", "list the bundled models", "photochrom.cli.models"),
     Command(
         "prepare", "turn folders of color photos into training shards", "photochrom.cli.prepare"

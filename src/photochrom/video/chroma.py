@@ -1,0 +1,138 @@
+"""Cb and Cr that give a picture its color, while its luma plane stays as it is.
+
+Only chroma is computed, at the size at which the film holds it: a quarter of the pixels for 4:2:0.
+With Y' fixed, two numbers are left for three (L, a, b). Those of color are met; L follows from
+them and Y', and differs a little from that of the gray picture, because luma is not lightness: Y'
+weighs encoded values, L linear light. What would leave the cube of RGB goes toward gray.
+"""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.arrays import Float32
+from photochrom.color.lab import fit_gamut, gray_to_L
+from photochrom.color.upsample import Upsampler
+from photochrom.video.libraries import cv2
+from photochrom.video.luma import MATRICES, Luma, Scale
+
+__all__ = ["Painter", "sited"]
+
+STEPS = 3
+"""Times that L is corrected until its luma is Y'; each leaves about a tenth of the rest."""
+_FINE = 4095  # steps of the table from Y' to L
+
+
+def sited(luma: Luma, rows: int, columns: int) -> NDArray[np.int32]:
+    """Y' where the samples of chroma are, as sums of weight 8: int32 (h, w).
+
+    Parameters
+    ----------
+    luma : (H, W)
+    rows, columns : luma samples for one of chroma: 1 or 2 each. Samples lie on the left of their
+        two columns (weights 1 2 1), and between their two rows.
+
+    Source: ITU-T H.273, Chroma420SampleLocType 0, which players take for granted.
+    """
+    height, width = luma.shape
+    wide = np.pad(luma, ((0, height % rows), (0, width % columns)), mode="edge").astype(np.int32)
+    if rows == 2:
+        wide = wide[0::2] + wide[1::2]
+    else:
+        wide *= 2
+    if columns == 1:
+        return wide * 4
+    middle, right = wide[:, 0::2], wide[:, 1::2]
+    left = np.concatenate([middle[:, :1], right[:, :-1]], axis=1)
+    return left + 2 * middle + right
+
+
+class Painter:
+    """Makes Cb and Cr of Y' and ab, for all pictures of a film.
+
+    Parameters
+    ----------
+    scale : of the luma, which is also that of the chroma
+    matrix : number in ITU-T H.273
+    rows, columns : luma samples for one of chroma, 1 or 2 each
+    """
+
+    def __init__(self, scale: Scale, matrix: int, rows: int, columns: int) -> None:
+        self.scale = scale
+        self.rows, self.columns = rows, columns
+        self._red, self._blue = (np.float32(v) for v in MATRICES[matrix])
+
+    def __call__(self, luma: Luma, ab: Float32) -> tuple[Luma, Luma]:
+        """Planes of Cb and Cr.
+
+        Parameters
+        ----------
+        luma : (H, W)
+        ab : float32 (h, w, 2), at the network's resolution
+
+        Returns
+        -------
+        Cb, Cr : of luma's dtype, (H / rows, W / columns), rounded up
+        """
+        total = sited(luma, self.rows, self.columns)
+        L = np.take(self._L_of_sum, total)
+        upsampler = Upsampler(L, (ab.shape[0], ab.shape[1]))
+        large = np.stack(upsampler.rows(upsampler.fit(ab), L), axis=-1)
+        return self.planes(np.take(self._unit_of_sum, total), L, large)
+
+    def planes(self, unit: Float32, L: Float32, ab: Float32) -> tuple[Luma, Luma]:
+        """Cb and Cr at the size of chroma.
+
+        Parameters
+        ----------
+        unit : float32 (h, w), Y' in 0..1
+        L : float32 (h, w), 0..100, of the gray with this Y'
+        ab : float32 (h, w, 2)
+        """
+        aim = unit
+        for step in range(STEPS):
+            rgb = fit_gamut(L, ab, np.float32)
+            luma = cv2.transform(rgb, self._weights)
+            if step < STEPS - 1:
+                aim = np.clip(aim + (unit - luma), 0, 1)
+                L = np.take(
+                    _L_of_unit(), (aim * np.float32(_FINE) + np.float32(0.5)).astype(np.int32)
+                )
+        red, blue = rgb[..., 0] - luma, rgb[..., 2] - luma
+        green = -(self._red * red + self._blue * blue) / (1 - self._red - self._blue)
+        up = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-6)))
+        down = np.minimum(np.minimum(red, green), np.minimum(blue, np.float32(-1e-6)))
+        within = np.minimum(np.minimum((1 - unit) / up, unit / -down), np.float32(1))
+        return (
+            self._numbers(blue * within / (2 * (1 - self._blue))),
+            self._numbers(red * within / (2 * (1 - self._red))),
+        )
+
+    def _numbers(self, chroma: Float32) -> Luma:
+        scale = self.scale
+        middle = np.float32((1 << (scale.bits - 1)) + 0.5)
+        numbers = chroma * np.float32(scale.chroma_span) + middle
+        kind = np.uint8 if scale.bits == 8 else np.uint16
+        whole: Luma = np.clip(numbers, 0, scale.top).astype(kind)
+        return whole
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float32]:
+        return np.array([[self._red, 1 - self._red - self._blue, self._blue]], dtype=np.float32)
+
+    @cached_property
+    def _unit_of_sum(self) -> Float32:
+        return self.scale.unit(np.arange(8 * self.scale.top + 1, dtype=np.float64) / 8)
+
+    @cached_property
+    def _L_of_sum(self) -> Float32:
+        return gray_to_L(self._unit_of_sum)
+
+
+@cache
+def _L_of_unit() -> Float32:
+    """L of Y' = 0, 1 / _FINE, ... 1."""
+    return gray_to_L(np.arange(_FINE + 1, dtype=np.float32) / np.float32(_FINE))

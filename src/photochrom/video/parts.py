@@ -1,0 +1,210 @@
+"""The parts of an unfinished film, in a folder beside the result: what is done is not done again.
+
+A part holds the packets of one stretch. It gets its name when it is whole and on the disk, so that
+whatever ends the process leaves whole parts only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import struct
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from photochrom.errors import FilmError
+from photochrom.files import to_disk
+from photochrom.video.encode import Piece
+from photochrom.video.motion import Seen
+from photochrom.video.steady import Gathered
+from photochrom.video.stretch import Carried, Stretch
+
+if sys.platform != "win32":  # there, nothing keeps two from the same film
+    import fcntl
+
+__all__ = ["Part", "Work"]
+
+_PIECE = struct.Struct("<qqBI")  # pts, duration, whether a key, bytes
+_JOURNAL, _LOCK, _STATE = "film.json", "lock", "state.npz"
+
+
+class Part:
+    """A part being written."""
+
+    def __init__(self, draft: str, name: str) -> None:
+        self._draft, self._name = draft, name
+        self._file: IO[bytes] = open(draft, "wb")  # noqa: SIM115 - closed by finish and drop
+
+    def write(self, piece: Piece) -> None:
+        """Append a packet."""
+        self._file.write(_PIECE.pack(piece.pts, piece.duration, piece.key, len(piece.data)))
+        self._file.write(piece.data)
+
+    def finish(self) -> None:
+        """Bring it to the disk, then give it its name."""
+        self._file.close()
+        with to_disk(self._draft):
+            pass
+        os.replace(self._draft, self._name)
+
+    def drop(self) -> None:
+        """Nothing of it stays; after `finish`, nothing is done."""
+        self._file.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._draft)
+
+
+class Work:
+    """The folder of parts of one result.
+
+    Parameters
+    ----------
+    target : path of the result
+    key : all that the parts depend on, as JSON can hold it; parts of another key are thrown away
+
+    Attributes
+    ----------
+    folder : its path
+    done : pictures in the parts that are there
+    shots : shots that have begun in them
+    carried : where the last part ends amid a shot, what is known there
+
+    Raises
+    ------
+    FilmError
+        Another process is at it, or it cannot be written.
+    """
+
+    def __init__(self, target: str, key: dict[str, Any]) -> None:
+        folder, name = os.path.split(os.path.abspath(target))
+        self.folder = os.path.join(folder, f".{name}.photochrom")
+        self._lock: IO[bytes] | None = None
+        self.done = self.shots = 0
+        self.carried: Carried | None = None
+        self._parts: list[dict[str, Any]] = []
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            self._take_lock(target)
+            self._take_up(key)
+        except OSError as error:
+            raise FilmError(
+                f"{target}: nothing can be written beside it: {error.strerror}",
+                "choose another place with -o",
+            ) from None
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    def begin(self) -> Part:
+        """A new part."""
+        number = len(self._parts)
+        draft = os.path.join(self.folder, "draft")
+        return Part(draft, os.path.join(self.folder, f"{number:06}.part"))
+
+    def end(self, part: Part, stretch: Stretch) -> None:
+        """The part is whole: note it, with the state where the shot goes on."""
+        part.finish()
+        state = os.path.join(self.folder, _STATE)
+        if stretch.goes_on and stretch.last is not None:
+            _save_state(state, stretch.last)
+        self._parts.append(
+            {"count": stretch.count, "begins": stretch.begins, "goes_on": stretch.goes_on}
+        )
+        self._write_journal()
+
+    def pieces(self, headers: bool = False) -> Iterator[Piece]:
+        """All packets in the order of the parts; with `headers`, without their bytes."""
+        for number in range(len(self._parts)):
+            with open(os.path.join(self.folder, f"{number:06}.part"), "rb") as file:
+                while head := file.read(_PIECE.size):
+                    pts, duration, key, size = _PIECE.unpack(head)
+                    if headers:
+                        file.seek(size, os.SEEK_CUR)
+                        yield Piece(pts, duration, bool(key), b"")
+                    else:
+                        yield Piece(pts, duration, bool(key), file.read(size))
+
+    def remove(self) -> None:
+        """The film is finished: the folder goes."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _take_lock(self, target: str) -> None:
+        self._lock = open(os.path.join(self.folder, _LOCK), "wb")  # noqa: SIM115 - held
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                raise FilmError(f"{target}: another process is making this film") from None
+
+    def _take_up(self, key: dict[str, Any]) -> None:
+        self._key = json.loads(json.dumps(key))
+        journal = os.path.join(self.folder, _JOURNAL)
+        try:
+            with open(journal, encoding="utf-8") as file:
+                found = json.load(file)
+        except (FileNotFoundError, ValueError):
+            found = {}
+        if found.get("key") == self._key:
+            self._parts = found["parts"]
+        else:
+            for name in os.listdir(self.folder):
+                if name != _LOCK:
+                    os.unlink(os.path.join(self.folder, name))
+        self.done = sum(part["count"] for part in self._parts)
+        self.shots = sum(part["begins"] for part in self._parts)
+        if self._parts and self._parts[-1]["goes_on"]:
+            self.carried = _load_state(os.path.join(self.folder, _STATE))
+
+    def _write_journal(self) -> None:
+        journal = os.path.join(self.folder, _JOURNAL)
+        draft = f"{journal}.new"
+        with open(draft, "w", encoding="utf-8") as file:
+            json.dump({"key": self._key, "parts": self._parts}, file, indent=1)
+        with to_disk(draft):
+            pass
+        os.replace(draft, journal)
+
+
+def _save_state(path: str, carried: Carried) -> None:
+    seen, known = carried.seen, carried.known
+    arrays: dict[str, Any] = {
+        "image": seen.image,
+        "small": seen.small,
+        "logits": known.logits.astype(np.float16),
+        "weight": known.weight,
+    }
+    if carried.shift is not None:
+        arrays["shift"] = carried.shift
+    with open(f"{path}.new", "wb") as file:
+        np.savez(file, **arrays)
+    os.replace(f"{path}.new", path)
+
+
+def _load_state(path: str) -> Carried | None:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            small = kept["small"]
+            seen = Seen(small, kept["image"], small)
+            known = Gathered(kept["logits"].astype(np.float32), kept["weight"])
+            return Carried(seen, known, kept.get("shift"))
+    except (OSError, ValueError, KeyError):
+        return None  # the shot goes on without what was known

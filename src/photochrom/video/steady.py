@@ -1,0 +1,126 @@
+"""Distributions over colors that stay steady in time.
+
+The network answers at some pictures of a shot, its keys. What it says of a thing there is carried
+along the motion and gathered: the logits of a place are the mean of what was said of it at all the
+keys in which it was found, each weighing as much as the match is certain. Means of logits are the
+normalized geometric means of the distributions; a mean of colors would turn red or blue into a
+purple that nobody proposed.
+
+One pass gathers from the past. The second goes back from the end of the shot, so that each key has
+heard the past and the future, and the beginning of the shot agrees with its end. A picture between
+two keys takes from both, more from the nearer one.
+
+Sources: Genest and Zidek, "Combining Probability Distributions", 1986 (logarithmic pooling); Rauch,
+Tung, Striebel, 1965 (two passes over a sequence).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+
+from photochrom.arrays import Float32
+from photochrom.video.libraries import cv2
+from photochrom.video.motion import Match, Motion, Seen, carry
+
+__all__ = ["Gathered", "Spool", "between", "carried", "said", "together"]
+
+MOST = 24.0
+"""Predictions that are remembered of a place: the more, the steadier; the fewer, the sharper, since
+whatever is carried is resampled each time."""
+NEVER_FOUND = 0.02
+"""Certainty that a place has at least when pictures between keys are made: something has to be
+there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What has been said of every place of a key.
+
+    Attributes
+    ----------
+    logits : float32 (Q, h, w), their mean
+    weight : float32 (h, w), how many predictions are in it
+    """
+
+    logits: Float32
+    weight: Float32
+
+
+def said(logits: Float32) -> Gathered:
+    """What the network says at one key, float32 (Q, h, w)."""
+    return Gathered(logits, np.ones(logits.shape[1:], dtype=np.float32))
+
+
+def carried(other: Gathered, match: Match) -> Gathered:
+    """What is known at another key, where its things are in this one.
+
+    Parameters
+    ----------
+    other : Gathered
+    match : from this key to the other
+    """
+    weight = carry(other.weight[None], match.x, match.y, cv2.INTER_LINEAR)[0]
+    weight = np.minimum(weight, np.float32(MOST)) * match.certainty
+    return Gathered(carry(other.logits, match.x, match.y), np.asarray(weight, np.float32))
+
+
+def together(one: Gathered, other: Gathered) -> Gathered:
+    """The mean of both, each by its weight; `one` weighs something everywhere."""
+    total = one.weight + other.weight
+    return Gathered(one.logits + (other.logits - one.logits) * (other.weight / total), total)
+
+
+def between(
+    here: Seen,
+    keys: tuple[Seen, Seen],
+    planes: tuple[Float32, Float32],
+    share: float,
+    motion: Motion,
+) -> Float32:
+    """Planes of a picture between two keys, from those of the keys: float32 (n, h, w).
+
+    Parameters
+    ----------
+    here : the picture
+    keys, planes : the key before and the key after, and their planes (n, h, w)
+    share : of the way from the first to the second, 0..1
+    """
+    total = np.zeros(here.small.shape, dtype=np.float32)
+    mixed = np.zeros((len(planes[0]), *here.small.shape), dtype=np.float32)
+    for key, own, near in zip(keys, planes, (1 - share, share), strict=True):
+        match = motion.match(here, key)
+        weight = np.float32(near) * (match.certainty + np.float32(NEVER_FOUND))
+        mixed += weight * carry(own, match.x, match.y, cv2.INTER_LINEAR)
+        total += weight
+    return np.asarray(mixed / total, np.float32)
+
+
+class Spool:
+    """Arrays of one shape, on the disk: memory does not grow with the length of a shot.
+
+    Kept as float16, of which logits need no more.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close
+        self._shape: tuple[int, ...] = ()
+        self._size = 0
+
+    def __setitem__(self, index: int, array: Float32) -> None:
+        half = array.astype(np.float16)
+        self._shape, self._size = half.shape, half.nbytes
+        self._file.seek(index * self._size)
+        self._file.write(half.tobytes())
+
+    def __getitem__(self, index: int) -> Float32:
+        self._file.seek(index * self._size)
+        half = np.frombuffer(self._file.read(self._size), np.float16)
+        return half.reshape(self._shape).astype(np.float32)
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._file.close()

@@ -1,0 +1,238 @@
+"""A shot on its way through: where the network looks, and what it says there, made steady."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from photochrom.arrays import Float32
+from photochrom.look import Look
+from photochrom.video.eye import Eye
+from photochrom.video.luma import Luma
+from photochrom.video.motion import Motion, Seen
+from photochrom.video.shots import marked, same_shot
+from photochrom.video.steady import Gathered, Spool, between, carried, said, together
+
+__all__ = ["Carried", "Pace", "Stretch", "stretches"]
+
+MOST_KEYS = 240
+MOST_PICTURES = 1500
+"""A longer shot is done in stretches of at most these many keys and pictures."""
+RAMP = 48
+"""Pictures over which a stretch that goes on with a shot begins to hear the future, which the end
+of the stretch before could not."""
+TRAVEL = 2.5
+"""Pixels of the network's output by which things may move before the network looks again."""
+LONGEST = 8
+"""Pictures after which it looks in any case: a third of a second."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the network looks, and how steady its answers are made.
+
+    Attributes
+    ----------
+    every : the network looks at each n-th picture; None: as the motion asks
+    passes : 0 leaves each picture to itself; 1 goes through a shot once; 2 goes back as well
+    always : numbers of pictures in the film at which it looks in any case
+    """
+
+    every: int | None = None
+    passes: int = 2
+    always: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What a stretch hands on to the next of its shot: its last key, and what is known there."""
+
+    seen: Seen
+    known: Gathered
+    shift: Float32 | None = None
+
+    def shifted(self, shift: Float32) -> Carried:
+        """The same, with what a still adds to a and b there: float32 (2, h, w)."""
+        return replace(self, shift=shift)
+
+
+@dataclass(eq=False)
+class Stretch:
+    """Pictures of one shot, and the answers at its keys.
+
+    Attributes
+    ----------
+    first : the number of the first picture in the film
+    begins : whether a shot begins with it
+    count : pictures
+    keys : numbers of pictures within the stretch, from 0 to the last
+    seen : what the network saw at each key, without the L that only it needs
+    states : planes float32 (Q, h, w) of each key
+    before : what the stretch before handed on, if the shot began there
+    last : handed on to the next stretch
+    goes_on : whether the shot may be longer than the stretch
+    shifts : what is added to a and b at each key, float32 (2, h, w), or None
+    look : temperature and saturation
+    """
+
+    first: int
+    begins: bool
+    states: Spool
+    count: int = 0
+    keys: list[int] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    before: Carried | None = None
+    last: Carried | None = None
+    goes_on: bool = False
+    shifts: list[Float32] | None = None
+    look: Look = field(default_factory=Look)
+
+    def planes(self, key: int) -> Float32:
+        """Logits of a key, with its shift if there is one."""
+        planes = self.states[key]
+        return planes if self.shifts is None else np.concatenate([planes, self.shifts[key]])
+
+    def colors(self, lumas: Iterable[Luma], eye: Eye) -> Iterator[Float32]:
+        """ab (h, w, 2) of every picture, as it is stored.
+
+        Parameters
+        ----------
+        lumas : Y' of the pictures of this stretch
+        """
+        motion = Motion()
+        at = 0
+        pair = [self.planes(0), self.planes(min(1, len(self.keys) - 1))]
+        for number, luma in zip(range(self.count), lumas, strict=False):
+            if at + 1 < len(self.keys) and number == self.keys[at + 1]:
+                at += 1
+                pair = [pair[1], self.planes(min(at + 1, len(self.keys) - 1))]
+            if number == self.keys[at]:
+                yield eye.ab(pair[0], self.look)
+                continue
+            share = (number - self.keys[at]) / (self.keys[at + 1] - self.keys[at])
+            ends = self.seen[at], self.seen[at + 1]
+            mixed = between(eye.see(luma), ends, (pair[0], pair[1]), share, motion)
+            yield eye.ab(mixed, self.look)
+
+
+class _Builder:
+    """Fills one stretch, picture after picture."""
+
+    def __init__(self, stretch: Stretch, eye: Eye, pace: Pace) -> None:
+        self.stretch = stretch
+        self._eye, self._pace = eye, pace
+        self._before = stretch.before
+        self._motion = Motion()
+        self._said = Spool()
+        self._latest: Seen | None = None
+        self._weights: list[Float32] = []
+
+    @property
+    def full(self) -> bool:
+        return len(self.stretch.keys) >= MOST_KEYS or self.stretch.count >= MOST_PICTURES
+
+    def add(self, seen: Seen) -> None:
+        number = self.stretch.count
+        self.stretch.count += 1
+        self._latest = seen
+        if number == 0 or self._due(seen, number):
+            self._look(number, seen)
+
+    def _due(self, seen: Seen, number: int) -> bool:
+        if self.stretch.first + number in self._pace.always:
+            return True
+        passed = number - self.stretch.keys[-1]
+        if self._pace.every is not None:
+            return passed >= self._pace.every
+        if passed >= LONGEST:
+            return True
+        way = self._motion.flow(self.stretch.seen[-1], seen)
+        return float(np.percentile(np.hypot(way[..., 0], way[..., 1]), 90)) > TRAVEL
+
+    def _look(self, number: int, seen: Seen) -> None:
+        stretch = self.stretch
+        logits = self._eye.logits(seen)
+        before = self._before
+        known = said(logits)
+        if self._pace.passes and before is not None:
+            match = self._motion.match(seen, before.seen)
+            known = together(known, carried(before.known, match))
+        key = len(stretch.keys)
+        stretch.keys.append(number)
+        kept = replace(seen, L=seen.small)
+        stretch.seen.append(kept)
+        self._said[key] = logits
+        stretch.states[key] = known.logits
+        self._weights.append(known.weight)
+        self._before = Carried(kept, known)
+
+    def finished(self) -> Stretch:
+        stretch = self.stretch
+        if self._latest is not None and stretch.keys[-1] != stretch.count - 1:
+            self._look(stretch.count - 1, self._latest)
+        stretch.last, stretch.goes_on = self._before, self.full
+        if self._pace.passes > 1:
+            self._go_back()
+        return stretch
+
+    def close(self) -> None:
+        self._said.close()
+        self.stretch.states.close()
+
+    def _go_back(self) -> None:
+        """The second pass: from the last key to the first."""
+        stretch = self.stretch
+        future: Gathered | None = None  # what is known from the end down to the key after
+        for key in reversed(range(len(stretch.keys))):
+            here = said(self._said[key])
+            if future is not None:
+                match = self._motion.match(stretch.seen[key], stretch.seen[key + 1])
+                coming = carried(future, match)
+                here = together(here, coming)
+                if not stretch.begins and stretch.keys[key] < RAMP:
+                    share = np.float32(stretch.keys[key] / RAMP)
+                    coming = replace(coming, weight=coming.weight * share)
+                past = Gathered(stretch.states[key], self._weights[key])
+                stretch.states[key] = together(past, coming).logits
+            future = here
+
+
+def stretches(
+    lumas: Iterable[Luma], eye: Eye, pace: Pace, first: int = 0, before: Carried | None = None
+) -> Generator[Stretch, None, None]:
+    """A film, stretch after stretch: each is a shot, or a part of a long one.
+
+    Parameters
+    ----------
+    lumas : Y' of the pictures
+    first : number of the first of them in the film
+    before : where they go on with a shot, what is known of it
+
+    Yields
+    ------
+    Stretch : to be used before the next is asked for; its `states` are closed then
+    """
+    number = first
+    builder: _Builder | None = None
+    motion = Motion()
+    try:
+        for seen, begins in marked((eye.see(luma) for luma in lumas), motion):
+            if builder is not None and (begins or builder.full):
+                yield builder.finished()
+                before = None if begins else builder.stretch.last
+                builder.close()
+                builder = None
+            elif builder is None and before and not same_shot(before.seen, seen, motion):
+                before = None  # taken up again, just where a new shot begins
+            if builder is None:
+                stretch = Stretch(number, before is None, Spool(), before=before)
+                builder = _Builder(stretch, eye, pace)
+            builder.add(seen)
+            number += 1
+        if builder is not None:
+            yield builder.finished()
+    finally:
+        if builder is not None:
+            builder.close()
