@@ -20,7 +20,7 @@ from photochrom.color.upsample import Upsampler, guide_size
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
 from photochrom.hints import Anchors, Hint, check_hints, heard
-from photochrom.models import STRIDE, Model, ModelInfo, load_model
+from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import check_pages, write_pages
@@ -104,7 +104,8 @@ class Colorizer:
         shape = opened.height, opened.width
         check_hints(hints, shape, self.info)  # before the long way through the file
         frame = self.frame(shape)
-        small = frame.height // STRIDE, frame.width // STRIDE
+        stride = self.info.stride
+        small = frame.height // stride, frame.width // stride
         sizes = [(frame.height, frame.width), guide_size(small, shape)]
         seen, guide = render.reduced_L(opened, sizes, self.threads)
         prediction = self.run(opened, guide, hints, small=seen)
@@ -154,7 +155,8 @@ class Colorizer:
         )
 
     def _logits(self, x: Float32, frame: Frame) -> Float32:
-        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        stride = self.info.stride
+        return self.model(x)[:, : frame.height // stride, : frame.width // stride]
 
     def color_file(
         self,

@@ -43,7 +43,8 @@ def network_input(
 ) -> Float32:
     """The network's input, float32 (channels, rows, columns): normalized L, and the hints.
 
-    Hints are (x, y, ab) with x and y as shares of the photo in [0, 1).
+    Hints are (x, y, ab) with x and y as shares of the photo in [0, 1). Where there is none, their
+    ab is 0 and the mask is `info.hint_mask[0]`.
     """
     small = area_shrink(L, (frame.height, frame.width))
     margin = ((0, frame.rows - frame.height), (0, frame.columns - frame.width))
@@ -52,6 +53,8 @@ def network_input(
     padded = np.pad(small, margin, mode="symmetric" if enough else "edge")
     x = np.zeros((info.channels, frame.rows, frame.columns), dtype=np.float32)
     x[0] = (padded - info.L_center) / info.L_scale
+    off, on = info.hint_mask
+    x[3:] = off
     for share_x, share_y, ab in hints:
         row, column = int(share_y * frame.height), int(share_x * frame.width)
         near = (
@@ -59,13 +62,14 @@ def network_input(
             slice(max(0, column - HINT_RADIUS), column + HINT_RADIUS + 1),
         )
         x[1:3, *near] = ab[:, None, None] / info.ab_scale
-        x[3, *near] = 1
+        x[3, *near] = on
     return x
 
 
 def seen_lightness(x: Float32, frame: Frame, info: ModelInfo) -> Float32:
     """L at the resolution of the logits, float32 (h, w), of the network's input."""
     seen = x[0, : frame.height, : frame.width] * info.L_scale + info.L_center
-    blocks = seen.reshape(frame.height // STRIDE, STRIDE, frame.width // STRIDE, STRIDE)
+    s = info.stride
+    blocks = seen.reshape(frame.height // s, s, frame.width // s, s)
     L: Float32 = blocks.mean(axis=(1, 3))
     return L

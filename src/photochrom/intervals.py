@@ -241,7 +241,7 @@ def least_units(share: float = 1.0) -> int:
         known from elsewhere: the sample that has missed all heavy units looks best, and its
         interval covers least.
     """
-    return math.ceil(_LEAST * share**-1.5)
+    return math.ceil(_LEAST / math.pow(share, 1.5))
 
 
 def pigeonhole_interval(

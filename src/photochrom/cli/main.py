@@ -155,8 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         command(
             "import",
             run_import,
-            "turn the published eccv16 checkpoint into a model file",
-            "  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx",
+            "turn a checkpoint that the paper's authors released into a model file",
+            "  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx\n"
+            "  photochrom import siggraph17-df00044c.pth -o siggraph17.onnx",
         )
     )
     studio_arguments(

@@ -121,12 +121,17 @@ def run_export(options: argparse.Namespace) -> int:
 
 def run_import(options: argparse.Namespace) -> int:
     _needs_torch()
-    from photochrom.train.export import import_published
+    from photochrom.train.published import ImportOptions, import_published
 
-    result = import_published(
-        options.checkpoint, options.output, photos=options.photos or (), force=options.force
+    names = [field.name for field in dataclasses.fields(ImportOptions)]
+    result, info = import_published(
+        options.checkpoint,
+        options.output,
+        photos=options.photos or (),
+        options=ImportOptions(**{name: getattr(options, name) for name in names}),
     )
     print(f"{options.output}: {result}")
+    print(f"{options.output}: {info.about_probabilities}")
     return 0
 
 
@@ -185,7 +190,7 @@ def export_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("run_folder", metavar="RUN",
                    help="folder of the run, an exported .onnx file or a bundled model")  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
-    p.add_argument("--bits", type=int, choices=(16, 8, 4), default=16,
+    p.add_argument("--bits", type=int, choices=(32, 16, 8, 4), default=16,
                    help="of the weights; 4 makes 13 MiB 4 MiB (default: 16)")  # fmt: skip
     p.add_argument("--name", help="of the model (default: the file's)")
     p.add_argument("--rebalance", type=float, metavar="X",
@@ -201,7 +206,18 @@ def export_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def import_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("checkpoint", help="colorization_release_v2-*.pth")
+    p.add_argument("checkpoint", help="colorization_release_v2-*.pth or siggraph17-*.pth")
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file")
+    p.add_argument("--bits", type=int, choices=(32, 16), default=32,
+                   help="of the weights; 16 halves the file (default: 32)")  # fmt: skip
+    p.add_argument("--prior", metavar="FILE",
+                   help="prior_probs.npy of eccv16's training; takes the class weights off its "
+                        "probabilities")  # fmt: skip
+    p.add_argument("--head", choices=("regression", "distribution"),
+                   help="of siggraph17: the colors (default), or what it suggests colors "
+                        "from")  # fmt: skip
+    p.add_argument("--mask-center", type=float, default=0.0, metavar="X",
+                   help="0.5 for a siggraph17 that the authors' PyTorch code trained "
+                        "(default: 0, the released one)")  # fmt: skip
     p.add_argument("--photos", nargs="+", help="to compare on (default: generated images)")
     p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
