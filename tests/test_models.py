@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from onnx import TensorProto, helper
 
 from photochrom.color import bins
 from photochrom.errors import ModelError
+from photochrom.frame import Frame, network_input, seen_lightness
 from photochrom.models import DEFAULT, METADATA_KEY, MODELS, WEIGHTS, Model, ModelInfo, load_model
 
 BUNDLED = WEIGHTS / MODELS[0].file
@@ -90,6 +92,12 @@ def test_altered_bundled_file_is_refused(tmp_path: Path) -> None:
         {"bins": [[0.0, float("inf")]] * 313},
         {"log_weights": [0.0] * 312},
         {"surprise": 1},
+        {"stride": 3},
+        {"hint_mask": 1.0},
+        {"hint_mask": [0.5, 0.5]},
+        {"hint_mask": [0.0, 1.0, 2.0]},
+        {"hint_mask": [0.0, float("nan")]},
+        {"unknown_rebalancing": "no"},
     ],
 )
 def test_damaged_metadata(tmp_path: Path, change: dict[str, object]) -> None:
@@ -98,6 +106,41 @@ def test_damaged_metadata(tmp_path: Path, change: dict[str, object]) -> None:
     _identity(path, json.dumps(values))
     with pytest.raises(ModelError, match=r"odd\.onnx: cannot be used"):
         Model(path)
+
+
+def test_what_most_files_do_not_need_is_not_in_them() -> None:
+    info = load_model().info
+    new = {"stride", "hint_mask", "unknown_rebalancing"}
+    assert not new & set(json.loads(info.to_json()))  # so older versions read them
+    odd = replace(info, stride=1, hint_mask=(-0.5, 0.5), unknown_rebalancing=True)
+    again = ModelInfo.from_json(odd.to_json())
+    assert (again.stride, again.hint_mask, again.unknown_rebalancing) == (1, (-0.5, 0.5), True)
+
+
+def test_a_model_says_what_its_probabilities_are_of() -> None:
+    info = load_model().info
+    none = np.zeros_like(info.log_weights)
+    assert "are taken off" in info.about_probabilities
+    assert replace(info, log_weights=none).about_probabilities == "trained without class weights"
+    unknown = replace(info, log_weights=none, unknown_rebalancing=True)
+    assert "favor rare colors" in unknown.about_probabilities
+    regression = replace(info, bins=info.bins[:0], log_weights=none[:0])
+    assert "no probabilities" in regression.about_probabilities
+
+
+def test_hints_are_encoded_as_the_model_says() -> None:
+    info = replace(load_model().info, hint_mask=(-0.5, 0.5), stride=1)
+    L = np.full((64, 64), 30, np.float32)
+    frame = Frame.of(64, 64, 64, info.multiple)
+    ab = np.array([11.0, -22.0], np.float32)
+    x = network_input(L, frame, info, [(0.5, 0.25, ab)])
+    assert (x[3] == 0.5).sum() == 9 and (x[3] == -0.5).sum() == 64 * 64 - 9
+    np.testing.assert_allclose(x[1:3, 16, 32], [0.1, -0.2], rtol=1e-6)
+    assert not x[1:3, x[3] < 0].any()
+    seen = seen_lightness(x, frame, info)
+    assert seen.shape == (64, 64)
+    np.testing.assert_allclose(seen, 30, atol=1e-4)
+    assert seen_lightness(x, frame, replace(info, stride=4)).shape == (16, 16)
 
 
 def test_output_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from photochrom.distribution import Distribution
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
 from photochrom.hints import Anchors, Hint, blend_hints, check_hints
-from photochrom.models import STRIDE, Model, ModelInfo, load_model
+from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, check_pages, write_pages
@@ -107,7 +107,8 @@ class Colorizer:
             return Prediction(opened, L, self.distribution(L, shape, hints), self.threads)
         check_hints(hints, shape, self.info)  # before the long way through the file
         frame = self.frame(shape)
-        small = frame.height // STRIDE, frame.width // STRIDE
+        stride = self.info.stride
+        small = frame.height // stride, frame.width // stride
         sizes = [(frame.height, frame.width), guide_size(small, shape)]
         seen, guide = render.reduced_L(opened, sizes, self.threads)
         upsampler = Upsampler(guide, small, shape)
@@ -151,7 +152,8 @@ class Colorizer:
         )
 
     def _logits(self, x: Float32, frame: Frame) -> Float32:
-        return self.model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
+        stride = self.info.stride
+        return self.model(x)[:, : frame.height // stride, : frame.width // stride]
 
     def color_file(
         self,

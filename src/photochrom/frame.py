@@ -40,7 +40,10 @@ class Frame:
 
 
 def network_input(L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[Place]) -> Float32:
-    """The network's input, float32 (channels, rows, columns): normalized L, and the hints."""
+    """The network's input, float32 (channels, rows, columns): normalized L, and the hints.
+
+    Where there is no hint, ab is 0 and the mask is `info.hint_mask[0]`.
+    """
     small = area_shrink(L, (frame.height, frame.width))
     margin = ((0, frame.rows - frame.height), (0, frame.columns - frame.width))
     # Mirrored, if there is enough to mirror: a hard black edge would look like an object.
@@ -48,6 +51,8 @@ def network_input(L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[Pla
     padded = np.pad(small, margin, mode="symmetric" if enough else "edge")
     x = np.zeros((info.channels, frame.rows, frame.columns), dtype=np.float32)
     x[0] = (padded - info.L_center) / info.L_scale
+    off, on = info.hint_mask
+    x[3:] = off
     for share_x, share_y, ab in hints:
         row, column = int(share_y * frame.height), int(share_x * frame.width)
         near = (
@@ -55,13 +60,14 @@ def network_input(L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[Pla
             slice(max(0, column - HINT_RADIUS), column + HINT_RADIUS + 1),
         )
         x[1:3, *near] = ab[:, None, None] / info.ab_scale
-        x[3, *near] = 1
+        x[3, *near] = on
     return x
 
 
 def seen_lightness(x: Float32, frame: Frame, info: ModelInfo) -> Float32:
     """The L of a network input, at the resolution of the logits: float32 (h, w)."""
     seen = x[0, : frame.height, : frame.width] * info.L_scale + info.L_center
-    blocks = seen.reshape(frame.height // STRIDE, STRIDE, frame.width // STRIDE, STRIDE)
+    s = info.stride
+    blocks = seen.reshape(frame.height // s, s, frame.width // s, s)
     L: Float32 = blocks.mean(axis=(1, 3))
     return L

@@ -1,13 +1,36 @@
-"""Bootstrap confidence intervals."""
+"""Bootstrap confidence intervals.
+
+For figures over photos take `studentized_intervals`: where few photos carry much of the weight, the
+percentiles of a bootstrap cover far less than they say, and so does BCa. `benchmarks/coverage.py`
+measures it. Of too few photos no interval covers: ask `least_units` first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["bootstrap_interval", "bootstrap_sums", "percentile_interval", "pigeonhole_interval"]
+__all__ = [
+    "Statistic",
+    "bootstrap_interval",
+    "bootstrap_sums",
+    "effective_units",
+    "folded",
+    "least_units",
+    "percentile_interval",
+    "pigeonhole_interval",
+    "studentized_intervals",
+]
+
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A figure of sums over units: takes sums (R, k), gives (R,)."""
+
+_LEAST = 24.0
+"""Units of equal weight from which on intervals cover 90 % where they say 95; see `least_units`."""
 
 _BLOCK = 1 << 22  # cells that a bootstrap has in memory at once
 
@@ -51,7 +74,7 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
 
 
 def bootstrap_interval(
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    statistic: Statistic,
     sums: ArrayLike,
     *,
     level: float = 0.95,
@@ -59,6 +82,8 @@ def bootstrap_interval(
     seed: int = 0,
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a figure that is a function of sums over units.
+
+    Too narrow where weights have heavy tails; see `studentized_intervals`.
 
     Parameters
     ----------
@@ -69,6 +94,154 @@ def bootstrap_interval(
     with np.errstate(all="ignore"):
         values = statistic(bootstrap_sums(sums, resamples=resamples, seed=seed))
     return percentile_interval(values, level)
+
+
+_STEP = 1e-5
+"""Of numerical derivatives, as a share of a column's sum."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """A figure near some sums: its value, and how each unit moves it."""
+
+    statistic: Statistic
+    rows: NDArray[np.float64]  # (n, k)
+    steps: NDArray[np.float64]  # (k,)
+    active: NDArray[np.intp]  # columns that the figure depends on
+
+    @classmethod
+    def of(cls, statistic: Statistic, rows: NDArray[np.float64]) -> _Linear:
+        steps = _STEP * np.abs(rows).sum(axis=0)
+        every = cls(statistic, rows, steps, np.flatnonzero(steps))
+        slopes = every.slopes(rows.sum(axis=0)[None])[0]
+        return cls(statistic, rows, steps, every.active[slopes != 0])
+
+    def slopes(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives by the active columns at sums (R, k): (R, active)."""
+        out = np.empty((len(sums), len(self.active)))
+        moved = sums.copy()
+        for i, column in enumerate(self.active):
+            values = []
+            for step in (self.steps[column], -self.steps[column]):
+                moved[:, column] = sums[:, column] + step
+                values.append(self.statistic(moved))
+            moved[:, column] = sums[:, column]
+            out[:, i] = (values[0] - values[1]) / (2 * self.steps[column])
+        return out
+
+    def variance(
+        self, sums: NDArray[np.float64], counts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Of the figure, by linearization, for units drawn so often: (R,)."""
+        n = len(self.rows)
+        moves = self.slopes(sums) @ self.rows[:, self.active].T
+        weighted = counts * moves
+        mean = weighted.sum(axis=1) / n
+        squares = np.einsum("rn,rn->r", weighted, moves)
+        spread: NDArray[np.float64] = np.maximum(squares - n * mean**2, 0) * n / max(n - 1, 1)
+        return spread
+
+
+def studentized_intervals(
+    statistics: Sequence[Statistic],
+    sums: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> list[tuple[float, float]]:
+    """Bootstrap-t intervals of figures that are functions of sums over the same units.
+
+    Each resample's distance from the figure is divided by that resample's own standard error, by
+    linearization in the sums. A sample that has missed the heavy units has both a wrong figure and
+    too small an error, and this tells how far that goes; percentiles and BCa don't.
+
+    Parameters
+    ----------
+    statistics : each takes sums (R, k) and gives (R,); it may depend on some of the columns only
+    sums : (n, k), one row a unit
+    level : share of the resamples between the limits
+    resamples : how often n units are drawn with replacement
+    seed : equal seeds draw the same units
+
+    Returns
+    -------
+    (low, high) of each figure; both are the figure itself where all units agree, and nan where it
+    is not finite
+
+    Source: B. Efron, R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, section 12.5; the
+    linearization is theirs of section 21.5 (infinitesimal jackknife).
+    """
+    rows = np.asarray(sums, np.float64)
+    n = len(rows)
+    if not n:
+        return [(float("nan"), float("nan"))] * len(statistics)
+    whole, once = rows.sum(axis=0)[None], np.ones((1, n))
+    rng = np.random.default_rng(seed)
+    with np.errstate(all="ignore"):
+        linear = [_Linear.of(statistic, rows) for statistic in statistics]
+        values = np.array([one.statistic(whole)[0] for one in linear])
+        variances = np.array([one.variance(whole, once)[0] for one in linear])
+        t = np.empty((len(linear), resamples))
+        block = max(1, _BLOCK // (4 * n))
+        for start in range(0, resamples, block):
+            part = slice(start, min(start + block, resamples))
+            drawn = rng.multinomial(n, np.full(n, 1 / n), size=part.stop - start)
+            counts = drawn.astype(np.float64)
+            totals = counts @ rows
+            for i, one in enumerate(linear):
+                variance = one.variance(totals, counts)
+                # A unit drawn n times has an error of 0, and says nothing of how wrong it is.
+                variance[variance <= 1e-12 * variances[i]] = np.nan
+                t[i, part] = (one.statistic(totals) - values[i]) / np.sqrt(variance)
+    out = []
+    for value, variance, each in zip(values, variances, t, strict=True):
+        error = float(np.sqrt(variance))
+        if not np.isfinite(value) or not np.isfinite(error):
+            out.append((float("nan"), float("nan")))
+        elif error <= 1e-12 * max(abs(value), 1e-300):
+            out.append((float(value), float(value)))
+        else:
+            low, high = percentile_interval(each, level)
+            out.append((float(value - high * error), float(value - low * error)))
+    return out
+
+
+def folded(low: float, high: float) -> tuple[float, float]:
+    """Limits of |x| from those of x: 0 is among them where x may be of either sign."""
+    inside = low <= 0 <= high
+    small, large = sorted((abs(low), abs(high)))
+    return (0.0 if inside else small), large
+
+
+def effective_units(weights: ArrayLike) -> float:
+    """How many equally weighted units tell as much as these: (sum w)^2 / sum w^2; 0 without any.
+
+    Parameters
+    ----------
+    weights : (n,), not negative
+
+    Source: L. Kish, "Survey Sampling", 1965, section 11.7.
+    """
+    w = np.asarray(weights, np.float64)
+    squares = float((w**2).sum())
+    return float(w.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def least_units(share: float = 1.0) -> int:
+    """From how many units on a studentized 95 % interval covers at least 90 %.
+
+    24 share^-1.5: 24 units of equal weight, 68 where they tell as much as half of them, 1,633 where
+    as 6 %. `benchmarks/coverage.py` found 90 % from a little fewer on.
+
+    Parameters
+    ----------
+    share : of n units, as how many of equal weight they tell in the long run; see
+        `photochrom.color.metrics.EFFECTIVE_SHARE`. Don't take it from the units measured if it is
+        known from elsewhere: the sample that has missed all heavy units looks best, and its
+        interval covers least.
+    """
+    return math.ceil(_LEAST / math.pow(share, 1.5))
 
 
 def pigeonhole_interval(

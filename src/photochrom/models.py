@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ FORMAT = 1
 """Version of the metadata below; files with another version are refused."""
 METADATA_KEY = "photochrom"
 STRIDE = 4
+"""Pixels of the input along the side of a logit; a file may say 1 or 2 instead."""
 MAX_SIZE = 1024
 
 
@@ -68,29 +70,56 @@ class ModelInfo:
     license: str
     training_data: str
     channels: int
-    """4 (L and hints) or 1 (L alone)."""
+    """4 (L, a and b of the hints, mask, in this order) or 1 (L alone)."""
     multiple: int
     """Sides of the input are multiples of this."""
     L_center: float
     L_scale: float
     """The network sees (L - L_center) / L_scale."""
     ab_scale: float
-    """Hints are ab / ab_scale."""
+    """Hints are ab / ab_scale, and 0 where there is none."""
     working_size: int
     """Short side of the input, in pixels, unless the user sets another."""
     bins: NDArray[np.float32]
     """(Q, 2) ab of each logit. Empty for a regression, whose two outputs are ab / ab_scale."""
     log_weights: NDArray[np.float32]
     """(Q,) how much rebalancing raised each logit. Subtract it for honest probabilities."""
+    stride: int = STRIDE
+    """Pixels of the input along the side of a logit: 1, 2 or 4."""
+    hint_mask: tuple[float, float] = (0.0, 1.0)
+    """The mask's value where there is no hint, and where there is one."""
+    unknown_rebalancing: bool = False
+    """Trained with class weights that the file does not know: `log_weights` are zeros, and the
+    probabilities favor rare colors."""
 
     @property
     def regression(self) -> bool:
         """Whether the outputs are ab itself rather than a distribution over bins."""
         return len(self.bins) == 0
 
+    @property
+    def about_probabilities(self) -> str:
+        """What the probabilities are of, in a few words for the user."""
+        if self.regression:
+            return "a regression: it has no probabilities"
+        if self.unknown_rebalancing:
+            return (
+                "probabilities favor rare colors: the class weights of its training are not in the "
+                "file (import the checkpoint with --prior)"
+            )
+        if self.log_weights.any():
+            return "the class weights of its training are taken off the probabilities"
+        return "trained without class weights"
+
     def to_json(self) -> str:
-        """The metadata of an exported file."""
+        """The metadata of an exported file.
+
+        Values that most files share are left out, so that older versions can read those files.
+        """
         values = dict(vars(self), format=FORMAT)
+        for field in dataclasses.fields(self):
+            if field.default is not dataclasses.MISSING and values[field.name] == field.default:
+                del values[field.name]
         values["bins"] = np.round(self.bins.astype(np.float64), 4).tolist()
         values["log_weights"] = np.round(self.log_weights.astype(np.float64), 5).tolist()
         return json.dumps(values)
@@ -110,13 +139,19 @@ class ModelInfo:
         try:
             bins = np.array(values["bins"], dtype=np.float32).reshape(-1, 2)
             weights = np.array(values["log_weights"], dtype=np.float32)
-            info = cls(**{**values, "bins": bins, "log_weights": weights})
+            off, on = values.get("hint_mask", cls.hint_mask)
+            mask = float(off), float(on)
+            info = cls(**{**values, "bins": bins, "log_weights": weights, "hint_mask": mask})
         except (TypeError, KeyError) as error:
             raise ValueError(f"metadata is incomplete: {error}") from error
         sane = (
             info.channels in (1, 4)
             and 1 <= info.multiple <= 128
             and info.multiple % STRIDE == 0
+            and info.stride in (1, 2, 4)
+            and isinstance(info.unknown_rebalancing, bool)
+            and all(math.isfinite(v) for v in mask)
+            and mask[0] != mask[1]
             and all(math.isfinite(v) and v > 0 for v in (info.L_scale, info.ab_scale))
             and 0 < info.working_size <= MAX_SIZE
             and np.isfinite(bins).all()
@@ -182,10 +217,10 @@ class Model:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (Q, H/4, W/4) of a normalized input (channels, H, W).
+        """Logits (Q, H/s, W/s) of a normalized input (channels, H, W).
 
-        H and W are multiples of `ModelInfo.multiple`. A regression returns ab / ab_scale,
-        (2, H/4, W/4).
+        H and W are multiples of `ModelInfo.multiple`, and s is the `stride`, 4 for most networks. A
+        regression returns ab / ab_scale, (2, H/s, W/s).
 
         Raises
         ------
@@ -198,7 +233,8 @@ class Model:
             raise ModelError(
                 f"{self.path}: failed to run: {' '.join(str(error).split())}"
             ) from error
-        expected = (1, len(self.info.bins) or 2, x.shape[1] // STRIDE, x.shape[2] // STRIDE)
+        stride = self.info.stride
+        expected = (1, len(self.info.bins) or 2, x.shape[1] // stride, x.shape[2] // stride)
         logits = np.asarray(output, dtype=np.float32)
         if logits.shape != expected or not np.isfinite(logits).all():
             raise ModelError(

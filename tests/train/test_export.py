@@ -24,9 +24,10 @@ from photochrom.models import Model, ModelInfo
 from photochrom.runtime import onnxruntime
 from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
-from photochrom.train.eccv16 import ECCV16, load_published
-from photochrom.train.export import MAX_AB, MAX_MEAN_AB, _reduced, export_run, import_published
+from photochrom.train.eccv16 import ECCV16
+from photochrom.train.export import MAX_AB, MAX_MEAN_AB, Comparison, _reduced, export_run
 from photochrom.train.networks import build, output_layer
+from photochrom.train.published import ImportOptions, import_published, load_published
 from photochrom.train.quantize import AVERAGE_BITS
 from photochrom.train.restore import restore
 
@@ -314,7 +315,7 @@ def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
     ours: tuple[Path, Path, str], tmp_path: Path
 ) -> None:
     run, file, _ = ours
-    with pytest.raises(ConfigError, match="weights of 5 bits: must be 16, 8 or 4"):
+    with pytest.raises(ConfigError, match="weights of 5 bits: must be 32, 16, 8 or 4"):
         export_run(run, tmp_path / "a.onnx", bits=5)
     with pytest.raises(SystemExit):
         main(["export", str(run), "-o", str(tmp_path / "a.onnx"), "--bits", "2"])
@@ -461,8 +462,12 @@ def test_the_published_checkpoint_becomes_a_model(
     state["model_out.weight"] = table.reshape(2, 313, 1, 1)
     path, file = run / "colorization_release_v2-1234.pth", run / "eccv16.onnx"
     torch.save(state, path)
-    assert main(["import", str(path), "-o", str(file)]) == 0
-    assert "against PyTorch on 12 photos" in capsys.readouterr().out
+    shares = run / "prior_probs.npy"
+    np.save(shares, prior().astype(np.float64))
+    assert main(["import", str(path), "-o", str(file), "--prior", str(shares)]) == 0
+    said = capsys.readouterr().out
+    assert "against PyTorch on 12 photos" in said and "with 32 bits" in said
+    assert "class weights of its training are taken off" in said
     assert main(["import", str(path), "-o", str(file)]) == 1
     assert "use --force" in capsys.readouterr().err
 
@@ -472,13 +477,30 @@ def test_the_published_checkpoint_becomes_a_model(
     assert (info.channels, info.multiple, info.L_scale) == (1, 8, 100)
     assert "BSD" in info.license and "ImageNet" in info.training_data
     np.testing.assert_allclose(info.bins, bins.BINS + 0.5, atol=1e-4)
-    assert not info.log_weights.any()
-    loaded, _ = load_published(str(path))
+    w = bins.rebalancing_weights(prior(), 0.5)
+    np.testing.assert_allclose(info.log_weights, np.log(w), atol=1e-4)
+    assert np.ptp(info.log_weights) > 2 and not info.unknown_rebalancing
+    assert "lambda = 0.5, targets with k = 10" in info.training_data
+    kinds = {t.data_type for t in onnx.load(file).graph.initializer if np.prod(t.dims) >= 64}
+    assert kinds == {TensorProto.FLOAT}
+    loaded = load_published(path).network
     x = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 48, 40)).astype(np.float32)
     expected = loaded(torch.from_numpy(x)[None])[0].numpy()
-    np.testing.assert_allclose(model(x), expected, atol=0.03)
-    rgb = Colorizer(file, working_size=32).predict(pictures[1]).render()
-    assert rgb.shape == pictures[1].shape
+    np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-4)
+    prediction = Colorizer(file, working_size=32).predict(pictures[1])
+    assert prediction.render().shape == pictures[1].shape
+    # What the product calls the distribution is the network's with the weights divided out.
+    p = np.exp(prediction.logits - prediction.logits.max(axis=0)) / w[:, None, None]
+    np.testing.assert_allclose(
+        np.exp(prediction.log_probabilities()), p / p.sum(axis=0), rtol=1e-2, atol=1e-6
+    )
+    # Without the prior nothing can be taken off, and the file says so.
+    halved = ImportOptions(bits=16, force=True)
+    compared, _ = import_published(path, file, options=halved)
+    assert compared.max_logit > 1e-4 and compared.close
+    info = Model(file).info
+    assert info.unknown_rebalancing and not info.log_weights.any()
+    assert "favor rare colors" in info.about_probabilities
 
 
 def test_what_is_not_the_published_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -489,3 +511,11 @@ def test_what_is_not_the_published_checkpoint_is_refused(tmp_path: Path) -> None
     assert main(["import", str(path), "-o", str(tmp_path / "a.onnx")]) == 1
     assert main(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "a.onnx")]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
+
+
+def test_32_bits_have_bounds_of_their_own() -> None:
+    good = Comparison(photos=1, mean_ab=0.0005, max_ab=0.01, max_logit=9e-5, bits=32)
+    assert good.close and "at most (allowed: 0.0001)" in str(good)
+    for worse in ({"max_logit": 2e-4}, {"mean_ab": 0.01}, {"max_ab": 0.1}, {"max_logit": np.nan}):
+        assert not replace(good, **worse).close
+    assert replace(good, bits=16, max_logit=0.02).close

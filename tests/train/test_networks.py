@@ -13,10 +13,11 @@ from torch.nn import functional as F
 from photochrom.color import bins
 from photochrom.errors import ModelError
 from photochrom.train.config import ENCODERS, TrainConfig
-from photochrom.train.eccv16 import ECCV16, load_published
+from photochrom.train.eccv16 import ECCV16
 from photochrom.train.encoder import EfficientNetLite, _Conv, encoder_weights
 from photochrom.train.lab import rgb_to_lab
 from photochrom.train.networks import Photochrom, build, flops, output_layer
+from photochrom.train.published import load_published
 
 # --- the published network ------------------------------------------------------------------------
 
@@ -137,11 +138,13 @@ def test_eccv16_is_the_published_network(published: Published, tmp_path: Path) -
     path = tmp_path / "colorization_release_v2.pth"
     torch.save(published.state_dict(), path)
     try:
-        network, centers = load_published(str(path))
+        loaded = load_published(path)
     finally:
         path.unlink()  # 129 MB
-    assert not network.training
-    np.testing.assert_allclose(centers.numpy(), bins.BINS + 1.1, atol=1e-4)
+    network, centers = loaded.network, torch.from_numpy(loaded.centers)
+    assert isinstance(network, ECCV16) and not network.training
+    assert (loaded.arch, loaded.rebalanced) == ("eccv16", True)
+    np.testing.assert_allclose(loaded.centers, bins.BINS + 1.1, atol=1e-4)
     generator = torch.Generator().manual_seed(1)
     for height, width in ((32, 32), (40, 64)):
         L = 100 * torch.rand(2, 1, height, width, generator=generator)
@@ -185,9 +188,9 @@ def test_a_checkpoint_in_the_released_layout_is_taken(tmp_path: Path) -> None:
     state = layout()
     path = tmp_path / "some.pth"
     torch.save(state, path)
-    network, centers = load_published(str(path))
-    assert centers.shape == (313, 2) and torch.all(centers == 110 * torch.tensor(0.01))
-    assert all(bool((p == 0.01).all()) for p in network.parameters())
+    loaded = load_published(path)
+    assert loaded.centers.shape == (313, 2) and np.all(loaded.centers == np.float32(110 * 0.01))
+    assert all(bool((p == 0.01).all()) for p in loaded.network.parameters())
     # A file older than BatchNorm's counters is as good.
     older = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     torch.save(older, path)
@@ -200,9 +203,11 @@ def test_a_checkpoint_must_have_each_tensor_in_its_shape_and_no_other(tmp_path: 
     def without(name: str) -> dict[str, Tensor]:
         return {k: v for k, v in state.items() if k != name}
 
-    refused(tmp_path, without("model3.2.weight"), "not the published network.*model3.2.weight")
+    refused(
+        tmp_path, without("model3.2.weight"), "not the published network eccv16.*model3.2.weight"
+    )
     refused(tmp_path, without("model5.6.running_var"), "not the published.*model5.6.running_var")
-    refused(tmp_path, without("model_out.weight"), "no model_out.weight")
+    refused(tmp_path, without("model_out.weight"), "neither model_out.weight nor model_out.0")
     extra = state | {"model9.0.weight": torch.zeros(1)}
     refused(tmp_path, extra, "not the published network.*model9.0.weight")
     wide = state | {"model1.0.weight": torch.zeros(64, 3, 3, 3)}
@@ -211,8 +216,8 @@ def test_a_checkpoint_must_have_each_tensor_in_its_shape_and_no_other(tmp_path: 
     refused(tmp_path, flat, "model_out.weight must be")
     more = state | {"model_out.weight": torch.zeros(2, 313, 3, 3)}
     refused(tmp_path, more, "model_out.weight must be")
-    refused(tmp_path, state | {"model_out.weight": "table"}, "no model_out.weight")
-    refused(tmp_path, [1, 2], "no model_out.weight")
+    refused(tmp_path, state | {"model_out.weight": "table"}, "model_out.weight is no tensor")
+    refused(tmp_path, [1, 2], "holds no tensors with names")
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 not a zip", bytes(range(256)) * 8])

@@ -138,7 +138,7 @@ def test_a_regression_comes_back_and_goes_on(shard: Path, tmp_path: Path) -> Non
 
 def test_the_published_network_comes_back(tmp_path: Path) -> None:
     from photochrom.train.eccv16 import ECCV16
-    from photochrom.train.export import import_published
+    from photochrom.train.published import import_published
 
     torch.manual_seed(0)
     network = ECCV16().eval()

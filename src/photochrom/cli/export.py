@@ -24,7 +24,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file to write")
     p.add_argument(
-        "--bits", type=int, choices=(16, 8, 4), default=16,
+        "--bits", type=int, choices=(32, 16, 8, 4), default=16,
         help="bits per weight; 4 shrinks 13 MiB to 4 MiB (default: 16)",
     )  # fmt: skip
     p.add_argument("--name", help="name of the model (default: the file's name)")

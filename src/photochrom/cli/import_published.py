@@ -1,20 +1,42 @@
-"""`photochrom import`: the published eccv16 checkpoint to a model file."""
+"""`photochrom import`: a checkpoint that the paper's authors released to a model file."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from photochrom.cli.extras import needs_torch
 
 __all__ = ["EXAMPLES", "arguments", "run"]
 
-EXAMPLES = "  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx"
+EXAMPLES = """\
+  photochrom import colorization_release_v2-9b330a0b.pth -o eccv16.onnx
+  photochrom import siggraph17-df00044c.pth -o siggraph17.onnx"""
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    p.add_argument("checkpoint", help="colorization_release_v2-*.pth")
+    p.add_argument("checkpoint", help="colorization_release_v2-*.pth or siggraph17-*.pth")
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file to write")
+    p.add_argument(
+        "--bits", type=int, choices=(32, 16), default=32,
+        help="bits per weight; 16 halves the file (default: 32)",
+    )  # fmt: skip
+    p.add_argument(
+        "--prior", metavar="FILE",
+        help="prior_probs.npy from the training of eccv16; takes the class weights off its "
+             "probabilities",
+    )  # fmt: skip
+    p.add_argument(
+        "--head", choices=("regression", "distribution"),
+        help="output of siggraph17 to use: its colors (default), or the distribution it suggests "
+             "colors from",
+    )  # fmt: skip
+    p.add_argument(
+        "--mask-center", type=float, default=0.0, metavar="X",
+        help="0.5 for a siggraph17 trained with the authors' PyTorch code (default: 0, for the "
+             "released one)",
+    )  # fmt: skip
     p.add_argument("--photos", nargs="+", help="photos to compare on (default: generated images)")
     p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
 
@@ -22,10 +44,15 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run `photochrom import`."""
     needs_torch()
-    from photochrom.train.export import import_published
+    from photochrom.train.published import ImportOptions, import_published
 
-    result = import_published(
-        options.checkpoint, options.output, photos=options.photos or (), force=options.force
+    names = [field.name for field in dataclasses.fields(ImportOptions)]
+    result, info = import_published(
+        options.checkpoint,
+        options.output,
+        photos=options.photos or (),
+        options=ImportOptions(**{name: getattr(options, name) for name in names}),
     )
     print(f"{options.output}: {result}")
+    print(f"{options.output}: {info.about_probabilities}")
     return 0

@@ -34,7 +34,7 @@ COMMANDS = (
     ),
     Command(
         "import",
-        "convert the published eccv16 checkpoint to a model file",
+        "convert a checkpoint that the paper's authors released to a model file",
         "photochrom.cli.import_published",
     ),
     Command(

@@ -1,7 +1,7 @@
-"""From a training run, or a published checkpoint, to one ONNX file that `Colorizer` opens.
+"""From a network to one ONNX file that `Colorizer` opens; see `published` for others' networks.
 
-Weights are stored in 16, 8 or 4 bits and computed with in 32. The file is written only after its
-results on photos were compared with those of the PyTorch network.
+Weights are stored in 32, 16, 8 or 4 bits and computed with in 32. The file is written only after
+its results on photos were compared with those of the PyTorch network.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from photochrom.errors import ConfigError, DataError, DependencyError, ModelErro
 from photochrom.models import MAX_SIZE, METADATA_KEY, Model, ModelInfo
 from photochrom.train.checkpoint import PRIOR, SOURCES, load_prior, load_run
 from photochrom.train.config import AB_SCALE, TrainConfig
-from photochrom.train.data import STRIDE
-from photochrom.train.eccv16 import load_published
 from photochrom.train.lab import rgb_to_lab
 from photochrom.train.networks import output_layer
 from photochrom.train.quantize import OPSET, quantize
 from photochrom.train.restore import restore, share_left
 
-__all__ = ["Comparison", "export_run", "import_published"]
+__all__ = ["Comparison", "export_run", "info_of", "write_model"]
 
-MAX_MEAN_AB = {16: 0.15, 8: 0.5, 4: 1.5}
+MAX_MEAN_AB = {32: 0.001, 16: 0.15, 8: 0.5, 4: 1.5}
 """Largest mean distance in ab, over the photos compared, that weights of so many bits may make."""
-MAX_AB = {16: 3.0, 8: 10.0, 4: 40.0}
+MAX_AB = {32: 0.02, 16: 3.0, 8: 10.0, 4: 40.0}
 """Largest distance in ab at any pixel; the color difference that is just visible is about 2.3. A
 pixel between two colors as likely may go from one to the other."""
+MAX_LOGIT = {32: 1e-4}
+"""Largest distance of a logit, or of a regression's ab / 110: nothing is rounded in 32 bits."""
 
 NOT_STATED = "not stated"
 
@@ -69,15 +69,20 @@ class Comparison:
 
     @property
     def close(self) -> bool:
-        """Whether both distances are in bounds; NaN is not."""
-        return self.mean_ab <= MAX_MEAN_AB[self.bits] and self.max_ab <= MAX_AB[self.bits]
+        """Whether all distances are in bounds; NaN is not."""
+        return (
+            self.mean_ab <= MAX_MEAN_AB[self.bits]
+            and self.max_ab <= MAX_AB[self.bits]
+            and self.max_logit <= MAX_LOGIT.get(self.bits, math.inf)
+        )
 
     def __str__(self) -> str:
         mean, most = MAX_MEAN_AB[self.bits], MAX_AB[self.bits]
+        limit = f" (allowed: {MAX_LOGIT[self.bits]:g})" if self.bits in MAX_LOGIT else ""
         return (
             f"against PyTorch on {self.photos} photos: ab differs by {self.mean_ab:.4f} on average "
             f"and {self.max_ab:.3f} at most (allowed with {self.bits} bits: {mean} and {most}); "
-            f"logits by {self.max_logit:.4f} at most"
+            f"logits by {self.max_logit:.2g} at most{limit}"
         )
 
 
@@ -109,7 +114,7 @@ def export_run(
     license, training_data : stated in the file; "not stated", or as a given file says, when None
     photos : shards or folders to compare on, and to choose weights of fewer bits by; those of the
         run when empty, of a file generated images
-    bits : of the weights: 16, or 8 or 4 on average
+    bits : of the weights: 32 or 16, or 8 or 4 on average
     force : replace an existing file
 
     Raises
@@ -121,7 +126,7 @@ def export_run(
     if rebalance is not None and not 0 <= rebalance <= 1:
         raise ConfigError(f"rebalance = {rebalance}: must lie in [0, 1]")
     if bits not in MAX_AB:
-        raise ConfigError(f"weights of {bits} bits: must be 16, 8 or 4")
+        raise ConfigError(f"weights of {bits} bits: must be 32, 16, 8 or 4")
     if working_size is not None and not 0 < working_size <= MAX_SIZE:
         raise ConfigError(f"working size {working_size}: must lie in 1..{MAX_SIZE}")
     if run.suffix == ".onnx":
@@ -140,7 +145,7 @@ def export_run(
     info = replace(
         info, name=name or output.stem, **{k: v for k, v in stated.items() if v is not None}
     )
-    return _write(network, info, output, list(photos), force, bits)
+    return write_model(network, info, output, list(photos), force=force, bits=bits)
 
 
 def _of_run(run: Path, rebalance: float | None, training_data: str) -> tuple[nn.Module, ModelInfo]:
@@ -153,7 +158,7 @@ def _of_run(run: Path, rebalance: float | None, training_data: str) -> tuple[nn.
         _shift(network, (keep - 1) * w)
         log_weights = (keep * w).astype(np.float32)
     regression = config.objective == "regression"
-    info = _info(
+    info = info_of(
         network,
         name="",
         arch=f"{config.arch}-{config.encoder}" if config.arch == "photochrom" else config.arch,
@@ -197,70 +202,54 @@ def _described(config: TrainConfig, counters: dict[str, Any]) -> str:
     return f"{config.objective}, last run: {samples} samples, {hours:.2f} hours"
 
 
-def import_published(
-    checkpoint: str | os.PathLike[str],
-    output: str | os.PathLike[str],
-    *,
-    photos: Sequence[str] = (),
-    force: bool = False,
-) -> Comparison:
-    """Write the authors' released PyTorch checkpoint as an ONNX file.
-
-    Parameters
-    ----------
-    checkpoint : colorization_release_v2-*.pth
-    output : the .onnx file
-    photos : shards or folders to compare on; generated images when empty
-
-    Raises
-    ------
-    ModelError
-        The checkpoint is not the published network.
-    """
-    network, centers = load_published(os.fspath(checkpoint))
-    info = _info(
-        network,
-        name=Path(output).stem,
-        arch="eccv16",
-        license="that of the released weights (BSD-2-Clause)",
-        training_data="ImageNet, by Zhang, Isola and Efros",
-        working_size=256,
-        bins=centers.numpy(),
-        # The prior that its training used is not in the checkpoint, so nothing can be taken off.
-        log_weights=np.zeros(bins.Q, dtype=np.float32),
-    )
-    return _write(network, info, Path(output), list(photos), force)
-
-
-def _info(network: nn.Module, **values: Any) -> ModelInfo:
+def info_of(network: nn.Module, **values: Any) -> ModelInfo:
+    """What a file says of a network; `values` are the fields that the network doesn't know."""
     return ModelInfo(
         version=__version__,
         channels=int(network.in_channels),  # type: ignore[arg-type]
         multiple=int(network.multiple),  # type: ignore[arg-type]
         L_center=float(network.L_center),  # type: ignore[arg-type]
         L_scale=float(network.L_scale),  # type: ignore[arg-type]
+        stride=int(network.stride),  # type: ignore[arg-type]
         ab_scale=AB_SCALE,
         **values,
     )
 
 
-def _write(
+def write_model(
     network: nn.Module,
     info: ModelInfo,
     output: Path,
     photos: list[str],
+    *,
     force: bool,
-    bits: int = 16,
+    bits: int,
 ) -> Comparison:
+    """Write a network as a model file, if that gives the results that PyTorch gives.
+
+    Parameters
+    ----------
+    network, info : the network, and what the file is to say of it
+    output : the .onnx file
+    photos : shards or folders to compare on; generated images when empty
+    force : replace an existing file
+    bits : of the weights, a key of MAX_AB
+
+    Raises
+    ------
+    ModelError
+        The file exists, or its results differ too much from PyTorch's; then nothing is written.
+    """
     if output.exists() and not force:
         raise ModelError(f"{output}: exists; use --force to replace it")
     if not output.parent.is_dir():
         raise ModelError(f"{output}: the folder {output.parent} does not exist")
-    model = _to_onnx(network.eval(), _OPSET if bits == 16 else OPSET)
-    if bits != 16:
+    model = _to_onnx(network.eval(), _OPSET if bits >= 16 else OPSET)
+    if bits < 16:
         inputs = _inputs(info, _lightness(photos, info.multiple, _TO_QUANTIZE, between=True))
         quantize(model, bits, list(inputs))
-    _halve(model)
+    if bits < 32:
+        _halve(model)
     model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
     beside = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
     try:
@@ -401,8 +390,10 @@ def _inputs(
     for n, L in enumerate(lightness):
         x = np.zeros((info.channels, *L.shape), dtype=np.float32)
         x[0] = (L - info.L_center) / info.L_scale
+        off, on = info.hint_mask
+        x[3:] = off
         if info.channels == 4 and n % 2:
-            x[1:, 8:13, 8:13] = np.array([0.5, 0.3, 1.0], dtype=np.float32)[:, None, None]
+            x[1:, 8:13, 8:13] = np.array([0.5, 0.3, on], dtype=np.float32)[:, None, None]
         yield x
 
 
@@ -415,7 +406,6 @@ def _compare(network: nn.Module, model: Model, photos: list[str], bits: int) -> 
     for x in _inputs(info, _lightness(photos, info.multiple, _TO_COMPARE)):
         theirs = network(torch.from_numpy(x)[None])[0].numpy()
         ours = model(x)
-        assert ours.shape[1:] == (x.shape[1] // STRIDE, x.shape[2] // STRIDE)
         worst = max(worst, float(np.abs(theirs - ours).max()))
         if info.regression:
             distance = np.linalg.norm((theirs - ours) * info.ab_scale, axis=0)

@@ -101,6 +101,7 @@ class Photochrom(nn.Module):
     in_channels = 4
     multiple = 32
     L_center, L_scale = 50.0, 50.0
+    stride = 4
 
     widths = (80, 96, 160, 256)
     """Decoder channels at 1/4, 1/8, 1/16, 1/32."""

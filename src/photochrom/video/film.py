@@ -17,7 +17,7 @@ from photochrom.arrays import RGB, Float32
 from photochrom.colorizer import Colorizer
 from photochrom.errors import ConfigError, FilmError
 from photochrom.files import draft_name, publish, sweep_drafts, to_disk
-from photochrom.look import Look, check_settings
+from photochrom.look import Look
 from photochrom.video.encode import Encoder, Quality
 from photochrom.video.eye import Eye
 from photochrom.video.libraries import av
@@ -56,7 +56,6 @@ class Settings:
     stills: str | None = None
 
     def __post_init__(self) -> None:
-        check_settings(self.look.temperature, self.look.saturation)
         if self.pace.every is not None and self.pace.every < 1:
             raise ConfigError(f"--every {self.pace.every}: must be auto, or 1 or more")
         if self.pace.passes not in (0, 1, 2):
