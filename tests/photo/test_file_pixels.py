@@ -240,7 +240,7 @@ def test_a_huge_photo_is_never_whole_in_memory(colorizer: Colorizer, tmp_path: P
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a signal")
 def test_ctrl_c_amid_a_huge_photo_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys, photochrom.prediction as s\n"
+        "import os, signal, sys, photochrom.render as s\n"
         "from photochrom import Colorizer\n"
         "from photochrom.photo.limits import ReadLimits\n"
         "from photochrom.photo.read import read_photo\n"
