@@ -78,10 +78,10 @@ class Painter:
         Cb, Cr : of luma's dtype, (H / rows, W / columns), rounded up
         """
         total = sited(luma, self.rows, self.columns)
-        L = np.take(self._L_of_sum, total)
+        L = np.take(self._L_of_sum, total, mode="clip")
         upsampler = Upsampler(L, (ab.shape[0], ab.shape[1]))
         large = np.stack(upsampler.rows(upsampler.fit(ab), L), axis=-1)
-        return self.planes(np.take(self._unit_of_sum, total), L, large)
+        return self.planes(np.take(self._unit_of_sum, total, mode="clip"), L, large)
 
     def planes(self, unit: Float32, L: Float32, ab: Float32) -> tuple[Luma, Luma]:
         """Cb and Cr at the size of chroma.
@@ -98,9 +98,8 @@ class Painter:
             luma = cv2.transform(rgb, self._weights)
             if step < STEPS - 1:
                 aim = np.clip(aim + (unit - luma), 0, 1)
-                L = np.take(
-                    _L_of_unit(), (aim * np.float32(_FINE) + np.float32(0.5)).astype(np.int32)
-                )
+                place = (aim * np.float32(_FINE) + np.float32(0.5)).astype(np.intp)
+                L = np.take(_L_of_unit(), place, mode="clip")
         red, blue = rgb[..., 0] - luma, rgb[..., 2] - luma
         green = -(self._red * red + self._blue * blue) / (1 - self._red - self._blue)
         up = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-6)))

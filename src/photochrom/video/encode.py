@@ -50,7 +50,7 @@ _QUICKTIME = (".mp4", ".m4v", ".mov")
 
 CODECS = {
     "h264": Codec(
-        "libx264", {8: "yuv420p", 10: "yuv420p10le"}, 2, 2, 18, {"preset": "medium"},
+        "libx264", {8: "yuv420p", 10: "yuv420p10le"}, 2, 2, 18, {"preset": "veryfast"},
         True, None, (*_QUICKTIME, ".mkv"),
     ),
     "h265": Codec(

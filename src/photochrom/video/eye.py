@@ -40,8 +40,10 @@ class Eye:
         """What the network sees of Y' (H, W)."""
         height, width = self._stored
         shrinks = luma.shape[0] >= height and luma.shape[1] >= width
+        table = self._scale.L
+        large = cv2.LUT(luma, table) if luma.dtype == np.uint8 else np.take(table, luma)
         L = cv2.resize(
-            np.take(self._scale.L, luma),
+            large,
             (width, height),
             interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
         )
