@@ -9,9 +9,8 @@ and again, and each method's interval is asked whether it holds the truth. Two f
 AuC of gray, and its difference from that of photos colored with 0.7 of their mean color. The prior
 is that of the population, as a fixed published one would be.
 
-Made photos have weights from a lognormal law with a Pareto tail, and errors that grow with the
-weight. Their parameters are those of 6,000 photos (docs/experiments.md). `--keep` stores what is
-needed of real photos, and reads it where the file exists.
+Made photos have the weights and errors that 6,000 real ones have at their rank of weight. `--keep`
+stores what is needed of real photos, and reads it where the file exists.
 """
 
 from __future__ import annotations
@@ -37,8 +36,29 @@ from photochrom.intervals import (
 )
 
 Array = NDArray[np.float64]
-SPREAD, TAIL, HEAVY = 1.39, 1.43, 0.017
-"""Standard deviation of log weight, index of the Pareto tail, and the share of photos in it."""
+RANKS = (0, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.9995, 1)
+"""Of 6,000 real photos in order of weight, as shares."""
+MADE: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "raw": (
+        (-1.48, -1.48, -1.48, -0.09, -0.09, -0.09, 0.27, *8 * (0.31,)),
+        14 * (0.112,),
+    ),
+    "λ = 0.5": (
+        (-3.88, -2.75, -1.93, -1.14, -0.64, -0.17, 0.36, 0.8, 1.11, 1.42, 1.63, 1.82, 1.98, 2.01,
+         2.06),
+        (0.07, 0.075, 0.104, 0.136, 0.167, 0.208, 0.252, 0.296, 0.329, 0.344, 0.391, 0.417, 0.433,
+         0.6),
+    ),
+    "λ = 0": (
+        (-5.4, -4.13, -3.34, -2.42, -1.77, -1.14, -0.25, 0.57, 1.24, 2.13, 2.67, 3.16, 3.67, 4.4,
+         4.48),
+        (0.07, 0.072, 0.104, 0.149, 0.195, 0.252, 0.314, 0.365, 0.407, 0.456, 0.481, 0.5, 0.559,
+         0.573),
+    ),
+}  # fmt: skip
+"""Logarithm of the weight at each rank, its mean being 1, and the mean error of gray between."""
+RANKS_OF_SHARE, SHARES = (0, 0.5, 0.85, 0.99, 1), (0.8, 0.79, 0.72, 0.65, 0.6)
+"""Error of the mean color as a share of that of gray."""
 
 
 def auc(sums: Array) -> Array:
@@ -55,19 +75,17 @@ FIGURES: dict[str, Statistic] = {"AuC": auc, "difference": difference}
 # --- populations: rows of weight, error of gray, error of the mean color --------------------------
 
 
-def made_population(photos: int, spread: float = SPREAD) -> Array:
-    """`spread` scales the logarithm of the weights: 1.39 is lambda = 0."""
+def made_population(photos: int, name: str) -> Array:
+    """Photos with the weights and errors that real ones have at each rank of weight."""
     rng = np.random.default_rng(0)
-    z = rng.standard_normal(photos)
-    weight = np.exp(SPREAD * z)
-    border = np.exp(SPREAD * NormalDist().inv_cdf(1 - HEAVY))
-    tail = border * rng.pareto(TAIL, photos)
-    weight = np.where(weight > border, np.minimum(border + tail, 400 * border), weight)
-    level = np.clip(np.log(weight) / SPREAD, -3, 6)
-    mean = np.clip(0.21 + 0.093 * level + 0.062 * rng.standard_normal(photos), 0.01, 0.95)
-    other = np.clip(mean * (0.65 + 0.1 * rng.standard_normal(photos)), 0, 1)
-    weight = weight ** (spread / SPREAD)
-    return np.stack([weight, weight * mean, weight * other], axis=1)
+    log_weights, errors = MADE[name]
+    rank = (np.arange(photos) + 0.5) / photos
+    weight = np.exp(np.interp(rank, RANKS, log_weights))
+    middle = np.convolve(RANKS, [0.5, 0.5], "valid")
+    level = np.interp(rank, middle, errors)
+    error = np.clip(level * (1 + 0.3 * rng.standard_normal(photos)), 0.01, 1)
+    share = np.interp(rank, RANKS_OF_SHARE, SHARES) + 0.175 * rng.standard_normal(photos)
+    return np.stack([weight, weight * error, weight * error * np.clip(share, 0, 2)], axis=1)
 
 
 def counts_of(sources: list[str], limit: int) -> Array:
@@ -99,11 +117,8 @@ def populations(options: argparse.Namespace) -> dict[str, tuple[Array, tuple[int
         if kept is not None:
             np.savez(kept, C=counts[0], E=counts[1:])
     else:
-        return {
-            "made, as raw": (made_population(20_000, 0.2), few),
-            "made, as λ = ½": (made_population(20_000, 0.7), some),
-            "made, as λ = 0": (made_population(20_000), many),
-        }
+        drawn = zip(MADE, (few, some, many), strict=True)
+        return {f"made, {name}": (made_population(20_000, name), n) for name, n in drawn}
     prior = counts[0].sum(axis=0)
     prior /= prior.sum()
     weights = {"raw": np.ones(bins.Q)}
