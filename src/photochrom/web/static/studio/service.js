@@ -12,7 +12,7 @@ const MOST_TRIES = 6;
 const LONGEST_WAIT = 8; // seconds
 
 const REMEDIES = {
-  408: "The connection is too slow or broke off; try again.",
+  408: "The connection is too slow or was lost; try again.",
   411: "Reload the page and try again.",
   413: "Make the photo smaller, or start photochrom studio with larger limits.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
@@ -55,8 +55,8 @@ function told(status, body) {
 function unreachable() {
   connection.dispatchEvent(new Event("away"));
   return new Refusal({
-    problem: "photochrom does not answer.",
-    remedy: "Look whether it still runs in its terminal.",
+    problem: "photochrom isn’t responding.",
+    remedy: "Check that it is still running in its terminal.",
     kind: "away",
   });
 }
