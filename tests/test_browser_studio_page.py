@@ -795,9 +795,9 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     card = page.locator("#progress")
     for name, words in (
-        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP, AVIF or HEIC file; convert it"),
+        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP, AVIF or HEIC file. Convert it to"),
         ("torn.jpg", ""),
-        ("wide.png", "megapixels"),
+        ("wide.png", "limit of 1 megapixels. Color it with the command photochrom colorize."),
     ):
         drop(page, tmp_path / name)
         expect(card).to_have_attribute("data-state", "failed")
@@ -838,7 +838,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     # Busy is no error: it is waited for.
     def refuse(route: Route) -> None:
-        route.fulfill(status=429, json={"error": "busy"}, headers={"Retry-After": "0.1"})
+        route.fulfill(status=429, json={"problem": "busy"}, headers={"Retry-After": "0.1"})
 
     page.route("**/palette?*", refuse, times=2)
     drop(page, EXAMPLES / "castle_clinton.jpg")
@@ -848,6 +848,22 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
     page.route("**/palette?*", refuse)
     page.mouse.click(*place(page, 0.4, 0.4))
     expect(notice).to_contain_text("Busy. Wait a moment, then try again.")
+
+
+def test_a_bad_first_file_of_many_is_passed_over(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP)
+    (tmp_path / "notes.txt").write_text("no photo at all")
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(small_photo())
+    drop(page, tmp_path / "notes.txt", tmp_path / "one.png", tmp_path / "two.png")
+    expect(page.locator("#title")).to_contain_text("one.png")
+    colored(page)
+    expect(page.locator("#notice")).to_contain_text("notes.txt: Not a JPEG")
+    shot(page, "passed-over")
+    # It stays in the tray, and whoever looks at it is not sent away.
+    page.locator("#tray li button").first.click()
+    expect(page.locator("#progress")).to_have_attribute("data-state", "failed")
+    expect(page.locator("#title")).to_contain_text("notes.txt")
 
 
 def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
@@ -872,7 +888,7 @@ def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
     assert (state["temperature"], state["candidate"], state["seed"]) == (10, None, 0)
 
     # Hints that the service refuses do not hide the photo.
-    refused = {"status": 422, "json": {"error": "hint 1: too odd"}}
+    refused = {"status": 422, "json": {"problem": "hint 1: too odd"}}
     page.route("**/predictions", lambda route: route.fulfill(**refused))
     page.locator(".hint").first.press("Delete")
     expect(page.locator("#notice")).to_contain_text("too odd")
