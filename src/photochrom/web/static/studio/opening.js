@@ -17,7 +17,7 @@ let extensions = []; // of the files that can be opened
 
 /** Opens files; `refused` is what is told of others that came with them. */
 export async function openFiles(files, refused = []) {
-  let first = null;
+  const batch = { photos: [], shown: null, told: [] };
   calm();
   await desk.restored;
   for (const file of files) {
@@ -26,8 +26,10 @@ export async function openFiles(files, refused = []) {
       const { photo, settled } = await read(file, called);
       if (settled) refused.push(`${called} has settings or hints that are out of range; the nearest valid ones are used.`);
       const saved = desk.add(photo);
-      first ??= photo;
-      if (first === photo) desk.turnTo(photo);
+      batch.photos.push(photo);
+      photo.addEventListener("change", () => passOver(batch));
+      if (batch.shown) passOver(batch);
+      else desk.turnTo(batch.shown = photo);
       sendInLine(photo);
       await saved;
       if (photo.refused) {
@@ -38,7 +40,22 @@ export async function openFiles(files, refused = []) {
         ? `${called} can’t be read. Check that it is a photo, still exists and may be read.` : error.message);
     }
   }
-  if (refused.length) warn(refused.join(" "));
+  if (refused.length) tell(batch, refused.join(" "));
+}
+
+function tell(batch, words) {
+  batch.told.push(words);
+  for (const one of batch.told) warn(one); // what was told before may be gone from the screen
+}
+
+/** Where the photo that was put on the desk is none, another that came with it takes its place. */
+function passOver(batch) {
+  const { shown } = batch;
+  if (desk.current !== shown || shown.state !== "failed" || !shown.hopeless) return;
+  const next = batch.photos.find((photo) => photo.state !== "failed" && desk.photos.includes(photo));
+  if (!next) return;
+  desk.turnTo(batch.shown = next);
+  tell(batch, `${shown.name}: ${shown.error}`);
 }
 
 /** {photo, settled: whether its settings had to be mended} of a photo's file or a session's. */
@@ -52,7 +69,7 @@ async function read(file, called) {
   if (bytes && content.size > bytes) {
     throw new Refusal({
       problem: `${name} has ${mega(content.size)}; the limit is ${mega(bytes)}.`,
-      remedy: "Make it smaller, or color it with photochrom colorize.",
+      remedy: "Make it smaller, or color it with the command photochrom colorize.",
       retry: false,
     });
   }
