@@ -282,11 +282,11 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
     assert kept(page)["temperature"] == pytest.approx(0.38 * 2.63**-0.4)
 
     # Another coloring becomes the base, and others still can be asked for.
-    page.get_by_role("radio", name="Other 2").click()
+    page.get_by_role("radio", name="Version 3").click()
     settled(page)
     assert np.abs(pixels(page, 0.5, 0.5, 301) - whole).mean() > 1
-    page.get_by_role("button", name="Four others").click()
-    expect(page.get_by_role("radio", name="Likeliest")).to_be_checked()
+    page.get_by_role("button", name="Show 4 more").click()
+    expect(page.get_by_role("radio", name="Best guess")).to_be_checked()
     assert kept(page)["seed"] == 1
 
     # A spot: its likely colors, then a hint that the network follows.
@@ -335,7 +335,7 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
 
     # A color from the plane, for another spot.
     page.mouse.click(*place(page, 0.6, 0.6))
-    expect(page.get_by_role("heading", name="Likely here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Likely colors here")).to_be_visible()
     expect(page.locator("#spot")).not_to_have_attribute("aria-busy", "true")
     page.locator("#plane").click(position={"x": 60, "y": 85})
     expect(page.locator(".hint")).to_have_count(2)
@@ -498,10 +498,10 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     expect(page.locator("output[for=vividness]")).to_have_text("+2")
     page.keyboard.press("Control+Z")
     expect(page.locator("output[for=vividness]")).to_have_text("0")
-    page.get_by_role("radio", name="Likeliest").focus()
+    page.get_by_role("radio", name="Best guess").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("radio", name="Other 1")).to_be_checked()
-    expect(page.get_by_role("radio", name="Other 1")).to_be_focused()
+    expect(page.get_by_role("radio", name="Version 2")).to_be_checked()
+    expect(page.get_by_role("radio", name="Version 2")).to_be_focused()
     assert kept(page)["candidate"] == 0
 
     page.locator("#download").focus()
@@ -509,8 +509,8 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     assert file.name == "cameraman.color.jpg" and file.stat().st_size > 10_000
     page.locator("#menu-button").focus()
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Keyboard").press("Enter")
-    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.get_by_role("button", name="Keyboard shortcuts").press("Enter")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     shot(page, "keyboard-4-help")
     accessible(page, "help")
     page.keyboard.press("Escape")
@@ -713,7 +713,7 @@ def test_a_photo_that_the_service_has_forgotten_is_sent_again(serve_studio, visi
 
     server.end(signal.SIGKILL)
     page.locator("#saturation").fill("60")
-    expect(page.get_by_role("alert")).to_contain_text("photochrom does not answer")
+    expect(page.get_by_role("alert")).to_contain_text("photochrom isn’t responding")
     shot(page, "away")
     accessible(page, "away")
     serve_studio("--port", str(server.port), "--threads", "1")
@@ -733,7 +733,7 @@ def test_a_photo_that_the_service_has_forgotten_is_sent_again(serve_studio, visi
     # And while it is open.
     forget(page)
     page.mouse.click(*place(page, 0.4, 0.4))
-    expect(page.get_by_role("heading", name="Likely here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Likely colors here")).to_be_visible()
     expect(page.locator(".swatches button").first).to_be_visible()
     expect(page.locator("#notice")).to_be_hidden()
 
@@ -754,8 +754,8 @@ def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, s
     server.end(signal.SIGKILL)
     server = serve(str(server.port))
     page.locator("#saturation").fill("60")
-    expect(page.get_by_text("photochrom was started anew. Open the address")).to_be_visible()
-    expect(page.get_by_text("photochrom does not answer")).to_be_hidden()
+    expect(page.get_by_text("photochrom was restarted. Open the new address")).to_be_visible()
+    expect(page.get_by_text("photochrom isn’t responding")).to_be_hidden()
     shot(page, "away-anew")
     accessible(page, "another key")
     # The address in another tab lets this one go on too.
@@ -786,7 +786,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     drop(page, tmp_path / "heavy.jpg", tmp_path / "torn.photochrom")
     notice = page.locator("#notice")
-    expect(notice).to_contain_text("heavy.jpg has 1.23 MB; at most 1 MB are taken. Make it smaller")
+    expect(notice).to_contain_text("heavy.jpg has 1.23 MB; the limit is 1 MB. Make it smaller")
     expect(notice).to_contain_text("torn.photochrom is damaged")
     shot(page, "refused")
     accessible(page, "refused")
@@ -795,9 +795,9 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     card = page.locator("#progress")
     for name, words in (
-        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP, AVIF or HEIC file; convert it"),
+        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP, AVIF or HEIC file. Convert it to"),
         ("torn.jpg", ""),
-        ("wide.png", "megapixels"),
+        ("wide.png", "limit of 1 megapixels. Color it with the command photochrom colorize."),
     ):
         drop(page, tmp_path / name)
         expect(card).to_have_attribute("data-state", "failed")
@@ -820,7 +820,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
         " [window.dropped] = event.dataTransfer.files; }, { once: true })"
     )
     drop_from_disk(page, tmp_path / "void")
-    expect(notice).to_contain_text("There is no photo in “void”.")
+    expect(notice).to_contain_text("There are no photos in “void”.")
     # Where one comes as if it were a file, it cannot be read.
     page.evaluate(
         """() => {
@@ -829,7 +829,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
           document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried }));
         }"""
     )
-    expect(notice).to_contain_text("void cannot be read. Look whether it is a photo")
+    expect(notice).to_contain_text("void can’t be read. Check that it is a photo")
     drop_from_disk(page, tmp_path / "fold")
     expect(page.locator("#tray li")).to_have_count(2)
     expect(page.locator("#title")).to_contain_text("b9.png")
@@ -838,7 +838,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     # Busy is no error: it is waited for.
     def refuse(route: Route) -> None:
-        route.fulfill(status=429, json={"error": "busy"}, headers={"Retry-After": "0.1"})
+        route.fulfill(status=429, json={"problem": "busy"}, headers={"Retry-After": "0.1"})
 
     page.route("**/palette?*", refuse, times=2)
     drop(page, EXAMPLES / "castle_clinton.jpg")
@@ -848,6 +848,22 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
     page.route("**/palette?*", refuse)
     page.mouse.click(*place(page, 0.4, 0.4))
     expect(notice).to_contain_text("Busy. Wait a moment, then try again.")
+
+
+def test_a_bad_first_file_of_many_is_passed_over(studio, visit, shot, tmp_path: Path) -> None:
+    page = visit(studio.url, **DESKTOP)
+    (tmp_path / "notes.txt").write_text("no photo at all")
+    for name in ("one.png", "two.png"):
+        (tmp_path / name).write_bytes(small_photo())
+    drop(page, tmp_path / "notes.txt", tmp_path / "one.png", tmp_path / "two.png")
+    expect(page.locator("#title")).to_contain_text("one.png")
+    colored(page)
+    expect(page.locator("#notice")).to_contain_text("notes.txt: Not a JPEG")
+    shot(page, "passed-over")
+    # It stays in the tray, and whoever looks at it is not sent away.
+    page.locator("#tray li button").first.click()
+    expect(page.locator("#progress")).to_have_attribute("data-state", "failed")
+    expect(page.locator("#title")).to_contain_text("notes.txt")
 
 
 def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
@@ -866,13 +882,13 @@ def test_odd_sessions_open_and_errors_leave_no_trace_on_the_panel(
     drop(page, tmp_path / "odd.photochrom")
     colored(page)
     expect(page.locator(".hint")).to_have_count(2)
-    expect(page.locator("#notice")).to_contain_text("1 hint was left out")
-    expect(page.locator("#notice")).to_contain_text("settings or hints that cannot be")
+    expect(page.locator("#notice")).to_contain_text("1 hint was dropped")
+    expect(page.locator("#notice")).to_contain_text("settings or hints that are out of range")
     state = kept(page)
     assert (state["temperature"], state["candidate"], state["seed"]) == (10, None, 0)
 
     # Hints that the service refuses do not hide the photo.
-    refused = {"status": 422, "json": {"error": "hint 1: too odd"}}
+    refused = {"status": 422, "json": {"problem": "hint 1: too odd"}}
     page.route("**/predictions", lambda route: route.fulfill(**refused))
     page.locator(".hint").first.press("Delete")
     expect(page.locator("#notice")).to_contain_text("too odd")
@@ -1072,7 +1088,7 @@ def test_two_tabs_with_one_photo_share_its_hints(studio, visit, tmp_path: Path) 
     compact = json.dumps(kept(second), separators=(",", ":"))
     first.bring_to_front()
     first.locator("#saturation").fill("150")
-    expect(first.locator("#notice")).to_contain_text("was changed in another tab as well")
+    expect(first.locator("#notice")).to_contain_text("was also changed in another tab")
     expect(first.locator("output[for=saturation]")).to_have_text("150 %")
     settled(first)
     first.keyboard.press("Control+Z")
@@ -1204,7 +1220,7 @@ def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
     expect(page.locator("#notice")).to_be_hidden()
     page.evaluate("window.room = 0")
     page.locator("#saturation").fill("20")
-    expect(page.locator("#notice")).to_contain_text("no room left")
+    expect(page.locator("#notice")).to_contain_text("no room to keep")
     # No file without what is known of it: nobody would ever remove it.
     (tmp_path / "two.png").write_bytes(small_photo())
     drop(page, tmp_path / "two.png")

@@ -133,7 +133,7 @@ def test_a_session_by_keyboard(begin, visit, tmp_path: Path, capsys) -> None:
     assert main(["study", "report", str(tmp_path / "s.db"), "--all"]) == 0
     assert "1 participant (1 finished), 4 answers" in capsys.readouterr().out
 
-    page.get_by_role("button", name="Somebody else takes part").click()
+    page.get_by_role("button", name="Let somebody else take part").click()
     page.get_by_role("button", name="Begin").click()
     wait_for(page, "ready")
     expect(page.locator("#progress-text")).to_have_text("Practice 1 of 2")
@@ -158,7 +158,7 @@ def test_a_session_by_touch_survives_a_killed_server(
 
     server.end(signal.SIGKILL)
     page.locator("#right").tap()
-    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    expect(page.get_by_role("alert")).to_contain_text("Can’t reach the study")
     page.screenshot(path=tmp_path / "lost.png")
     assert [row for (row,) in trials(tmp_path / "s.db", "state")].count("answered") == 2
     server = serve_study("-o", str(tmp_path / "s.db"), "--port", str(server.port))
@@ -176,7 +176,7 @@ def test_a_session_by_touch_survives_a_killed_server(
     page.reload()
     expect(page.get_by_role("heading", name="Welcome back")).to_be_visible()
     expect(page.locator("#so-far")).to_have_text("You have answered 3 of 7 pairs.")
-    page.get_by_role("button", name="Go on").tap()
+    page.get_by_role("button", name="Continue").tap()
     for number in range(2, 6):
         wait_for(page, "ready")
         expect(page.locator("#progress-text")).to_have_text(f"Pair {number} of 5")

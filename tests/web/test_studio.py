@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pyvips
 from studio_client import EXAMPLES, encoded, gray_photo, opened, send, serving
 
 from photochrom import Colorizer
+from photochrom.photo.limits import ReadLimits
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.studio import Studio
 
@@ -78,6 +80,18 @@ def test_limits_are_told(colorizer: Colorizer) -> None:
         assert reply.status_code == 413 and "1000 bytes" in reply.json()["error"]
 
 
+def test_a_photo_too_large_for_the_studio_is_sent_to_the_command(colorizer: Colorizer) -> None:
+    limits = Limits(pixels=1000, reading=ReadLimits(max_pixels=2000))
+    with Studio(colorizer, limits) as studio, serving(studio) as client:
+        for width, remedy in ((50, "color it with the command photochrom colorize"), (99, "scale")):
+            made = io.BytesIO()
+            PIL.Image.new("L", (width, 40), 99).save(made, "PNG")
+            reply = client.post("/api/photos", content=made.getvalue())
+            said = reply.json()
+            assert reply.status_code == 413 and said["remedy"].startswith(remedy)
+            assert said["problem"].startswith(f"{width} x 40 pixels are over")
+
+
 def test_what_is_no_photo_is_415(client: httpx.Client) -> None:
     reply = client.post("/api/photos", content=b"%PDF-1.7 " + bytes(100))
-    assert reply.status_code == 415 and "JPEG, PNG" in reply.json()["error"]
+    assert reply.status_code == 415 and reply.json()["problem"].startswith("not a JPEG, PNG")

@@ -43,6 +43,8 @@ from photochrom.web.studio.store import PLAIN, Store
 
 __all__ = ["Darkroom"]
 
+NAME = "photo"
+"""What errors call a photo, which arrives without a name."""
 QUALITY = 90
 """Of the JPEGs on screen; from here on, libvips keeps the full chroma."""
 ENTROPY = float(np.log2(bins.Q))
@@ -55,7 +57,13 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except PhotoError as error:
-        raise Refused.because(422, error) from None
+        raise _refusal(422, error) from None
+
+
+def _refusal(status: int, error: PhotoError) -> Refused:
+    """A refusal without the name that we gave the photo: the sender knows its real one."""
+    problem = error.problem.removeprefix(f"{NAME}: ")
+    return Refused(status, problem, error.remedy, retry=error.retry)
 
 
 class Darkroom:
@@ -91,19 +99,21 @@ class Darkroom:
         if not data:
             raise Refused(422, "the file is empty", "choose another")
         try:
-            photo_format(data[:64])
+            photo_format(data[:64], NAME)
         except PhotoError as error:
-            raise Refused.because(415, error) from None
+            raise _refusal(415, error) from None
         with _refusing():
-            height, width = photo_size(data)
+            height, width = photo_size(data, NAME)
             if height * width > self.limits.pixels:
+                # The command goes through a large photo in strips; the studio keeps all of it.
+                command = height * width <= self.limits.reading.max_pixels
                 raise Refused(
                     413,
-                    f"photo: {width} x {height} pixels are over the limit of "
+                    f"{width} x {height} pixels are over the studio's limit of "
                     f"{self.limits.pixels / 1e6:g} megapixels",
-                    "scale it down",
+                    "color it with the command photochrom colorize" if command else "scale it down",
                 )
-            return decode_photo(data, limits=self.limits.reading)
+            return decode_photo(data, NAME, self.limits.reading)
 
     def receive(self, token: str, path: Path) -> tuple[Base, dict[str, Any]]:
         """Decode a new photo, and describe it; errors as for `decode`."""

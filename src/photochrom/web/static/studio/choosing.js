@@ -97,12 +97,12 @@ function add(place, color, gray) {
   const { hints, candidate } = desk.current.work;
   const most = desk.limits.hints ?? Infinity;
   if (hints.length >= most) {
-    warn(`A photo takes ${most} hints at most. Remove one first.`);
+    warn(`A photo can have at most ${most} hints. Remove one first.`);
     return false;
   }
   place.hint = newId();
   markers.showChosen(null);
-  const words = candidate === null ? "Hint set." : `Hint set; coloring ${candidate + 1} follows it.`;
+  const words = candidate === null ? "Hint set." : `Hint set; version ${candidate + 2} follows it.`;
   desk.decide({ hints: [...hints, { id: place.hint, x: place.x, y: place.y, color, gray }] }, words);
   return true;
 }

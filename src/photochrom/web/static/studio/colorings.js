@@ -1,4 +1,4 @@
-// The strip of colorings: the likeliest, and four others that the same distribution holds.
+// The strip of colorings: the best guess, and four more that the same distribution holds.
 
 import * as service from "./service.js";
 
@@ -54,7 +54,7 @@ export class Colorings extends EventTarget {
       button.setAttribute("role", "radio");
       button.candidate = candidate;
       const name = document.createElement("span");
-      name.textContent = candidate === null ? "Likeliest" : `Other ${candidate + 1}`;
+      name.textContent = candidate === null ? "Best guess" : `Version ${candidate + 2}`;
       const image = new Image();
       image.alt = "";
       button.append(image, name);

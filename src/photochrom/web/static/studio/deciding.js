@@ -10,7 +10,7 @@ colorings.addEventListener("choose", ({ detail: { candidate } }) => {
   if (candidate !== desk.current.work.candidate) desk.decide({ candidate });
 });
 colorings.addEventListener("others", () => {
-  desk.decide({ seed: desk.current.work.seed + 1, candidate: null }, "Four other colorings.");
+  desk.decide({ seed: desk.current.work.seed + 1, candidate: null }, "Four more versions.");
 });
 desk.addEventListener("turn", () => colorings.clear());
 desk.addEventListener("picture", () => {

@@ -207,8 +207,9 @@ export class Desk extends EventTarget {
       this.#named = photo.info.photo;
     }
     if (ready && photo.left) {
-      const hints = photo.left === 1 ? "hint was" : "hints were";
-      this.warn(`${photo.name}: ${photo.left} ${hints} left out: outside the photo, or too many.`);
+      const dropped = photo.left === 1 ? "1 hint was dropped, because it was outside the photo or one too many."
+        : `${photo.left} hints were dropped, because they were outside the photo or too many.`;
+      this.warn(`${photo.name}: ${dropped}`);
       photo.left = 0;
     }
     if (here) {
@@ -301,7 +302,7 @@ export class Desk extends EventTarget {
     } catch (error) {
       if (!error.unusable) throw error;
       if (photo === this.current) {
-        this.warn(`${error.message} ${photo.name} is shown without its hints; remove or move them.`);
+        this.warn(`${error.message} ${photo.name} is shown without its hints. Remove or move them.`);
       }
       return photo.info.prediction;
     }

@@ -136,7 +136,7 @@ export class Markers extends EventTarget {
       button.className = "suggestion";
       button.textContent = index + 1;
       button.place = { x: spot.x, y: spot.y };
-      button.setAttribute("aria-label", `Unsure spot ${index + 1}: show its likely colors`);
+      button.setAttribute("aria-label", `Weak spot ${index + 1}: show its likely colors`);
       button.addEventListener("click", (event) => {
         this.#tell("suggestion", { x: spot.x, y: spot.y, byKey: event.detail === 0 });
       });

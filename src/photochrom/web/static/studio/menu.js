@@ -7,14 +7,14 @@ import { $ } from "./parts.js";
 
 async function remove() {
   const sure = await confirmed("Remove this photo?",
-    `${desk.current.name} and its hints go from this page. The file on your disk stays as it is.`, "Remove");
+    `${desk.current.name} and its hints are removed from this page. The file on your disk doesn’t change.`, "Remove");
   if (sure) await desk.remove(desk.current);
 }
 
 async function clearAll() {
   const sure = await confirmed("Clear all?",
-    "All photos and hints go from this page, this browser and the running program. "
-    + "The files on your disk stay as they are.", "Clear all");
+    "All photos and hints are removed from this page, this browser and the running program. "
+    + "The files on your disk don’t change.", "Clear all");
   if (sure) await clear();
 }
 

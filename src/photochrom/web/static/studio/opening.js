@@ -17,28 +17,45 @@ let extensions = []; // of the files that can be opened
 
 /** Opens files; `refused` is what is told of others that came with them. */
 export async function openFiles(files, refused = []) {
-  let first = null;
+  const batch = { photos: [], shown: null, told: [] };
   calm();
   await desk.restored;
   for (const file of files) {
     const called = session.shown(file.name) || "photo";
     try {
       const { photo, settled } = await read(file, called);
-      if (settled) refused.push(`${called} has settings or hints that cannot be; the nearest that can are taken.`);
+      if (settled) refused.push(`${called} has settings or hints that are out of range; the nearest valid ones are used.`);
       const saved = desk.add(photo);
-      first ??= photo;
-      if (first === photo) desk.turnTo(photo);
+      batch.photos.push(photo);
+      photo.addEventListener("change", () => passOver(batch));
+      if (batch.shown) passOver(batch);
+      else desk.turnTo(batch.shown = photo);
       sendInLine(photo);
       await saved;
       if (photo.refused) {
-        refused.push(`${photo.name} is too large for this browser to keep over a reload; all else works.`);
+        refused.push(`${photo.name} is too large for this browser to keep after a reload. Everything else works.`);
       }
     } catch (error) {
       refused.push(error instanceof DOMException // the browser's own words, in its own terms
-        ? `${called} cannot be read. Look whether it is a photo, is still there and may be read.` : error.message);
+        ? `${called} can’t be read. Check that it is a photo, still exists and may be read.` : error.message);
     }
   }
-  if (refused.length) warn(refused.join(" "));
+  if (refused.length) tell(batch, refused.join(" "));
+}
+
+function tell(batch, words) {
+  batch.told.push(words);
+  for (const one of batch.told) warn(one); // what was told before may be gone from the screen
+}
+
+/** Where the photo that was put on the desk is none, another that came with it takes its place. */
+function passOver(batch) {
+  const { shown } = batch;
+  if (desk.current !== shown || shown.state !== "failed" || !shown.hopeless) return;
+  const next = batch.photos.find((photo) => photo.state !== "failed" && desk.photos.includes(photo));
+  if (!next) return;
+  desk.turnTo(batch.shown = next);
+  tell(batch, `${shown.name}: ${shown.error}`);
 }
 
 /** {photo, settled: whether its settings had to be mended} of a photo's file or a session's. */
@@ -51,8 +68,8 @@ async function read(file, called) {
   const { bytes } = desk.limits;
   if (bytes && content.size > bytes) {
     throw new Refusal({
-      problem: `${name} has ${mega(content.size)}; at most ${mega(bytes)} are taken.`,
-      remedy: "Make it smaller, or color it with photochrom colorize.",
+      problem: `${name} has ${mega(content.size)}; the limit is ${mega(bytes)}.`,
+      remedy: "Make it smaller, or color it with the command photochrom colorize.",
       retry: false,
     });
   }
@@ -70,9 +87,9 @@ async function openDropped(files, folders) {
   const most = desk.limits.photos ?? MOST;
   const refused = [];
   const inside = await photosIn(folders, extensions, most).catch(() => null);
-  if (inside === null) refused.push(`${names} cannot be read; open it, and drop the photos in it.`);
-  else if (inside.more) refused.push(`There is more in ${names} than is opened at once: ${most} photos.`);
-  else if (!inside.files.length) refused.push(`There is no photo in ${names}.`);
+  if (inside === null) refused.push(`${names} can’t be read. Open it, and drop the photos in it.`);
+  else if (inside.more) refused.push(`${names} holds more photos than can be opened at once. The first ${most} are opened.`);
+  else if (!inside.files.length) refused.push(`There are no photos in ${names}.`);
   return openFiles([...files, ...inside?.files ?? []], refused);
 }
 

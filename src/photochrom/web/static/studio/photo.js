@@ -78,7 +78,7 @@ export class Photo extends EventTarget {
     }
     const file = await this.file();
     if (!file) {
-      throw new Error("It is not kept here any more. Open it again from your disk.");
+      throw new Error("It is no longer kept here. Open it again from your disk.");
     }
     this.sent = 0;
     this.#enter("sending");

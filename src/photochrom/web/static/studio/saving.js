@@ -7,8 +7,8 @@ import * as service from "./service.js";
 import * as session from "./session.js";
 
 const FORMATS = [
-  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "without loss"],
-  ["tif", "TIFF", "without loss, for archives"], ["webp", "WebP", "smaller"],
+  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "full quality"],
+  ["tif", "TIFF", "full quality, for archives"], ["webp", "WebP", "smaller"],
   ["avif", "AVIF", "smallest"],
 ];
 
@@ -29,7 +29,7 @@ async function download(format) {
   const button = $("download");
   const words = button.querySelector("span");
   button.setAttribute("aria-busy", "true");
-  words.textContent = "Rendering…";
+  words.textContent = "Preparing…";
   await desk.attempt(async () => {
     const blob = await photo.with(async () => {
       const base = await photo.predict(work.hints);
@@ -45,7 +45,7 @@ async function download(format) {
 async function saveSession() {
   const photo = desk.current;
   const file = await photo.file();
-  if (!file) return warn(`${photo.name} is not kept here any more. Open it again from your disk.`);
+  if (!file) return warn(`${photo.name} is no longer kept here. Open it again from your disk.`);
   offer(await session.write(photo.name, file, photo.work), stem(photo.name) + session.EXTENSION);
   return announce("Session saved.");
 }

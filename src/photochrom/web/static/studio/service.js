@@ -12,9 +12,9 @@ const MOST_TRIES = 6;
 const LONGEST_WAIT = 8; // seconds
 
 const REMEDIES = {
-  408: "The connection is too slow or broke off; try again.",
+  408: "The connection is too slow or was lost; try again.",
   411: "Reload the page and try again.",
-  413: "Make the photo smaller, or start photochrom studio with larger limits.",
+  413: "Make it smaller, or color it with the command photochrom colorize.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
   429: "Wait a moment, then try again.",
   503: "Wait a moment, then try again.",
@@ -34,29 +34,29 @@ class Answer extends Refusal {
   }
 }
 
-/**
- * {problem, remedy} of what the server says, the only place that reads its words: {"error": text}, where
- * the text names a remedy of its own after a semicolon or none at all.
- */
+/** {problem, remedy} of what the server says, as sentences. */
 function told(status, body) {
-  let said = "";
+  let said = null;
   try {
-    said = String(JSON.parse(body).error ?? "").replace(/^photo: /, ""); // we know its name
+    said = JSON.parse(body);
   } catch {
     // Not ours, or cut off: the status must do.
   }
-  const first = said ? said[0].toUpperCase() + said.slice(1) : `The service answered ${status}`;
-  return {
-    problem: /[.!?]$/.test(first) ? first : `${first}.`,
-    remedy: said.includes(";") ? "" : REMEDIES[status],
-  };
+  if (!said?.problem) return { problem: `The service answered ${status}.`, remedy: REMEDIES[status] };
+  return { problem: sentence(said.problem), remedy: said.remedy ? sentence(said.remedy) : REMEDIES[status] };
+}
+
+/** Words of the server, which are a part of a sentence. */
+function sentence(words) {
+  const first = words[0].toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
 function unreachable() {
   connection.dispatchEvent(new Event("away"));
   return new Refusal({
-    problem: "photochrom does not answer.",
-    remedy: "Look whether it still runs in its terminal.",
+    problem: "photochrom isn’t responding.",
+    remedy: "Check that it is still running in its terminal.",
     kind: "away",
   });
 }

@@ -40,7 +40,7 @@ export class Spot extends EventTarget {
     this.palette = this.hint = null;
     this.invite.hidden = false;
     this.chosen.hidden = this.remove.hidden = this.leave.hidden = true;
-    this.title.textContent = "Colors of a spot";
+    this.title.textContent = "Colors at a spot";
     this.panel.removeAttribute("aria-busy");
   }
 
@@ -58,7 +58,7 @@ export class Spot extends EventTarget {
     this.invite.hidden = true;
     this.chosen.hidden = this.leave.hidden = false;
     this.remove.hidden = hint === null;
-    this.title.textContent = hint === null ? "Likely here" : "Your hint";
+    this.title.textContent = hint === null ? "Likely colors here" : "Your hint";
     const now = hint === null ? labOf(palette.current) : labOf(hint.color);
     const focused = [...this.swatches.children].indexOf(document.activeElement);
     const names = palette.colors.map(({ color }) => nameOf(color));

@@ -48,7 +48,7 @@ viewer.after.arrived = (first) => {
   const photo = desk.current;
   if (first && photo.fresh && viewer.comparing) viewer.sweep(0.5, 1, 1100);
   else if (first) viewer.fadeIn();
-  if (first && photo.fresh) announce(`${photo.name} is colored.`);
+  if (first && photo.fresh) announce(`${photo.name} has been colored.`);
   photo.fresh = false;
   if (first) desk.changed(); // nothing need be said over it any more
   if (desk.held === null) depict(photo, viewer.after.whole, true);

@@ -23,7 +23,7 @@ desk.addEventListener("calm", calm);
 
 async function begin() {
   if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
-    $("where").textContent = "It goes to the computer that runs photochrom, and no further.";
+    $("where").textContent = "Your photo goes only to the computer that runs photochrom.";
   }
   const last = await restore();
   viewer.setShare(desk.share);

@@ -33,7 +33,7 @@ function overlay() {
     viewer.redraw();
     markers.suggest(spots);
     // They follow each hint, whose own news are worth more.
-    if (untold) announce(`${spots.length} spots where a click helps most.`);
+    if (untold) announce(`${spots.length} weak spots. A click there helps most.`);
     untold = false;
   }));
 }

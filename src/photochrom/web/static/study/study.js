@@ -246,8 +246,8 @@ function describe(session) {
   const minutes = Math.max(1, Math.round((session.practice + session.pairs) * 5 / 60));
   const pairs = (n) => `${n} ${n === 1 ? "pair" : "pairs"}`;
   const before = session.practice
-    ? `You practice on ${pairs(session.practice)} and are told whether you were right. Then you see `
-    : "You will see ";
+    ? `You’ll practice on ${pairs(session.practice)} and be told whether you were right. Then you’ll see `
+    : "You’ll see ";
   $("amount").textContent = `${before}${pairs(session.pairs)} without being told. `
     + `It takes about ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
   if (session.joined) {
@@ -258,7 +258,7 @@ function describe(session) {
 async function finish(score) {
   const { right, counted } = score;
   $("score").textContent = `You found the recolored photo in ${right} of ${counted} pairs. `
-    + `Mere guessing finds about ${Math.round(counted / 2)}.`;
+    + `By guessing, you would find about ${Math.round(counted / 2)}.`;
   await ask("done");
   await begin(true);
 }
