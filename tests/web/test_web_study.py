@@ -1,4 +1,5 @@
 import io
+import ipaddress
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import PIL.Image
@@ -19,7 +21,7 @@ from photochrom import ConfigError
 from photochrom.cli.main import main
 from photochrom.study.study import Study
 from photochrom.web.serving.guard import Guard
-from photochrom.web.serving.host import is_local
+from photochrom.web.serving.host import is_address, is_local
 from photochrom.web.serving.listen import address, listen, make_server
 from photochrom.web.study.api import study_app
 
@@ -327,6 +329,18 @@ def test_other_addresses_need_a_word_of_their_own() -> None:
         port = sock.getsockname()[1]
         with pytest.raises(ConfigError, match="another --port"):
             listen("127.0.0.1", port)
+
+
+def test_the_address_for_other_machines_is_a_number_that_leads_here() -> None:
+    for anywhere in ("0.0.0.0", "::"):
+        with listen(anywhere, 0, allow_network=True) as sock:
+            given = urlsplit(address(sock))
+            if given.hostname == socket.gethostname().lower():
+                continue  # this machine has no network of that kind
+            assert given.hostname is not None and is_address(given.hostname)
+            assert not ipaddress.ip_address(given.hostname).is_unspecified
+            with socket.create_connection((given.hostname, given.port), timeout=60):
+                sock.accept()[0].close()
 
 
 def test_on_an_open_network_the_key_in_the_address_lets_in(study: Study) -> None:

@@ -59,13 +59,28 @@ def listen(host: str, port: int, *, allow_network: bool = False) -> socket.socke
 
 
 def address(sock: socket.socket, key: str | None = None) -> str:
-    """The address of a server for a browser."""
+    """The address of a server for a browser; other machines can open it too, if they may."""
     host, port = sock.getsockname()[:2]
     if is_address(host) and ipaddress.ip_address(host).is_unspecified:
-        host = socket.gethostname()
+        # A phone knows no names of machines, but reaches them by number.
+        host = _number(sock.family) or socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
         "" if key is None else f"?{KEY}={key}"
     )
+
+
+def _number(family: int) -> str | None:
+    """The IP address by which this machine reaches others, or None if it has no network."""
+    # Connecting a UDP socket sends nothing. It only chooses the way, here to a machine that nobody
+    # has: the addresses are reserved for documentation (RFC 5737, RFC 3849).
+    elsewhere = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"
+    with socket.socket(family, socket.SOCK_DGRAM) as way:
+        try:
+            way.connect((elsewhere, 9))
+        except OSError:
+            return None
+        found: str = way.getsockname()[0]
+    return None if ipaddress.ip_address(found).is_unspecified else found
 
 
 def make_server(
