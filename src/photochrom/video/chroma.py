@@ -22,8 +22,8 @@ from photochrom.video.luma import MATRICES, Luma, Scale
 __all__ = ["Painter", "sited"]
 
 CORRECTIONS = 1
-"""Times that L is corrected so that its luma is Y'. Each leaves about a tenth of the rest, and after
-one, ab is right to the rounding of chroma."""
+"""Times that L is corrected so that its luma is Y'. Each leaves about a tenth of the rest;
+after one, ab is right to the rounding of chroma."""
 _FINE = 4095  # steps of the table from Y' to L
 
 
