@@ -116,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
                     _stills(source, options.stills, colorizer)
                 else:
                     _one(source, target, colorizer, settings, options)
+                    print(shown(target), flush=True)
             except FilmError as error:
                 failed += 1
                 fail(str(error))
@@ -162,7 +163,6 @@ def _one(
             f"{source}: {report.damaged} places are damaged; where pictures are missing, the one "
             "before stays"
         )
-    print(shown(target), flush=True)
 
 
 def _stills(source: str, folder: str, colorizer: Colorizer) -> None:
@@ -210,12 +210,13 @@ def _stream(options: argparse.Namespace, settings: Settings) -> int:
             with open(path, "wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            with contextlib.redirect_stdout(sys.stderr):
-                _one(path, result, colorizer, settings, options)
+            _one(path, result, colorizer, settings, options)
         except FilmError as error:
             return fail(str(error))
         if target == "-":
             copy_to_stdout(result)
+        else:
+            print(shown(target), flush=True)
     return 0
 
 

@@ -21,8 +21,9 @@ from photochrom.video.luma import MATRICES, Luma, Scale
 
 __all__ = ["Painter", "sited"]
 
-STEPS = 3
-"""Times that L is corrected until its luma is Y'; each leaves about a tenth of the rest."""
+CORRECTIONS = 1
+"""Times that L is corrected so that its luma is Y'. Each leaves about a tenth of the rest;
+after one, ab is right to the rounding of chroma."""
 _FINE = 4095  # steps of the table from Y' to L
 
 
@@ -93,13 +94,13 @@ class Painter:
         ab : float32 (h, w, 2)
         """
         aim = unit
-        for step in range(STEPS):
-            rgb = fit_gamut(L, ab, np.float32)
+        rgb = fit_gamut(L, ab, np.float32)
+        luma = cv2.transform(rgb, self._weights)
+        for _ in range(CORRECTIONS):
+            aim = aim + (unit - luma)
+            place = (aim * np.float32(_FINE) + np.float32(0.5)).astype(np.intp)
+            rgb = fit_gamut(np.take(_L_of_unit(), place, mode="clip"), ab, np.float32)
             luma = cv2.transform(rgb, self._weights)
-            if step < STEPS - 1:
-                aim = np.clip(aim + (unit - luma), 0, 1)
-                place = (aim * np.float32(_FINE) + np.float32(0.5)).astype(np.intp)
-                L = np.take(_L_of_unit(), place, mode="clip")
         red, blue = rgb[..., 0] - luma, rgb[..., 2] - luma
         green = -(self._red * red + self._blue * blue) / (1 - self._red - self._blue)
         up = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-6)))
