@@ -109,6 +109,6 @@ def test_effective_units() -> None:
 
 
 def test_heavier_tails_need_more_units() -> None:
-    assert least_units() == 24
-    assert least_units(0.5) == 68 and least_units(0.06) == 1633
+    assert least_units() == 30
+    assert least_units(0.5) == 85 and least_units(0.06) == 2042
     assert least_units(0.5) < least_units(0.4) < least_units(0.3)
