@@ -997,3 +997,14 @@ def test_an_output_folder_that_is_deleted_during_a_run_is_named(
         outcome = work(Job(source, str(out / "a.png"), "a.png"))
     assert outcome.kind == "failed" and "was deleted or moved during the run" in outcome.error
     assert tree(out) == {}
+
+
+def test_folders_that_are_hidden_or_of_the_system_are_not_entered(scans: Path) -> None:
+    kept = draw(scans / "box 1" / "a.png", 0)
+    for name in (".Trash-1000", ".picasaoriginals", "@eaDir", "#recycle", "$RECYCLE.BIN"):
+        draw(scans / name / "a.png", 1)
+        draw(scans / "box 1" / name / "below" / "a.png", 1)
+    draw(scans / "lost+found" / "a.png", 1)
+    assert list(find_photos(str(scans))) == [str(kept)]
+    named = scans / ".picasaoriginals"  # named by the user, it is entered
+    assert list(find_photos(str(named))) == [str(named / "a.png")]
