@@ -342,7 +342,7 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
     settled(page)
 
     # Where it is unsure.
-    page.get_by_role("button", name="Weak spots").click()
+    page.get_by_role("button", name="Weak spots", exact=True).click()
     expect(page.locator(".suggestion")).to_have_count(5)
     settled(page)
     shot(page, "story-4-unsure")
@@ -351,7 +351,7 @@ def test_the_whole_story_by_mouse(studio, visit, shot, tmp_path: Path) -> None:
     expect(page.locator("#spots .chosen")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(page.locator("#spots .chosen")).to_have_count(0)
-    page.get_by_role("button", name="Weak spots").click()
+    page.get_by_role("button", name="Weak spots", exact=True).click()
     expect(page.locator(".suggestion")).to_have_count(0)
 
     # A reload in the middle.
@@ -570,7 +570,7 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     )
     page.keyboard.press("u")
     expect(page.locator(".suggestion")).to_have_count(5)
-    until(page, "said.some((words) => words.startsWith('5 spots'))")
+    until(page, "said.some((words) => words.startsWith('5 weak spots'))")
     page.locator(".suggestion").first.press("Enter")
     expect(page.locator(".swatches button").first).to_be_focused()
     page.evaluate("said.length = 0")
@@ -579,7 +579,7 @@ def test_the_whole_story_by_keyboard(studio, visit, shot, tmp_path: Path) -> Non
     settled(page)
     until(page, "said.includes('Hint set.')")
     page.wait_for_timeout(200)
-    assert not page.evaluate("said.some((words) => words.startsWith('5 spots'))")
+    assert not page.evaluate("said.some((words) => words.startsWith('5 weak spots'))")
     page.locator(".suggestion").first.focus()
     page.keyboard.press("Control+Z")
     expect(page.locator(".hint")).to_have_count(0)
@@ -930,7 +930,7 @@ def test_hints_and_weak_spots_lie_on_their_own_photo(studio, visit, tmp_path: Pa
     assert len({hint["id"] for hint in kept(page)["hints"]}) == 3
     page.locator(".hint").nth(1).press("Delete")
     expect(page.locator(".hint")).to_have_count(2)
-    page.get_by_role("button", name="Weak spots").click()
+    page.get_by_role("button", name="Weak spots", exact=True).click()
     expect(page.locator(".suggestion")).to_have_count(5)
     expect(page.locator("#legend")).to_be_visible()
 
@@ -1387,7 +1387,7 @@ def test_every_size_and_scheme(studio, visit, shot) -> None:
     page.set_viewport_size({"width": 390, "height": 780})
     settled(page)
     before = page.locator("#stage").bounding_box()
-    page.get_by_role("button", name="Weak spots").click()
+    page.get_by_role("button", name="Weak spots", exact=True).click()
     expect(page.locator(".suggestion")).to_have_count(5)
     settled(page)
     shot(page, "390x780-unsure")
@@ -1584,7 +1584,7 @@ def test_the_archive_is_a_zip_and_nothing_else_is_a_session(studio, visit) -> No
     elsewhere = bytearray(session("a", others=1))  # nobody asks for that one
     elsewhere[elsewhere.rindex(b"12345")] ^= 1
     cases = [
-        (plain.getvalue(), "no session"),
+        (plain.getvalue(), "not a photochrom session"),
         (deflated.getvalue(), "damaged"),
         (newer.getvalue(), "newer photochrom"),
         (broken, "damaged"),

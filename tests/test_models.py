@@ -1,6 +1,10 @@
+import contextlib
 import hashlib
 import json
+import pickle
+import random
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from photochrom.color import bins
+from photochrom.colorizer import Colorizer
 from photochrom.errors import ModelError
 from photochrom.frame import Frame, network_input, seen_lightness
 from photochrom.models import DEFAULT, METADATA_KEY, MODELS, WEIGHTS, Model, ModelInfo, load_model
@@ -169,3 +174,121 @@ def _identity(path: Path, metadata: str | None) -> None:
     if metadata is not None:
         model.metadata_props.add(key=METADATA_KEY, value=metadata)
     onnx.save(model, path)
+
+
+# --- files from elsewhere -------------------------------------------------------------------------
+
+
+def _loop_without_end() -> onnx.ModelProto:
+    def boolean(name: str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.BOOL, [])
+
+    count = helper.make_tensor_value_info("count", TensorProto.INT64, [])
+    image = helper.make_tensor_value_info("state", TensorProto.FLOAT, None)
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["on"]),
+            helper.make_node("Identity", ["state"], ["next"]),
+        ],
+        "body",
+        [count, boolean("going"), image],
+        [boolean("on"), helper.make_tensor_value_info("next", TensorProto.FLOAT, None)],
+    )
+    start = helper.make_tensor("start", TensorProto.BOOL, [], [True])
+    return _model([helper.make_node("Loop", ["", "start", "input"], ["logits"], body=body)], start)
+
+
+def _model(nodes: list[onnx.NodeProto], *weights: onnx.TensorProto) -> onnx.ModelProto:
+    shape = ["b", 4, "h", "w"]
+    taken = helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)
+    given = helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "odd", [taken], [given], initializer=weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    made.metadata_props.add(key=METADATA_KEY, value=load_model().info.to_json())
+    return made
+
+
+def _far_weights() -> onnx.ModelProto:
+    far = onnx.TensorProto(name="far", data_type=TensorProto.FLOAT, dims=[4])
+    far.data_location = TensorProto.EXTERNAL
+    far.external_data.add(key="location", value="/etc/passwd")
+    return _model([helper.make_node("Add", ["input", "far"], ["logits"])], far)
+
+
+def _huge_weights() -> onnx.ModelProto:
+    huge = onnx.TensorProto(name="huge", data_type=TensorProto.FLOAT, dims=[1 << 40])
+    return _model([helper.make_node("Add", ["input", "huge"], ["logits"])], huge)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (_loop_without_end, "Loop|network"),
+        (_far_weights, "another file"),
+        (_huge_weights, "more weights than it holds"),
+        (lambda: _model([helper.make_node("RandomNormalLike", ["input"], ["logits"])]), "Random"),
+        (lambda: _model([]), "0 operators"),
+        (
+            lambda: _model(
+                [helper.make_node("MaxPool", ["input"], ["logits"], kernel_shape=[1 << 30] * 2)]
+            ),
+            "out of range",
+        ),
+    ],
+)
+def test_what_no_model_of_ours_holds_is_refused_before_it_runs(
+    tmp_path: Path, make: Callable[[], onnx.ModelProto], why: str
+) -> None:
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(make().SerializeToString())
+    with pytest.raises(ModelError, match=rf"odd\.onnx.*({why})"):
+        Model(path)
+
+
+def test_two_outputs_are_refused(tmp_path: Path) -> None:
+    made = _model([helper.make_node("Identity", ["input"], ["logits"])])
+    made.graph.output.append(made.graph.output[0].__class__())
+    made.graph.output[1].CopyFrom(made.graph.input[0])
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(made.SerializeToString())
+    with pytest.raises(ModelError, match=r"odd\.onnx"):
+        Model(path)
+
+
+def test_a_flipped_bit_in_the_structure_is_never_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "odd.onnx"
+    _identity(path, load_model().info.to_json())
+    data = path.read_bytes()
+    chance = random.Random(0)
+    for _ in range(300):
+        flipped = bytearray(data)
+        flipped[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        path.write_bytes(flipped)
+        with contextlib.suppress(ModelError):
+            Model(path, threads=1)(np.zeros((4, 32, 32), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"multiple": "32"},
+        {"working_size": 250.5},
+        {"channels": True},
+        {"bins": [["a", "b"]]},
+        {"bins": {}},
+        {"log_weights": None},
+        {"ab_scale": "x"},
+        {"L_center": float("inf")},
+        {"working_size": 33},
+        {"name": 7},
+    ],
+)
+def test_metadata_of_another_kind(tmp_path: Path, change: dict[str, object]) -> None:
+    test_damaged_metadata(tmp_path, change)
+
+
+def test_a_colorizer_can_be_pickled(colorizer: Colorizer) -> None:
+    again = pickle.loads(pickle.dumps(colorizer))
+    assert (again.working_size, again.threads) == (colorizer.working_size, colorizer.threads)
+    gray = np.linspace(0, 255, 64 * 64).astype(np.uint8).reshape(64, 64)
+    np.testing.assert_array_equal(again.predict(gray).render(), colorizer.predict(gray).render())

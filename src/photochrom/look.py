@@ -10,6 +10,8 @@ from photochrom.errors import ConfigError
 
 __all__ = ["PLAIN_LOOK", "Look"]
 
+MOST_TEMPERATURE = 10.0  # far beyond it, all photos have the mean of all colors
+
 
 @dataclass(frozen=True)
 class Look:
@@ -36,6 +38,11 @@ class Look:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} = {value}: must be 0 or more")
+        if self.temperature > MOST_TEMPERATURE:
+            raise ConfigError(
+                f"temperature = {self.temperature:g}: must be at most {MOST_TEMPERATURE:g}",
+                f"it is usually from 0 to 1, such as {TEMPERATURE:g}",
+            )
         if not 0 <= self.keep_color <= 1:
             raise ConfigError(f"keep_color = {self.keep_color}: must be from 0 to 1")
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import ModelError
+from photochrom.model_check import MOST_BYTES, check_model
 from photochrom.runtime import onnxruntime
 
 __all__ = ["BundledModel", "DEFAULT", "MODELS", "Model", "ModelInfo", "load_model"]
@@ -133,16 +134,22 @@ class ModelInfo:
         ValueError
             A value is missing, of the wrong type, or out of range.
         """
-        values: Any = json.loads(text)
+        try:
+            values: Any = json.loads(text)
+        except RecursionError:
+            raise ValueError("metadata is nested too deeply") from None
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"metadata format is not {FORMAT}")
+        for name, kinds in _KINDS.items():
+            if type(values.get(name)) not in kinds:
+                raise ValueError(f"metadata has no usable {name}")
         try:
             bins = np.array(values["bins"], dtype=np.float32).reshape(-1, 2)
             weights = np.array(values["log_weights"], dtype=np.float32)
             off, on = values.get("hint_mask", cls.hint_mask)
             mask = float(off), float(on)
             info = cls(**{**values, "bins": bins, "log_weights": weights, "hint_mask": mask})
-        except (TypeError, KeyError) as error:
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise ValueError(f"metadata is incomplete: {error}") from error
         sane = (
             info.channels in (1, 4)
@@ -153,6 +160,8 @@ class ModelInfo:
             and all(math.isfinite(v) for v in mask)
             and mask[0] != mask[1]
             and all(math.isfinite(v) and v > 0 for v in (info.L_scale, info.ab_scale))
+            and math.isfinite(info.L_center)
+            and info.working_size % info.multiple == 0
             and 0 < info.working_size <= MAX_SIZE
             and np.isfinite(bins).all()
             and np.isfinite(weights).all()
@@ -161,6 +170,15 @@ class ModelInfo:
         if not sane:
             raise ValueError("metadata is out of range")
         return info
+
+
+_NUMBER = (int, float)
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("name", "arch", "version", "license", "training_data"), (str,)),
+    **dict.fromkeys(("channels", "multiple", "working_size"), (int,)),
+    **dict.fromkeys(("L_center", "L_scale", "ab_scale"), _NUMBER),
+    **dict.fromkeys(("bins", "log_weights"), (list,)),
+}
 
 
 class Model:
@@ -179,19 +197,18 @@ class Model:
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str = "cpu", threads: int = 0) -> None:
-        self.path = Path(path)
+        self.path, self._device, self._threads = Path(path), device, threads
         if not self.path.is_file():
             known = ", ".join(m.name for m in MODELS)
             raise ModelError(f"{path}: no such model file", f"the bundled models are: {known}")
+        data = _checked(self.path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = threads
         # Convert weights of 4 and 8 bits to floats once, now, rather than in each run.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
-            self.session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=_providers(device)
-            )
+            self.session = onnxruntime.InferenceSession(data, options, providers=_providers(device))
         except ModelError:
             raise
         except Exception as error:  # ONNX Runtime raises a class of its own for each kind of damage
@@ -199,7 +216,7 @@ class Model:
                 f"{path}: cannot be loaded as a model; the file is damaged or is not ONNX "
                 f"({type(error).__name__})"
             ) from error
-        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        text = _text(self.session, self.path)
         if text is None:
             raise ModelError(
                 f"{path}: is not a photochrom model",
@@ -209,7 +226,33 @@ class Model:
             self.info = ModelInfo.from_json(text)
         except ValueError as error:
             raise ModelError(f"{path}: cannot be used: {error}") from error
-        self._input = self.session.get_inputs()[0].name
+        self._input = self._only_input()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "device": self._device, "threads": self._threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def _only_input(self) -> str:
+        """The name of the input; ModelError unless inputs and outputs are as in our models."""
+        (taken, channels), (given, depth) = (
+            (self.session.get_inputs(), self.info.channels),
+            (self.session.get_outputs(), len(self.info.bins) or 2),
+        )
+        for found, count in ((taken, channels), (given, depth)):
+            fits = (
+                len(found) == 1
+                and found[0].type == "tensor(float)"
+                and len(found[0].shape) == 4
+                and (not isinstance(found[0].shape[1], int) or found[0].shape[1] == count)
+            )
+            if not fits:
+                raise ModelError(
+                    f"{self.path}: its inputs and outputs are not those of a photochrom model",
+                    "write one with `photochrom export` or `photochrom import`",
+                )
+        return str(taken[0].name)
 
     @cached_property
     def sha256(self) -> str:
@@ -243,6 +286,31 @@ class Model:
             )
         first: NDArray[np.float32] = logits[0]
         return first
+
+
+def _checked(path: Path) -> bytes:
+    """The bytes of a file that is safe to load."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        check_model(data)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: cannot be loaded as a model: it {error}",
+            "write one with `photochrom export` or `photochrom import`",
+        ) from error
+    return data
+
+
+def _text(session: Any, path: Path) -> str | None:
+    """What a model says about itself, as text; None if it says nothing."""
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except Exception as error:  # text that is not UTF-8, for one
+        raise ModelError(f"{path}: its metadata is damaged") from error
+    return None if text is None else str(text)
 
 
 def _providers(device: str) -> list[str]:

@@ -948,3 +948,63 @@ def test_a_quality_is_said_to_have_no_effect_without_loss(
     arguments = ["colorize", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--workers", "1"]
     assert main([*arguments, "--quality", "80"]) == 0
     assert "--quality has no effect on 2 results" in capfd.readouterr().err
+
+
+def test_only_an_ordinary_file_is_a_manifest(tmp_path: Path, scans: Path) -> None:
+    draw(scans / "below" / "a.png", 0)
+    os.mkfifo(scans / "below" / MANIFEST)
+    (scans / "photochrom-1-of-2.jsonl").symlink_to("/dev/zero")
+    assert read_manifests(scans) == read_manifests(scans / "below") == {}
+    assert list(find_photos(str(scans))) == [str(scans / "below" / "a.png")]
+    with pytest.raises(PhotoError, match="is not a file"):
+        Manifest(scans / "below")
+
+
+def test_a_line_without_end_takes_no_memory_and_hides_no_other(
+    once: Any, scans: Path, out: Path
+) -> None:
+    draw(scans / "a.png", 0)
+    once()
+    manifest = out / MANIFEST
+    manifest.write_bytes(b"x" * (3 << 20) + b"\n" + manifest.read_bytes())
+    assert once() == {"a.png": ("skip", "done")}
+
+
+def test_a_source_that_vanishes_while_it_is_colored_is_named(
+    once: Any, scans: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = draw(scans / "a.png", 0)
+    color_file = Colorizer.color_file
+
+    def vanish(self: Colorizer, photo: Any, *arguments: Any, **options: Any) -> None:
+        path.unlink()
+        color_file(self, photo, *arguments, **options)
+
+    monkeypatch.setattr(Colorizer, "color_file", vanish)
+    ((kind, error),) = once().values()
+    assert kind == "failed" and f"{path}: has gone" in error
+    assert tree(out) == {}
+
+
+def test_an_output_folder_that_is_deleted_during_a_run_is_named(
+    colorizer: Colorizer, settings: Settings, scans: Path, out: Path
+) -> None:
+    source = str(draw(scans / "a.png", 0))
+    with Manifest(out) as manifest:
+        work = Coloring(settings, manifest)
+        vars(work)["_colorizer"] = colorizer
+        shutil.rmtree(out)
+        outcome = work(Job(source, str(out / "a.png"), "a.png"))
+    assert outcome.kind == "failed" and "was deleted or moved during the run" in outcome.error
+    assert tree(out) == {}
+
+
+def test_folders_that_are_hidden_or_of_the_system_are_not_entered(scans: Path) -> None:
+    kept = draw(scans / "box 1" / "a.png", 0)
+    for name in (".Trash-1000", ".picasaoriginals", "@eaDir", "#recycle", "$RECYCLE.BIN"):
+        draw(scans / name / "a.png", 1)
+        draw(scans / "box 1" / name / "below" / "a.png", 1)
+    draw(scans / "lost+found" / "a.png", 1)
+    assert list(find_photos(str(scans))) == [str(kept)]
+    named = scans / ".picasaoriginals"  # named by the user, it is entered
+    assert list(find_photos(str(named))) == [str(named / "a.png")]

@@ -78,3 +78,31 @@ def test_the_page_with_the_help_is_current() -> None:
     spec.loader.exec_module(module)
     # Where lines break depends on the version of Python.
     assert module.page().split() == module.PAGE.read_text(encoding="utf-8").split()
+
+
+@pytest.mark.parametrize("name", ["old.jpg", "my scans", "https://example.org/a.jpg"])
+def test_a_photo_in_the_place_of_the_command_is_understood(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if ":" not in name:
+        (tmp_path / name).touch()
+    assert main([name, "-q", "90"]) == 2
+    word = f"'{name}'" if " " in name else name
+    said = capsys.readouterr().err
+    assert f"did you mean `photochrom colorize {word} -q 90`?" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["https://example.org/a.jpg"], "is an address in the web; download the photo"),
+        (["a.jpg", "b.jpg", "--hint", "1,1,ff0000"], "--hint: is for a place in one photo"),
+        ([".", "--hint", "1,1,ff0000"], "--hint: is for a place in one photo"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["colorize", *arguments]) == 2
+    assert said in capsys.readouterr().err

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import pyvips
-from material import smooth, to_vips, xmp_packet
+from material import colored, smooth, to_pil, to_vips, xmp_packet
 
 from photochrom.photo.losses import losses
 from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
 
 
 def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
@@ -27,3 +29,18 @@ def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:
     (note,) = losses(read_photo(path), tmp_path / "b.jpg")
     assert "XMP is too large for JPEG" in note
     assert losses(read_photo(path), tmp_path / "b.webp") == []
+
+
+@pytest.mark.parametrize("size", [1, 3, (1 << 23) + 7])
+def test_exif_of_a_size_that_nothing_can_write_is_left_out_and_said(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "a.webp"
+    block = (b"Exif\0\0II*\0\x08\0\0\0" + bytes(size))[:size]
+    to_pil(smooth(), "RGB").save(path, exif=block)
+    photo = read_photo(path)
+    for name in ("a.jpg", "a.png", "a.tif", "b.webp"):
+        (note,) = losses(photo, tmp_path / name)
+        assert "its EXIF is" in note and "was dropped" in note
+        write_photo(tmp_path / name, colored(photo), photo)
+        assert read_photo(tmp_path / name).width == photo.width

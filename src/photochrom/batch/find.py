@@ -12,6 +12,12 @@ from photochrom.naming import COLORED
 __all__ = ["find_photos", "target_of"]
 
 
+# Of trash cans, network drives and file systems: copies, thumbnails and what was thrown away.
+_SYSTEM = frozenset(
+    ["@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"]
+)
+
+
 def find_photos(
     folder: str,
     skip: str | None = None,
@@ -22,9 +28,10 @@ def find_photos(
 
     Parameters
     ----------
-    folder : where to look. Hidden files, everything in `skip`, and results are left out: the files
-        that a manifest in the folder or below it names. If results lie beside the photos, a file
-        that is named like one is a result too: NAME.color.EXT beside NAME.EXT.
+    folder : where to look. Hidden files and folders, those of the system, everything in `skip`, and
+        results are left out: the files that a manifest in the folder or below it names. If results
+        lie beside the photos, a file that is named like one is a result too: NAME.color.EXT beside
+        NAME.EXT.
     skip : the output folder; None if results lie beside the photos
     problem : called for each folder that cannot be read
     note : called for each folder that is a link, or whose results are left out
@@ -48,7 +55,8 @@ def find_photos(
         ]
         for name in list(folders):
             path = os.path.join(here, name)
-            if output is not None and identity(path) == output:
+            hidden = name.startswith(".") or name.lower() in _SYSTEM
+            if hidden or (output is not None and identity(path) == output):
                 folders.remove(name)
             elif os.path.islink(path):
                 note(

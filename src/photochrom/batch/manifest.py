@@ -9,12 +9,13 @@ import multiprocessing
 import os
 import re
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import lock_descriptor
 
@@ -27,6 +28,8 @@ _FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 __all__ = ["MANIFEST", "Manifest", "manifest_parts", "read_manifests"]
 
 MANIFEST = "photochrom.jsonl"
+MOST_LINE = 1 << 20
+"""Bytes of a line."""
 _DRAFT = re.compile(r"\.photochrom-draft((?:-\d+-of-\d+)?)-[0-9a-f]{16}\.\w+")
 """Drafts have the part of their shard in the name, see `_part`."""
 
@@ -67,6 +70,8 @@ class Manifest:
             os.makedirs(self.folder, exist_ok=True)
             self._descriptor = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
             try:
+                if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                    raise PhotoError(f"{self.path}: is not a file", "move it away")
                 self._locked = self._lock(patience)
                 if os.lseek(self._descriptor, 0, os.SEEK_END):
                     os.lseek(self._descriptor, -1, os.SEEK_END)
@@ -129,7 +134,15 @@ class Manifest:
             self._descriptor = state["_descriptor"].detach()
 
     def append(self, job: Job, settings: Settings, attempt: Attempt) -> None:
-        """Add a line and bring it to the disk. Raises OSError."""
+        """Add a line and bring it to the disk.
+
+        Raises
+        ------
+        PhotoError
+            The manifest is gone, as when somebody deletes the output folder.
+        OSError
+            It cannot be written.
+        """
         source, result = attempt.source, attempt.result
         fields = {
             "source": os.path.abspath(job.source),  # first, see _take
@@ -144,10 +157,24 @@ class Manifest:
             "result_file": result and result._asdict(),
         }
         line = json.dumps(fields).encode() + b"\n"
+        if self._is_gone():
+            raise PhotoError(
+                f"{self.path}: was deleted or moved during the run",
+                "leave the output folder alone, and run this again",
+            )
         # A single write, so that the lines of several workers don't mix.
         if os.write(self._descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
         os.fsync(self._descriptor)
+
+    def _is_gone(self) -> bool:
+        """Whether the open manifest is no longer the file of that name."""
+        if sys.platform == "win32":  # there, an open file stays
+            return False
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except OSError:
+            return True
 
     def draft(self, target: str) -> str:
         """A name for an unfinished result, in the folder of the finished one."""
@@ -179,7 +206,8 @@ class Manifest:
             yield self._locked and part == _part(self.path)
             return
         stem, extension = os.path.splitext(MANIFEST)
-        with open(os.path.join(self.folder, f"{stem}{part}{extension}"), "rb") as other:
+        path = os.path.join(self.folder, f"{stem}{part}{extension}")
+        with _opened(path) as other:
             yield lock_descriptor(other.fileno(), blocking=False)
 
 
@@ -190,14 +218,33 @@ def _part(manifest: str) -> str:
 
 
 def manifest_parts(folder: str) -> list[str]:
-    """The manifests in a folder, one for each shard."""
+    """The manifests in a folder, one for each shard; ordinary files only."""
     stem, extension = os.path.splitext(MANIFEST)
     pattern = re.compile(rf"{stem}(-\d+-of-\d+)?\{extension}")
     try:
         names = sorted(os.listdir(folder))
     except OSError:
         return []
-    return [os.path.join(folder, name) for name in names if pattern.fullmatch(name)]
+    paths = [os.path.join(folder, name) for name in names if pattern.fullmatch(name)]
+    return [path for path in paths if os.path.isfile(path)]  # a pipe would never end
+
+
+def _opened(path: str) -> BinaryIO:
+    """An ordinary file, open for reading; OSError for anything else, such as a pipe."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a file", path)
+    return file
+
+
+def _lines(file: BinaryIO, most: int = MOST_LINE) -> Iterator[bytes]:
+    """The lines of a file; of those that are too long for a manifest, only the end."""
+    while line := file.readline(most):
+        while not line.endswith(b"\n") and (more := file.readline(most)):
+            line = line[-most:] + more if len(line) < most else more
+        yield line
 
 
 def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
@@ -212,8 +259,8 @@ def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
     for path in manifest_parts(os.fspath(folder)):
         here: dict[str, Known] = {}
         try:
-            with open(path, "rb") as file:
-                for line in file:
+            with _opened(path) as file:
+                for line in _lines(file):
                     _take(line, here)
         except OSError as error:
             raise PhotoError(

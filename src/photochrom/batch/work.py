@@ -110,7 +110,8 @@ class Coloring:
         `written` takes back what an earlier line said about a result.
         """
         if self.manifest is not None:
-            with contextlib.suppress(OSError):  # a full disk; the screen tells it anyway
+            # A full disk, or no manifest any more; the screen tells it anyway.
+            with contextlib.suppress(OSError, PhotoError):
                 attempt = Attempt(seconds, error=message, result=written)
                 self.manifest.append(job, self.settings, attempt)
         return Outcome("failed", message)
@@ -140,7 +141,14 @@ class Coloring:
             draft = manifest.draft(job.target)
 
             def ready(draft: str) -> None:
-                if not before.is_untouched(os.stat(job.source)):
+                try:
+                    now = os.stat(job.source)
+                except OSError as error:
+                    raise PhotoError(
+                        f"{job.source}: has gone while it was being colored: {error.strerror}",
+                        "put it back, and run this again",
+                    ) from None
+                if not before.is_untouched(now):
                     raise PhotoError(
                         f"{job.source}: changed while it was being read", "run this again"
                     )

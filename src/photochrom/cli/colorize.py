@@ -13,7 +13,7 @@ from typing import Any
 from photochrom.cli.folders import MOST_SECONDS, colorize_many
 from photochrom.cli.signals import Limit, Signals
 from photochrom.cli.terminal import closed, copy_to_stdout, fail, say, shown
-from photochrom.cli.values import hint_value, seconds_value, shard_value
+from photochrom.cli.values import hint_value, is_address, seconds_value, shard_value
 from photochrom.color.bins import TEMPERATURE
 from photochrom.errors import ConfigError, HintError, PhotoError
 
@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
     """Run `photochrom colorize`."""
     if "-" in (*options.inputs, options.output):
         return _colorize_stream(options)
+    _check_inputs(options)
     problems: list[str] = []
     alone = len(options.inputs) == 1
     if options.shard is not None and alone and not os.path.isdir(options.inputs[0]):
@@ -119,6 +120,19 @@ def run(options: argparse.Namespace) -> int:
     # Photos that were named one by one, with results beside them, share no folder.
     folder = options.inputs[0] if options.output is None and alone else options.output
     return colorize_many(options, jobs, folder, problems)
+
+
+def _check_inputs(options: argparse.Namespace) -> None:
+    """Refuse what cannot be meant."""
+    for item in options.inputs:
+        if is_address(item) and not os.path.exists(item):
+            raise ConfigError(
+                f"{item}: is an address in the web", "download the photo, and give its file"
+            )
+    if options.hint and (len(options.inputs) > 1 or os.path.isdir(options.inputs[0])):
+        raise ConfigError(
+            "--hint: is for a place in one photo, and these are several", "color that photo alone"
+        )
 
 
 def _colorize_one(options: argparse.Namespace, source: str, target: str) -> int:

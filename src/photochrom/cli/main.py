@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
 from photochrom._version import __version__
 from photochrom.cli.commands import Command, HelpFormatter, add_command
 from photochrom.cli.terminal import open_streams, say
+from photochrom.cli.values import is_address
 from photochrom.errors import ConfigError, PhotochromError
 
 __all__ = ["COMMANDS", "main"]
@@ -57,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     open_streams()
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if (meant := _meant(arguments)) is not None:
+        say(f"{arguments[0]}: is not a command; did you mean `{meant}`?")
+        return 2
     parser = _parser(arguments)
     options = parser.parse_args(arguments)
     if options.run is None:
@@ -75,6 +80,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `photochrom ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _meant(arguments: Sequence[str]) -> str | None:
+    """The command line that was meant if a photo or a folder stands where the command should."""
+    first = arguments[0] if arguments else ""
+    if first in {command.name for command in COMMANDS} or not (
+        is_address(first) or os.path.exists(first)
+    ):
+        return None
+    return shlex.join(["photochrom", "colorize", *arguments])
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from photochrom.errors import ConfigError, HintError, ModelError
 __all__ = [
     "counts_value",
     "hint_value",
+    "is_address",
     "named_folder",
     "named_model",
     "named_value",
@@ -34,6 +35,11 @@ def hint_value(text: str) -> tuple[float, float, tuple[int, int, int]]:
     except (ValueError, IndexError):
         raise HintError(f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc") from None
     return x, y, (red, green, blue)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address in the web rather than the name of a file."""
+    return text.lower().startswith(("http://", "https://", "ftp://"))
 
 
 def seconds_value(text: str) -> float:

@@ -18,6 +18,7 @@ from photochrom.photo.file_pixels import FilePixels
 from photochrom.photo.formats.format import Format, Page, Request
 from photochrom.photo.formats.table import find_format
 from photochrom.photo.limits import LIMITS, ReadLimits
+from photochrom.photo.metadata.exif import LEAST_EXIF, MOST_EXIF
 from photochrom.photo.photo import Held, Photo, Pixels
 from photochrom.photo.profiles import srgb_dtype, to_srgb
 from photochrom.photo.samples import check_unit_range, color_space, split_alpha
@@ -31,12 +32,20 @@ from photochrom.photo.source import (
     no_room,
     temporary_file,
 )
-from photochrom.photo.vips import DTYPES, to_numpy, upright, watched
+from photochrom.photo.vips import (
+    DTYPES,
+    complaints,
+    forget,
+    to_numpy,
+    upright,
+    watched,
+)
 
 __all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_stream"]
 
 _HEAD = 64  # bytes by which a format is found
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
+_DAMAGED = "is damaged ({}); parts of it may be gray or misplaced"
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
@@ -201,18 +210,34 @@ def _decode(form: Format, request: Request) -> Photo:
         decoded = form.decode(request)
         space = color_space(decoded.samples)
         pixels = _converted(decoded.samples, request.name, space, decoded.profile)
-        return Photo(Held(*pixels), replace(decoded.facts, source=request.place))
+        return Photo(Held(*pixels), replace(_writable(decoded.facts), source=request.place))
+    forget()
     page = form.open(request)
     _check_header(form, page, request.limits)
-    facts = form.facts(page)
+    facts = _writable(form.facts(page))
     orientation = page.get("orientation") or 1
     if orientation in _SIDEWAYS and facts.resolution is not None:
         facts = replace(facts, resolution=facts.resolution[::-1])
     if facts.pages > 1:
         again = replace(request, known=page.known)
         facts = replace(facts, turn=lambda number: _turned(form, replace(again, page=number)))
-    content = _content(form.settled(page), page, facts, orientation, request.limits)
+    told: list[str] = []
+    content = _content(form.settled(page), page, facts, orientation, request.limits, told)
+    if told:
+        facts = replace(facts, notes=(*facts.notes, _DAMAGED.format(told[0].rstrip("."))))
     return Photo(content, replace(facts, source=request.place))
+
+
+def _writable(facts: Facts) -> Facts:
+    """Facts without an EXIF block of a size for which no result could be written."""
+    block = facts.metadata.exif
+    if block is None or LEAST_EXIF <= len(block) <= MOST_EXIF:
+        return facts
+    why = "damaged" if len(block) < LEAST_EXIF else f"too large ({len(block) >> 20} MB)"
+    metadata = replace(facts.metadata, exif=None)
+    return replace(
+        facts, metadata=metadata, notes=(*facts.notes, f"its EXIF is {why} and was dropped")
+    )
 
 
 def _turned(form: Format, request: Request) -> Photo:
@@ -239,9 +264,17 @@ def _check_header(form: Format, page: Page, limits: ReadLimits) -> None:
 
 
 def _content(
-    page: Page, header: Page, facts: Facts, orientation: int, limits: ReadLimits
+    page: Page,
+    header: Page,
+    facts: Facts,
+    orientation: int,
+    limits: ReadLimits,
+    told: list[str],
 ) -> Pixels:
-    """The pixels of a page: decoded now, or left in the file if there are many."""
+    """The pixels of a page: decoded now, or left in the file if there are many.
+
+    `told` receives what the decoder complains about.
+    """
     image, load = page.image, page.load
     cmyk = header.image.interpretation == "cmyk"
     space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
@@ -252,7 +285,9 @@ def _content(
 
         def decoded(first: bool) -> NDArray[Any]:
             one = image if first else load()
-            return to_numpy(one if orientation == 1 else upright(one.copy_memory()))
+            samples = to_numpy(one if orientation == 1 else upright(one.copy_memory()))
+            told[:] = complaints()
+            return samples
 
         return Held(*convert(watched(decoded, tiled)))
     sides = image.height, image.width

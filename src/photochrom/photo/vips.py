@@ -16,6 +16,8 @@ __all__ = [
     "DTYPES",
     "VIPS_LOG",
     "as_text",
+    "complaints",
+    "forget",
     "interruptibly",
     "reason",
     "strict_value",
@@ -124,6 +126,7 @@ def watched(read: Callable[[bool], T], tiled: bool) -> T:
     """
     lib = pyvips.vips_lib
     with VIPS_LOG:
+        forget()
         if not tiled:
             return read(True)
         for n in range(_TRIES):
@@ -139,6 +142,25 @@ def watched(read: Callable[[bool], T], tiled: bool) -> T:
                 lib.vips_error_clear()
                 return found
     raise pyvips.Error("disturbed", "too many other photos failed at the same time")
+
+
+def forget() -> None:
+    """Clear the log, so that no error quotes what was wrong with another photo.
+
+    libvips leaves there what it can do without, such as the warnings of libjpeg.
+    """
+    with VIPS_LOG:
+        pyvips.vips_lib.vips_error_clear()
+
+
+def complaints() -> list[str]:
+    """What libjpeg has said about damage since `forget`, while VIPS_LOG is held."""
+    log = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    return [
+        line.removeprefix("VipsJpeg: ")
+        for line in log.decode("utf-8", "backslashreplace").splitlines()
+        if line.startswith("VipsJpeg: ")
+    ]
 
 
 def reason(error: pyvips.Error) -> str:

@@ -204,7 +204,11 @@ def _write(name: str, photo: Photo, output: Output, save: Callable[[str], None])
         publish(draft, name, output.force)
     except FileExistsError:
         raise _exists(name) from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if os.path.isdir(os.path.dirname(name) or "."):
+            raise PhotoError(
+                f"{error.filename or draft}: has gone while {name} was being written", "try again"
+            ) from None
         raise PhotoError(f"{name}: its folder does not exist", "create it first") from None
     except OSError as error:
         remedy = "choose a folder that is writable and has free space"

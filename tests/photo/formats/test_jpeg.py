@@ -6,6 +6,7 @@ import hashlib
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,6 +17,7 @@ from material import (
     colored,
     iptc,
     photo_of,
+    refusal,
     smooth,
     statements,
     taken,
@@ -187,3 +189,77 @@ def test_a_table_cut_short_tells_nothing(size: int, deep: int) -> None:
     data = b"\xff\xd8\xff\xdb" + (len(body) + 2).to_bytes(2, "big") + body
     for end in range(len(data) - 1, len(data) + 1):
         assert jpeg_quality(io.BytesIO(data[:end])) is None
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def jpeg_bytes(**options: Any) -> bytes:
+    file = io.BytesIO()
+    to_pil(smooth(160, 200, 1), "L").save(file, "JPEG", quality=90, **options)
+    return file.getvalue()
+
+
+class Counting(io.BytesIO):
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+def test_padding_is_read_in_blocks(tmp_path: Path) -> None:
+    data = jpeg_bytes()
+    padded = data[:2] + b"\xff" * 2_000_000 + data[2:]
+    file = Counting(padded)
+    assert jpeg_quality(file) == jpeg_quality(io.BytesIO(data)) == 90
+    assert file.reads < 100
+    many = Counting(data[:2] + b"\xff\xe5\0\2" * 100_000 + data[2:])
+    jpeg_quality(many)
+    assert many.reads < 50_000
+    path = tmp_path / "a.jpg"
+    path.write_bytes(padded)
+    with PIL.Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_allclose(read_photo(path).pixels[..., 0], np.asarray(image), atol=1)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_photo_without_its_last_bytes_is_read_with_a_note(
+    tmp_path: Path, progressive: bool, missing: int
+) -> None:
+    data = jpeg_bytes(progressive=progressive)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:-missing])
+    photo = read_photo(path)
+    (note,) = photo.notes
+    assert "last bytes are missing" in note
+    path.write_bytes(data)
+    whole = read_photo(path)
+    assert whole.notes == ()
+    np.testing.assert_array_equal(photo.pixels, whole.pixels)
+    path.write_bytes(data + bytes(1000))  # something after the end is no matter
+    assert read_photo(path).notes == ()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_photo_that_is_cut_off_is_refused(tmp_path: Path, progressive: bool) -> None:
+    data = jpeg_bytes(progressive=progressive)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[: len(data) * 3 // 4])
+    assert "a.jpg: cannot be read" in refusal(read_photo, path)
+
+
+def test_damage_that_the_decoder_fills_is_said_once(tmp_path: Path) -> None:
+    data = jpeg_bytes(restart_marker_rows=4)
+    middle = len(data) // 2
+    damaged, broken = tmp_path / "damaged.jpg", tmp_path / "broken.jpg"
+    damaged.write_bytes(data[:middle] + b"\xff\xd9")
+    broken.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(60))
+    photo = read_photo(damaged)
+    (note,) = losses(photo, tmp_path / "out.jpg")
+    assert "damaged.jpg: is damaged (Corrupt JPEG data" in note
+    assert "Corrupt" not in refusal(read_photo, broken)  # which is another photo's damage
+    path = tmp_path / "good.jpg"
+    path.write_bytes(data)
+    assert read_photo(path).notes == ()

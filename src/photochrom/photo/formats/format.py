@@ -150,10 +150,11 @@ class Format:
     def opened(self, request: Request, origin: Origin, facts: Facts, **options: Any) -> Page:
         """A page at an origin, opened with more options of the loader."""
         loader = getattr(pyvips.Image, self.loader)
+        options = {"fail_on": "error"} | options
 
         def load(access: str = "sequential") -> Any:
             with VIPS_LOG:
-                return loader(origin.source(), access=access, fail_on="error", **options)
+                return loader(origin.source(), access=access, **options)
 
         return Page(origin, load(), load, facts, request.known, options)
 

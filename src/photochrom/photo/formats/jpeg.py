@@ -6,6 +6,7 @@ Sources: ITU-T T.81 (JPEG), B.1.1.4; JFIF 1.02 (ITU-T T.871), 10.1; XMP Specific
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +18,19 @@ from numpy.typing import NDArray
 
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts
-from photochrom.photo.formats.format import Format, Holds, Page, replace_bytes
+from photochrom.photo.formats.format import (
+    MOST_MENDED,
+    Format,
+    Holds,
+    Page,
+    Request,
+    replace_bytes,
+)
 from photochrom.photo.metadata.exif import EXIF_HEAD
 from photochrom.photo.metadata.iptc import photoshop_block
 from photochrom.photo.metadata.resolution import CENTIMETER, INCH, Resolution, stated
 from photochrom.photo.metadata.xmp import extension_of, join_extension
+from photochrom.photo.source import BytesOrigin, Origin, read_at
 
 __all__ = ["JPEG", "JPEG_EXIF_LIMIT", "extended_xmp", "jpeg_quality", "main_xmp"]
 
@@ -29,6 +38,8 @@ _SEGMENT = 65533  # bytes
 JPEG_EXIF_LIMIT = _SEGMENT  # with the six in front
 _XMP_LIMIT = 65502
 _LEAST_QUALITY = 75  # of a result, unless the user asks for less
+_END = b"\xff\xd9"
+_NO_END = "its last bytes are missing; it was read as far as it goes"
 _LOST_XMP = "the second part of its XMP is missing or damaged; the first part is kept"
 
 
@@ -36,6 +47,19 @@ _LOST_XMP = "the second part of its XMP is missing or damaged; the first part is
 class _Jpeg(Format):
     def begins(self, head: bytes) -> bool:
         return head.startswith(b"\xff\xd8\xff")
+
+    def open(self, request: Request) -> Page:
+        page = super().open(request)
+        if _is_ended(request.origin):
+            return page
+        facts = replace(page.facts, notes=(*page.facts.notes, _NO_END))
+        if request.origin.size() > MOST_MENDED:
+            return replace(page, facts=facts)
+        # libjpeg would go on to look for more. Any other fault is fatal here: with an end
+        # of ours, the rest of a photo that is cut off would be gray.
+        with request.origin.open() as file:
+            whole = BytesOrigin(file.read() + _END)
+        return self.opened(request, whole, facts, fail_on="warning")
 
     def held_whole(self, page: Page) -> tuple[str, int]:
         coefficients = 2 * page.image.bands if page.interlaced else 0
@@ -54,7 +78,7 @@ class _Jpeg(Format):
             with page.origin.open() as file:
                 second = extended_xmp(file, digest)
             xmp, whole = join_extension(xmp, second)
-            notes = notes if whole is not None else (_LOST_XMP,)
+            notes = notes if whole is not None else (*notes, _LOST_XMP)
         metadata = replace(facts.metadata, xmp=xmp, xmp_whole=whole)
         return replace(facts, metadata=metadata, notes=notes)
 
@@ -114,6 +138,9 @@ JPEG = _Jpeg(
 _MAIN = b"http://ns.adobe.com/xap/1.0/\0"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _MOST_EXTENSION = 1 << 24  # bytes
+_MOST_SEGMENTS = 10_000  # of a file; a whole extension takes 257
+_BLOCK = 1 << 16  # bytes
+_MOST_READ = 1 << 20
 
 # ITU-T T.81 (the JPEG standard), table K.1, in the zigzag order of files.
 _LUMINANCE = np.array([
@@ -128,10 +155,10 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """Marker and size of each segment before the pixels, with the file at its content."""
     if file.read(2) != b"\xff\xd8":
         return
-    while True:
+    for _ in range(_MOST_SEGMENTS):
         marker = file.read(2)
-        while marker[1:] == b"\xff":  # padding
-            marker = marker[1:] + file.read(1)
+        if marker == b"\xff\xff":
+            marker = b"\xff" + _after_padding(file)
         if len(marker) < 2 or marker[0] != 0xFF or marker[1] == 0xDA:
             return  # the pixels begin, or it is damaged
         if marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD7:  # TEM and RST have no content
@@ -142,6 +169,32 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
         at = file.tell()
         yield marker[1], size
         file.seek(at + size)
+
+
+def _is_ended(origin: Origin) -> bool:
+    """Whether there is an end of the image after the begin of its pixels."""
+    size = origin.size()
+    with origin.open() as file:
+        if read_at(file, max(0, size - 2), 2) == _END:
+            return True
+        file.seek(0)
+        for _ in _segments(file):
+            pass
+        last = b""
+        while block := file.read(_MOST_READ):
+            if _END in last + block:
+                return True
+            last = block[-1:]
+    return False
+
+
+def _after_padding(file: BinaryIO) -> bytes:
+    """The byte after any number of 0xFF, read in blocks: there may be megabytes of them."""
+    while block := file.read(_BLOCK):
+        if rest := block.lstrip(b"\xff"):
+            file.seek(1 - len(rest), os.SEEK_CUR)
+            return rest[:1]
+    return b""
 
 
 def jpeg_quality(file: BinaryIO) -> int | None:

@@ -53,6 +53,8 @@ from photochrom.photo.metadata.resolution import INCH, UNKNOWN, Resolution, stat
 
 __all__ = [
     "EXIF_HEAD",
+    "LEAST_EXIF",
+    "MOST_EXIF",
     "NAMING",
     "exif_block",
     "exif_resolution",
@@ -62,7 +64,8 @@ __all__ = [
 ]
 
 EXIF_HEAD = b"Exif\0\0"
-_MOST_BYTES = 1 << 24
+LEAST_EXIF, MOST_EXIF = 4, 1 << 23
+"""Bytes of a block that libvips takes; a photo with another block could not be saved."""
 _SPACE_NAME = 1  # in the directory of interoperability
 _SIDES = {WIDTH: 0, HEIGHT: 1, EXIF_WIDTH: 0, EXIF_HEIGHT: 1}
 # How the pixels of the source were stored; its thumbnail; its profile, XMP, IPTC and Photoshop
@@ -105,7 +108,7 @@ def for_result(
     resolution : pixels per mm; if unknown, the block states 72 per inch, as EXIF asks
     """
     data = block.removeprefix(EXIF_HEAD)
-    if len(data) > _MOST_BYTES:
+    if len(data) > MOST_EXIF:
         return None
     try:
         resolution = resolution or (UNKNOWN, UNKNOWN)
