@@ -50,8 +50,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--keep-color", type=float, nargs="?", const=0.5, default=0.0, metavar="AMOUNT",
-        help="keep this much of a color photo's own color, from 0 to 1 (default: 0; without "
-             "AMOUNT: 0.5)",
+        help="keep this much of a color photo's own color, from 0 to 1 (default: 0; "
+             "0.5 if AMOUNT is left out)",
     )  # fmt: skip
     p.add_argument(
         "-q", "--quality", type=int, metavar="N",
@@ -68,7 +68,7 @@ def _model_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side, in pixels, of what the network sees"
+        "--size", type=int, metavar="N", help="short side of what the network sees, in pixels"
     )
     p.add_argument(
         "--threads", type=int, default=0, metavar="N",
@@ -79,7 +79,7 @@ def _model_arguments(p: argparse.ArgumentParser) -> None:
 def _work_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--workers", type=int, metavar="N",
-        help="photos to color at once; each takes memory (default: one more than you have cores)",
+        help="photos to color at once; each takes memory (default: your cores plus one)",
     )  # fmt: skip
     p.add_argument(
         "--shard",
@@ -89,7 +89,7 @@ def _work_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--timeout", type=seconds_value, metavar="SECONDS",
-        help=f"give up on a photo after this time; 0 for no limit (default: {MOST_SECONDS:g} "
+        help=f"give up on a photo after this long; 0 means no limit (default: {MOST_SECONDS:g} "
              "for several photos, none for one)",
     )  # fmt: skip
     p.add_argument(
@@ -97,7 +97,7 @@ def _work_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--hint", action="append", default=[], metavar="X,Y,RRGGBB",
-        help="give the spot at pixel (X, Y), from the top left, a color; repeatable",
+        help="set the color of the spot at pixel (X, Y), counted from the top left; repeatable",
     )  # fmt: skip
     p.add_argument("-f", "--force", action="store_true", help="overwrite existing results")
     p.add_argument("-v", "--verbose", action="store_true", help="print the name of each result")

@@ -59,7 +59,7 @@ def _row_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--baselines", action=argparse.BooleanOptionalAction, default=True,
-        help="include the rows for the originals, gray, and colors of other photos (default: yes)",
+        help="add rows for the originals, gray, and the colors of other photos (default: yes)",
     )  # fmt: skip
     p.add_argument(
         "-t", "--temperature", type=numbers_value, default=(TEMPERATURE,), metavar="T[,T...]",
@@ -67,15 +67,15 @@ def _row_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--rebalance", type=numbers_value, default=(1.0,), metavar="X[,X...]",
-        help="shares of the rebalancing to keep, one row each (default: 1)",
+        help="shares of the class rebalancing to keep, one row each (default: 1)",
     )  # fmt: skip
     p.add_argument(
         "--hints", type=counts_value, default=(0,), metavar="N[,N...]",
-        help="numbers of true colors to give the models at random places, one row each "
+        help="how many true colors to give the models as hints at random places, one row each "
              "(default: 0)",
     )  # fmt: skip
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side, in pixels, of what the networks see"
+        "--size", type=int, metavar="N", help="short side of what the networks see, in pixels"
     )
 
 

@@ -25,17 +25,17 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file to write")
     p.add_argument(
         "--bits", type=int, choices=(32, 16, 8, 4), default=16,
-        help="bits per weight; 4 shrinks 13 MiB to 4 MiB (default: 16)",
+        help="bits per weight; 4 shrinks the bundled model from 13 to 4 MiB (default: 16)",
     )  # fmt: skip
     p.add_argument("--name", help="name of the model (default: the file's name)")
     p.add_argument(
         "--rebalance", type=float, metavar="X",
-        help="share of the rebalancing to keep, 0 to 1 (default: 1, as trained; for a file, what "
-             "it has)",
+        help="share of the class rebalancing to keep, 0 to 1 (default: 1, all of it; for a "
+             "file, as much as it has)",
     )  # fmt: skip
     p.add_argument("--size", type=int, metavar="N", help="default working size, in pixels")
-    p.add_argument("--license", help="text to store in the file")
-    p.add_argument("--training-data", help="text to store in the file")
+    p.add_argument("--license", help="license to state in the file")
+    p.add_argument("--training-data", help="training data to state in the file")
     p.add_argument(
         "--photos", nargs="+",
         help="photos to compare on, and to choose low-bit weights with (default: the run's photos; "

@@ -24,7 +24,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--prior", metavar="FILE",
-        help="prior_probs.npy from the training of eccv16; takes the class weights off its "
+        help="prior_probs.npy from the training of eccv16; removes the class weights from its "
              "probabilities",
     )  # fmt: skip
     p.add_argument(

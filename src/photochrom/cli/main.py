@@ -22,7 +22,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
-    Command("video", "color films, steady in time", "photochrom.cli.video"),
+    Command("video", "color films, keeping the colors steady", "photochrom.cli.video"),
     Command("models", "list the bundled models", "photochrom.cli.models"),
     Command(
         "prepare", "turn folders of color photos into training shards", "photochrom.cli.prepare"
@@ -31,12 +31,12 @@ COMMANDS = (
     Command("evaluate", "measure how good the colors are", "photochrom.cli.evaluate"),
     Command(
         "export",
-        "write a trained run as a model file, or make a model file smaller",
+        "turn a training run into a model file, or make a model file smaller",
         "photochrom.cli.export",
     ),
     Command(
         "import",
-        "convert a checkpoint that the paper's authors released to a model file",
+        "turn a checkpoint released by the paper's authors into a model file",
         "photochrom.cli.import_published",
     ),
     Command(

@@ -29,7 +29,9 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--shard-size", type=int, default=10000, help="photos per shard (default: %(default)s)"
     )
-    p.add_argument("--seed", type=int, default=0, help="seed of the shuffle (default: %(default)s)")
+    p.add_argument(
+        "--seed", type=int, default=0, help="seed for the shuffle (default: %(default)s)"
+    )
     p.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     p.add_argument("-f", "--force", action="store_true", help="replace the contents of SHARDS")
 

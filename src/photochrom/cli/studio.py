@@ -27,7 +27,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side, in pixels, of what the network sees"
+        "--size", type=int, metavar="N", help="short side of what the network sees, in pixels"
     )
     p.add_argument(
         "--threads", type=int, default=0, metavar="N",
@@ -45,7 +45,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     limits.add_argument(
         "--photos", type=int, default=100, metavar="N",
-        help="photos to keep; the least recently used goes first (default: %(default)s)",
+        help="photos to keep, dropping the least recently used first (default: %(default)s)",
     )  # fmt: skip
     limits.add_argument(
         "--memory", type=float, default=1000, metavar="MB",
@@ -53,7 +53,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     limits.add_argument(
         "--seconds", type=float, default=120, metavar="S",
-        help="longest time for a request, in seconds (default: %(default)s)",
+        help="time limit for a request, in seconds (default: %(default)s)",
     )  # fmt: skip
 
 

@@ -21,27 +21,27 @@ EXAMPLES = """\
 _NUMBERS: tuple[tuple[str, type[int] | type[float], str], ...] = (
     ("batch", int, "photos per step, over all processes"),
     ("lr", float, "peak learning rate"),
-    ("cooldown", float, "last share of the budget, in which the rate of a trapezoid falls to 0"),
+    ("cooldown", float, "final share of the budget, in which a trapezoid's rate falls to 0"),
     ("encoder_lr", float, "learning rate of pretrained weights, as a share of --lr"),
-    ("freeze", int, "parts of the encoder that keep their weights, from its stem on"),
+    ("freeze", int, "how many parts of the encoder keep their weights, counted from its stem"),
     ("warmup", int, "steps until the learning rate peaks"),
-    ("weight_decay", float, "weight decay of matrices"),
-    ("clip", float, "largest norm of the gradient"),
+    ("weight_decay", float, "weight decay, for matrices only"),
+    ("clip", float, "largest gradient norm"),
     ("ema", float, "decay of the averaged weights, which are the ones exported"),
     ("neighbors", int, "bins that a color is spread over in the targets"),
     ("sigma", float, "width of that spread, in ab units"),
     ("rebalance", float, "lambda of the class rebalancing, from 0 (full) to 1 (none)"),
-    ("crop", float, "smallest crop, as a share of the photo's short side"),
+    ("crop", float, "size of the smallest crop, as a share of the photo's short side"),
     ("tone", float, "share of photos with faded, blurred or noisy tones"),
     ("hints", float, "share of photos with simulated hints"),
-    ("seed", int, "seed of the run"),
+    ("seed", int, "seed for the run"),
     ("save_every", float, "seconds between checkpoints"),
     ("sample_every", int, "steps between pictures in TensorBoard; 0 for no pictures"),
 )
 _SWITCHES = (
     ("pretrained", "start the encoder from its ImageNet weights"),
     ("channels_last", "keep arrays with their channels last, which most devices prefer"),
-    ("amp", "compute in bfloat16, which pays on a GPU"),
+    ("amp", "compute in bfloat16, which is faster on a GPU"),
     ("resident", "decode all photos once into the memory of the GPU"),
 )
 
@@ -83,24 +83,24 @@ def _setting_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--objective", choices=OBJECTIVES,
-        help=f"what the network learns: the paper's methods (default: {TrainConfig.objective})",
+        help=f"which of the paper's methods to train (default: {TrainConfig.objective})",
     )  # fmt: skip
     p.add_argument(
         "--schedule", choices=SCHEDULES,
-        help="lower the rate over the whole budget, or only in its last part (--cooldown)",
+        help="lower the learning rate over the whole budget, or only in its last part (--cooldown)",
     )  # fmt: skip
     p.add_argument(
         "--balance", type=float, metavar="X",
-        help="give a source of N photos N^X of the samples: 1 treats all photos alike, 0 all "
-             "sources",
+        help="weight a source of N photos by N^X: 1 treats all photos alike, 0 all sources "
+             "alike",
     )  # fmt: skip
     p.add_argument(
         "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
-        help="print figures for every third of these photos; can be repeated",
+        help="print figures for every third of these photos; repeatable",
     )  # fmt: skip
     p.add_argument(
         "--validate-every", type=float, default=30.0, metavar="MINUTES",
-        help="minutes of training between two validations (default: 30)",
+        help="minutes of training between validations (default: 30)",
     )  # fmt: skip
     p.add_argument(
         "--size", dest="sizes", type=sizes_value, metavar="SIZES",

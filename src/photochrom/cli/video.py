@@ -26,9 +26,9 @@ EXAMPLES = """\
   photochrom video old.mp4 -o color.mp4
   photochrom video old.mkv -o color.mkv --codec h265 --crf 22
   photochrom video reels/ -o color/            every film in a folder
-  photochrom video old.mp4 --stills stills/    one picture of each shot, to be colored by hand
-  photochrom video old.mp4 --use stills/       colors as in the stills
-If a film was interrupted, the same command continues where it stopped."""
+  photochrom video old.mp4 --stills stills/    one frame of each shot, to correct by hand
+  photochrom video old.mp4 --use stills/       color each shot like its still
+To resume an interrupted film, run the same command again."""
 
 FILMS = (
     *(".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv"),
@@ -50,42 +50,51 @@ def every_value(text: str) -> int | None:
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    p.add_argument("inputs", nargs="+", metavar="INPUT", help="film, folder of films, or -")
+    p.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="film, folder of films, or - for stdin"
+    )
     p.add_argument(
         "-o", "--output", metavar="FILE|DIR",
-        help="where to (default: NAME.color.EXT beside INPUT); - for stdout",
+        help="output file or folder, or - for stdout (default: NAME.color.EXT beside INPUT)",
     )  # fmt: skip
     p.add_argument(
         "--codec", choices=("h264", "h265", "av1", "prores", "ffv1"),
-        help="of the result (default: h264; ffv1 has no loss, prores is for editing)",
+        help="codec of the result (default: h264; ffv1 is lossless, prores is for editing)",
     )  # fmt: skip
     p.add_argument(
         "--crf", type=int, metavar="N",
-        help="quality; smaller is better and larger (default: h264 18, h265 20, av1 28)",
+        help="lower means better quality and a larger file (default: 18 for h264, 20 for "
+             "h265, 28 for av1)",
     )  # fmt: skip
     p.add_argument(
         "--every", type=every_value, metavar="N",
-        help="the network looks at each N-th picture (default: auto, as the motion asks)",
+        help="run the network on every Nth frame (default: auto, more often where more moves)",
     )  # fmt: skip
     p.add_argument(
         "--passes", type=int, choices=(0, 1, 2), default=2,
-        help="2 makes the beginning of a shot agree with its end; 1 is less steady; 0 leaves each "
-        "picture to itself (default: 2)",
+        help="2 makes the beginning of a shot agree with its end; 1 is less steady; 0 colors each "
+        "frame by itself (default: 2)",
     )  # fmt: skip
-    p.add_argument("--deinterlace", action="store_true", help="make whole pictures of half ones")
-    p.add_argument("--stills", metavar="DIR", help="write one picture of each shot, and no film")
-    p.add_argument("--use", metavar="DIR", help="color each shot as its still in DIR")
+    p.add_argument(
+        "--deinterlace", action="store_true", help="turn interlaced film into whole frames"
+    )
+    p.add_argument("--stills", metavar="DIR", help="write one frame of each shot, and no film")
+    p.add_argument("--use", metavar="DIR", help="color each shot like its still in DIR")
     p.add_argument(
         "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
-        help="0 vivid .. 1 muted (default: %(default)s)",
+        help="from 0 (vivid) to 1 (muted) (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "-s", "--saturation", type=float, default=1.0, metavar="S",
-        help="factor on the colors (default: 1)",
+        help="multiply the color strength by S (default: 1)",
     )  # fmt: skip
-    p.add_argument("-m", "--model", metavar="M", help="bundled name or .onnx file (see `models`)")
-    p.add_argument("--device", default="cpu", metavar="D", help="cpu (default) or cuda")
-    p.add_argument("--size", type=int, metavar="N", help="short side that the network sees")
+    p.add_argument(
+        "-m", "--model", metavar="M", help="bundled model (see `photochrom models`) or .onnx file"
+    )
+    p.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
+    p.add_argument(
+        "--size", type=int, metavar="N", help="short side of what the network sees, in pixels"
+    )
     p.add_argument("--threads", type=int, default=0, metavar="N", help="cores (default: all)")
     p.add_argument("-f", "--force", action="store_true", help="replace existing results")
 
@@ -154,14 +163,14 @@ def _one(
                 source, target, colorizer, settings, force=options.force, progress=progress
             )
         except KeyboardInterrupt:
-            say(f"{source}: interrupted; the same command goes on from here")
+            say(f"{source}: interrupted; run the same command again to continue")
             raise
     for note in report.notes:
         say(f"{source}: {note}")
     if report.damaged:
         say(
-            f"{source}: {report.damaged} places are damaged; where pictures are missing, the one "
-            "before stays"
+            f"{source}: {report.damaged} places are damaged; where frames are missing, the "
+            "previous one stays"
         )
 
 
@@ -179,7 +188,7 @@ def _progress(source: str) -> Iterator[Any]:
     from tqdm import tqdm
 
     name = shown(os.path.basename(source))
-    with tqdm(unit="picture", disable=None, desc=name, smoothing=0.05) as bar:
+    with tqdm(unit="frame", disable=None, desc=name, smoothing=0.05) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = max(total, done) or None
