@@ -169,5 +169,8 @@ def reason(error: pyvips.Error) -> str:
         text = re.sub(r"^\w+: ", "", line.strip())
         # These lines come before the real reason; the second is from `watched`.
         if text and not text.startswith("bad seek") and _MARK not in text:
-            return text.rstrip(".")
+            # libjpeg says this of a photo that is cut off if `jpeg` has given it an end.
+            return text.rstrip(".").replace(
+                "Corrupt JPEG data: premature end of data segment", "premature end of JPEG image"
+            )
     return "its data is damaged"
