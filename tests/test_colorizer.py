@@ -76,11 +76,13 @@ def test_path_in_array_out_and_color_input_counts_by_its_lightness(colorizer: Co
     assert wrong.max() <= 0.30
 
 
+@pytest.mark.slow
 def test_equal_calls_give_equal_pixels(colorizer: Colorizer, gray: np.ndarray) -> None:
     first, second = (colorizer.predict(gray[:200, :300]).render() for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_the_kernel(
     colorizer: Colorizer,
     prediction: Prediction,
@@ -93,6 +95,7 @@ def test_the_result_does_not_depend_on_the_kernel(
         assert np.abs(plain - prediction.render()).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_hint_is_followed_and_spread(colorizer: Colorizer, gray: np.ndarray) -> None:
     height, width = gray.shape
     x, y = width * 0.7, height * 0.1  # the sky
@@ -135,6 +138,7 @@ def test_bad_hints(colorizer: Colorizer, hint: Any, message: str) -> None:
         colorizer.predict(np.zeros((50, 100), np.uint8), hints=[(1, 1, (0, 0, 0)), hint])
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(height=st.integers(1, 300), width=st.integers(1, 300))
 def test_any_size_works(colorizer: Colorizer, height: int, width: int) -> None:
@@ -144,6 +148,7 @@ def test_any_size_works(colorizer: Colorizer, height: int, width: int) -> None:
     assert len(result.palette(width - 1, height - 1)) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 3000), (3000, 2), (5000, 40)])
 def test_extreme_proportions_stay_bounded(colorizer: Colorizer, shape: tuple[int, int]) -> None:
     result = colorizer.predict(np.full(shape, 90, np.uint8))
@@ -151,6 +156,7 @@ def test_extreme_proportions_stay_bounded(colorizer: Colorizer, shape: tuple[int
     assert result.logits[0].size <= 6 * (colorizer.working_size // 4) ** 2 * 1.1
 
 
+@pytest.mark.slow
 def test_the_working_size_can_be_set_and_is_checked(gray: np.ndarray) -> None:
     small = Colorizer(working_size=96).predict(gray)
     assert min(small.logits.shape[1:]) == 24
@@ -159,6 +165,7 @@ def test_the_working_size_can_be_set_and_is_checked(gray: np.ndarray) -> None:
             Colorizer(working_size=size)
 
 
+@pytest.mark.slow
 def test_one_thread_means_one_thread(
     prediction: Prediction, gray: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

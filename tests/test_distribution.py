@@ -27,6 +27,7 @@ def inside(block: tuple[slice, slice], spot: tuple[int, int, float]) -> bool:
     return rows.start <= spot[0] < rows.stop and columns.start <= spot[1] < columns.stop
 
 
+@pytest.mark.slow
 def test_it_answers_without_a_photo() -> None:
     found = distribution()
     assert found.size == (24, 36)
@@ -45,6 +46,7 @@ def test_weak_spots_are_in_the_unsure_blocks_the_larger_first() -> None:
     assert first[2] == pytest.approx(np.log2(313), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_hint_leaves_no_weak_spot_near_it() -> None:
     found = distribution()
     row, column, _ = found.weak_spots(1)[0]
@@ -52,6 +54,7 @@ def test_a_hint_leaves_no_weak_spot_near_it() -> None:
     assert inside(BLOCK, spot)
 
 
+@pytest.mark.slow
 def test_more_weak_spots_than_there_is_room_for_are_still_apart() -> None:
     spots = distribution().weak_spots(50)
     assert len({(row, column) for row, column, _ in spots}) == 50

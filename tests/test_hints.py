@@ -149,6 +149,7 @@ def predicted(
     return result, wanted, place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rgb", [(200, 40, 60), (40, 60, 200), (120, 120, 120)])
 def test_at_its_place_a_hint_is_the_color_at_every_temperature(
     colorizer: Colorizer, gray: NDArray[np.uint8], rgb: tuple[int, int, int]
@@ -163,12 +164,14 @@ def test_at_its_place_a_hint_is_the_color_at_every_temperature(
     np.testing.assert_allclose(result.ab(saturation=0.5), 0.5 * result.ab(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_alternatives_keep_the_hint(colorizer: Colorizer, gray: NDArray[np.uint8]) -> None:
     result, wanted, place = predicted(colorizer, gray, 40, 60, (180, 90, 30))
     for variant in result.variants(3):
         assert np.linalg.norm(variant.ab()[place] - wanted) < 6
 
 
+@pytest.mark.slow
 def test_the_border_takes_hints_too(colorizer: Colorizer, gray: NDArray[np.uint8]) -> None:
     height, width = gray.shape
     for x, y in ((0, 0), (width - 1, height - 1), (width - 1e-3, 0)):
@@ -176,6 +179,7 @@ def test_the_border_takes_hints_too(colorizer: Colorizer, gray: NDArray[np.uint8
         assert np.linalg.norm(result.ab()[place] - wanted) < 4
 
 
+@pytest.mark.slow
 def test_no_anchors_without_hints(colorizer: Colorizer, gray: NDArray[np.uint8]) -> None:
     assert colorizer.predict(gray).anchors is None
     assert load_model().info.channels == 4

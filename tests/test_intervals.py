@@ -56,6 +56,7 @@ def test_studentized_interval_of_normal_values_is_that_of_student() -> None:
     assert low + half == pytest.approx(values.mean(), abs=0.1 * half)
 
 
+@pytest.mark.slow
 def test_it_covers_where_percentiles_do_not() -> None:
     rng = np.random.default_rng(2)
     truth = ratio(heavy(rng, 300_000).sum(axis=0)[None])[0]

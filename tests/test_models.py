@@ -22,6 +22,7 @@ from photochrom.models import DEFAULT, METADATA_KEY, MODELS, WEIGHTS, Model, Mod
 BUNDLED = WEIGHTS / MODELS[0].file
 
 
+@pytest.mark.slow
 def test_every_bundled_model_is_the_released_file_and_small_enough() -> None:
     assert DEFAULT in {row.name for row in MODELS}
     for row in MODELS:
@@ -37,6 +38,7 @@ def test_bundled_model_card_lies_beside_it() -> None:
         assert row.name in card.read_text()
 
 
+@pytest.mark.slow
 def test_metadata_round_trip() -> None:
     info = load_model().info
     again = ModelInfo.from_json(info.to_json())
@@ -46,6 +48,7 @@ def test_metadata_round_trip() -> None:
     assert info.channels == 4 and not info.regression
 
 
+@pytest.mark.slow
 def test_runs_any_multiple_and_gives_a_quarter() -> None:
     model = load_model(threads=1)
     m = model.info.multiple
@@ -85,6 +88,7 @@ def test_altered_bundled_file_is_refused(tmp_path: Path) -> None:
         load_model(weights=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -113,6 +117,7 @@ def test_damaged_metadata(tmp_path: Path, change: dict[str, object]) -> None:
         Model(path)
 
 
+@pytest.mark.slow
 def test_what_most_files_do_not_need_is_not_in_them() -> None:
     info = load_model().info
     new = {"stride", "hint_mask", "unknown_rebalancing"}
@@ -122,6 +127,7 @@ def test_what_most_files_do_not_need_is_not_in_them() -> None:
     assert (again.stride, again.hint_mask, again.unknown_rebalancing) == (1, (-0.5, 0.5), True)
 
 
+@pytest.mark.slow
 def test_a_model_says_what_its_probabilities_are_of() -> None:
     info = load_model().info
     none = np.zeros_like(info.log_weights)
@@ -133,6 +139,7 @@ def test_a_model_says_what_its_probabilities_are_of() -> None:
     assert "no probabilities" in regression.about_probabilities
 
 
+@pytest.mark.slow
 def test_hints_are_encoded_as_the_model_says() -> None:
     info = replace(load_model().info, hint_mask=(-0.5, 0.5), stride=1)
     L = np.full((64, 64), 30, np.float32)
@@ -148,6 +155,7 @@ def test_hints_are_encoded_as_the_model_says() -> None:
     assert seen_lightness(x, frame, replace(info, stride=4)).shape == (16, 16)
 
 
+@pytest.mark.slow
 def test_output_of_the_wrong_shape_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "echo.onnx"
     _identity(path, load_model().info.to_json())
@@ -220,6 +228,7 @@ def _huge_weights() -> onnx.ModelProto:
     return _model([helper.make_node("Add", ["input", "huge"], ["logits"])], huge)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -245,6 +254,7 @@ def test_what_no_model_of_ours_holds_is_refused_before_it_runs(
         Model(path)
 
 
+@pytest.mark.slow
 def test_two_outputs_are_refused(tmp_path: Path) -> None:
     made = _model([helper.make_node("Identity", ["input"], ["logits"])])
     made.graph.output.append(made.graph.output[0].__class__())
@@ -255,6 +265,7 @@ def test_two_outputs_are_refused(tmp_path: Path) -> None:
         Model(path)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_structure_is_never_a_traceback(tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
     _identity(path, load_model().info.to_json())
@@ -268,6 +279,7 @@ def test_a_flipped_bit_in_the_structure_is_never_a_traceback(tmp_path: Path) -> 
             Model(path, threads=1)(np.zeros((4, 32, 32), dtype=np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -287,6 +299,7 @@ def test_metadata_of_another_kind(tmp_path: Path, change: dict[str, object]) -> 
     test_damaged_metadata(tmp_path, change)
 
 
+@pytest.mark.slow
 def test_a_colorizer_can_be_pickled(colorizer: Colorizer) -> None:
     again = pickle.loads(pickle.dumps(colorizer))
     assert (again.working_size, again.threads) == (colorizer.working_size, colorizer.threads)

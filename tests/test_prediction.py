@@ -13,6 +13,7 @@ from photochrom.photo.read import read_photo
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+@pytest.mark.slow
 def test_saves_a_file_and_never_over_another(prediction: Prediction, tmp_path: Path) -> None:
     target = tmp_path / "out.png"
     prediction.save(target)
@@ -51,6 +52,7 @@ def test_senseless_settings(prediction: Prediction, value: float) -> None:
         prediction.render(saturation=value)
 
 
+@pytest.mark.slow
 def test_answers_never_run_the_network(colorizer: Colorizer, gray: np.ndarray) -> None:
     calls = 0
     model = colorizer.model
@@ -75,6 +77,7 @@ def test_answers_never_run_the_network(colorizer: Colorizer, gray: np.ndarray) -
     assert calls == 1
 
 
+@pytest.mark.slow
 def test_candidates_differ_visibly_and_repeat_by_seed(
     prediction: Prediction, gray: np.ndarray
 ) -> None:
@@ -112,6 +115,7 @@ def test_palette(prediction: Prediction, gray: np.ndarray) -> None:
             prediction.palette(x, y)
 
 
+@pytest.mark.slow
 def test_the_photos_own_color_is_mixed_in_as_asked(colorizer: Colorizer) -> None:
     rgb = read_photo(EXAMPLES / "castle.jpg").pixels[::3, ::3]
     prediction = colorizer.predict(rgb)

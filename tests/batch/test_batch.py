@@ -309,6 +309,7 @@ def test_of_two_manifests_the_later_line_counts_and_within_one_the_last(
     assert read_manifests(out)["a.png"].result_file == states[3]
 
 
+@pytest.mark.slow
 def test_a_shard_runs_once_at_a_time(out: Path) -> None:
     with Manifest(out, (1, 2)), Manifest(out, (2, 2)), Manifest(out):
         for shard in ((1, 2), (2, 2), (1, 1)):
@@ -380,6 +381,7 @@ def test_a_second_run_skips_what_is_done(once: Any, scans: Path, out: Path) -> N
     assert once()["3.png"] == ("done", "new")
 
 
+@pytest.mark.slow
 def test_other_settings_are_done_again_and_the_first_ones_too(
     once: Any, scans: Path, out: Path, settings: Settings
 ) -> None:
@@ -401,6 +403,7 @@ def test_other_settings_are_done_again_and_the_first_ones_too(
     assert tree(out) == first
 
 
+@pytest.mark.slow
 def test_a_photo_that_changed_is_done_again(once: Any, scans: Path, out: Path) -> None:
     draw(scans / "a.png", 1)
     once()
@@ -472,6 +475,7 @@ def test_a_result_gets_its_name_when_it_and_its_line_are_on_the_disk(
     assert (out / "a.png").exists()
 
 
+@pytest.mark.slow
 def test_a_result_that_the_disk_does_not_take_has_no_name_and_its_line_does_not_count(
     once: Any, scans: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,6 +495,7 @@ def test_a_result_that_the_disk_does_not_take_has_no_name_and_its_line_does_not_
     assert once() == {"a.png": ("done", "new")}
 
 
+@pytest.mark.slow
 def test_a_result_that_is_gone_or_empty_is_made_again(once: Any, scans: Path, out: Path) -> None:
     draw(scans / "a.png", 1)
     once()
@@ -503,6 +508,7 @@ def test_a_result_that_is_gone_or_empty_is_made_again(once: Any, scans: Path, ou
     assert tree(out) == made
 
 
+@pytest.mark.slow
 def test_a_file_of_others_is_never_replaced_without_force(
     once: Any, scans: Path, out: Path
 ) -> None:
@@ -520,6 +526,7 @@ def test_a_file_of_others_is_never_replaced_without_force(
     assert read_photo(out / "a.png").width == 64
 
 
+@pytest.mark.slow
 def test_a_result_that_others_changed_stays_theirs(
     once: Any, scans: Path, out: Path, settings: Settings
 ) -> None:

@@ -35,6 +35,7 @@ def test_as_a_real_process(photo: Path) -> None:
     assert "Traceback" not in second.stderr
 
 
+@pytest.mark.slow
 def test_default_output_lies_beside_the_input(photo: Path) -> None:
     before = photo.read_bytes()
     assert main(["colorize", str(photo)]) == 0
@@ -42,6 +43,7 @@ def test_default_output_lies_beside_the_input(photo: Path) -> None:
     assert read_photo(photo.with_name("old.color.jpg")).pixels.shape == (100, 150, 3)
 
 
+@pytest.mark.slow
 def test_output_as_file_and_as_folder(photo: Path, tmp_path: Path) -> None:
     assert main(["colorize", str(photo), "-o", str(tmp_path / "new.png")]) == 0
     assert main(["colorize", str(photo), "-o", str(tmp_path / "out")]) == 0
@@ -50,6 +52,7 @@ def test_output_as_file_and_as_folder(photo: Path, tmp_path: Path) -> None:
         assert read_photo(tmp_path / path).pixels.shape == (100, 150, 3)
 
 
+@pytest.mark.slow
 def test_existing_result_needs_force(photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "old.color.jpg"
     target.write_bytes(b"precious")
@@ -59,6 +62,7 @@ def test_existing_result_needs_force(photo: Path, tmp_path: Path) -> None:
     assert target.read_bytes() != b"precious"
 
 
+@pytest.mark.slow
 def test_an_original_is_never_overwritten(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = photo.read_bytes()
     assert main(["colorize", str(photo), "-o", str(photo), "--force"]) == 1
@@ -122,6 +126,7 @@ def test_several_photos_need_a_folder(
     assert "folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_settings_reach_the_result(photo: Path, tmp_path: Path) -> None:
     gray = tmp_path / "gray.png"
     assert main(["colorize", str(photo), "-o", str(gray), "--saturation", "0"]) == 0
@@ -138,6 +143,7 @@ def test_settings_reach_the_result(photo: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "h.png").exists()
 
 
+@pytest.mark.slow
 def test_senseless_settings_are_wrong_usage(photo: Path) -> None:
     for flag in ("--temperature", "--saturation"):
         for value in ("-1", "nan", "inf"):
@@ -166,12 +172,14 @@ def test_bad_model_and_device(photo: Path, capsys: pytest.CaptureFixture[str]) -
     assert list(photo.parent.iterdir()) == [photo]
 
 
+@pytest.mark.slow
 def test_models_lists_the_bundled_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     out = capsys.readouterr().out
     assert "photochrom-1" in out and "(default)" in out and "Apache-2.0" in out
 
 
+@pytest.mark.slow
 def test_names_in_any_script(photo: Path) -> None:
     odd = photo.with_name("été 写真\nнить.jpg")
     shutil.copy(photo, odd)
@@ -179,6 +187,7 @@ def test_names_in_any_script(photo: Path) -> None:
     assert odd.with_name("été 写真\nнить.color.jpg").exists()
 
 
+@pytest.mark.slow
 def test_deep_photos_stay_deep(tmp_path: Path) -> None:
     source = tmp_path / "scan.png"
     deep = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
@@ -198,6 +207,7 @@ def test_training_commands_without_torch_say_what_to_install(tmp_path: Path) -> 
     assert "photochrom[train]" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_prepare_from_folder_to_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -329,6 +339,7 @@ def test_a_full_or_closed_stdout_is_an_error_without_traceback(photo: Path) -> N
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.slow
 def test_quality_and_own_color_reach_the_result(photo: Path, tmp_path: Path) -> None:
     sizes = []
     for quality in ("30", "75", "98"):
@@ -345,6 +356,7 @@ def test_quality_and_own_color_reach_the_result(photo: Path, tmp_path: Path) -> 
     assert np.abs(kept.astype(int) - rgb).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option", [["-q", "0"], ["-q", "101"], ["--keep-color", "2"], ["--timeout", "-1"]]
 )
@@ -479,6 +491,7 @@ def test_a_photo_that_is_done_in_time_is_there(photo: Path, tmp_path: Path) -> N
 # --- no temporary folder --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_temporary_folder_it_is_said_what_to_do(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

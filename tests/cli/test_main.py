@@ -66,7 +66,8 @@ def test_nothing_of_many_photos_or_shards_needs_unix_to_be_imported() -> None:
         "import sys\n"
         "sys.modules['fcntl'] = None\n"
         "import photochrom.batch.work, photochrom.cli.folders, photochrom.dataset.prepare\n"
-        "import photochrom.study.study, photochrom.evaluate.run, photochrom.pool"
+        "import photochrom.study.study, photochrom.evaluate.run, photochrom.pool\n"
+        "import photochrom.video.film"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -165,6 +165,7 @@ def test_sigma_is_the_width_of_the_gaussian() -> None:
     assert weights[1] / weights[0] == pytest.approx(np.exp(-20 / 12.5), rel=1e-5)
 
 
+@pytest.mark.slow
 @relaxed
 @given(
     hnp.arrays(np.float32, (4, 2), elements=st.floats(-110, 110, width=32)),
@@ -229,6 +230,7 @@ def test_sigma_out_of_range(sigma: float) -> None:
         bins.soft_encode([0, 0], sigma=sigma)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "sigma"), [(5, 5.0), (10, 5.0)])
 def test_the_table_is_the_exact_encoding_of_the_centers_of_cells(k: int, sigma: float) -> None:
     indices, weights = bins.soft_table(k, sigma)
@@ -244,6 +246,7 @@ def test_the_table_is_the_exact_encoding_of_the_centers_of_cells(k: int, sigma: 
     np.testing.assert_array_equal(weights[rows], exact[1])
 
 
+@pytest.mark.slow
 def test_the_table_gives_every_8_bit_color_its_nearest_bin() -> None:
     rgb = np.stack(np.meshgrid(*[np.arange(0, 256, 3, dtype=np.uint8)] * 3), -1).reshape(-1, 3)
     ab = rgb_to_lab(rgb)[:, 1:]
@@ -279,6 +282,7 @@ def test_prior_is_the_mean_of_dense_targets() -> None:
     np.testing.assert_allclose(bins.prior_of([ab], 10, 4.0), dense.mean(axis=0), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_prior_from_a_histogram_is_that_of_its_pixels() -> None:
     cells = np.clip(np.random.default_rng(5).normal(0, 30, (3000, 2)).round(), -110, 110)
     counts = np.zeros((221, 221), dtype=np.int64)
@@ -316,6 +320,7 @@ def test_lambda_at_its_ends() -> None:
     np.testing.assert_allclose(bins.rebalancing_weights(np.full(313, 1 / 313), 0.5), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.integers(0, 2**32 - 1), st.floats(0.001, 1), st.floats(0.05, 5))
 def test_rebalancing_weights_properties(seed: int, strength: float, spread: float) -> None:
@@ -426,6 +431,7 @@ def test_softmax_stands_huge_logits(temperature: float) -> None:
         assert p.argmax() == 0
 
 
+@pytest.mark.slow
 @relaxed
 @given(
     hnp.arrays(np.float32, (9, 3), elements=st.floats(-50, 50, width=32)),
@@ -461,6 +467,7 @@ def test_entropy_by_hand() -> None:
     np.testing.assert_allclose(bits, [np.log2(313), 0, 1, 1.5], atol=1e-4)
 
 
+@pytest.mark.slow
 @relaxed
 @given(hnp.arrays(np.float32, (313, 2), elements=st.floats(-1e4, 1e4, width=32)))
 def test_entropy_lies_between_certain_and_uniform(z: np.ndarray) -> None:

@@ -205,6 +205,7 @@ def test_8_bit_colors_come_back_exactly() -> None:
     np.testing.assert_array_equal(fit_gamut(lab[:, 0], lab[:, 1:], np.uint8), cube)
 
 
+@pytest.mark.slow
 @relaxed
 @given(pixels(st.integers(0, 255), np.uint8))
 def test_round_trip_uint8(rgb: np.ndarray) -> None:
@@ -213,6 +214,7 @@ def test_round_trip_uint8(rgb: np.ndarray) -> None:
     np.testing.assert_array_equal(fit_gamut(lab[..., 0], lab[..., 1:], np.uint8), rgb)
 
 
+@pytest.mark.slow
 @relaxed
 @given(pixels(st.integers(0, 65535), np.uint16))
 def test_round_trip_uint16(rgb: np.ndarray) -> None:
@@ -224,6 +226,7 @@ def test_round_trip_uint16(rgb: np.ndarray) -> None:
     assert np.abs(back.astype(int) - rgb).max() <= 65535 * FACE
 
 
+@pytest.mark.slow
 @relaxed
 @given(pixels(st.floats(0, 1, width=32), np.float32))
 def test_round_trip_float(rgb: np.ndarray) -> None:
@@ -232,6 +235,7 @@ def test_round_trip_float(rgb: np.ndarray) -> None:
     np.testing.assert_allclose(fit_gamut(lab[..., 0], lab[..., 1:]), rgb, atol=FACE)
 
 
+@pytest.mark.slow
 @relaxed
 @given(hnp.arrays(np.float32, 7, elements=st.floats(0, 1, width=32)))
 def test_round_trip_of_the_transfer_curve(values: np.ndarray) -> None:
@@ -381,6 +385,7 @@ def test_black_and_white_have_no_color() -> None:
     assert (fit_gamut(np.full(100, 105.0), ab, np.uint8) == 255).all()
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.floats(0, 100, width=32), st.floats(-250, 250, width=32), st.floats(-250, 250, width=32))
 def test_fit_gamut_for_any_color(L: float, a: float, b: float) -> None:

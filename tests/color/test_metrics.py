@@ -165,6 +165,7 @@ def test_bootstrap_interval_of_a_mean_is_that_of_the_normal_law() -> None:
     assert high == pytest.approx(values.mean() + half, abs=0.05)
 
 
+@pytest.mark.slow
 def test_bootstrap_interval_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(7)
     hits = 0
@@ -193,6 +194,7 @@ def answers_of(rng: np.random.Generator, people: int, photos: int, each: int, sp
     return rng.normal(size=len(person)) < ease, person, photo
 
 
+@pytest.mark.slow
 def test_pigeonhole_interval_covers_the_rate_of_other_people_and_photos() -> None:
     truth = scipy.stats.norm.cdf(-0.4 / np.sqrt(1 + 0.3**2 + 0.8**2))
     hits, hits_over_people = 0, 0
@@ -207,6 +209,7 @@ def test_pigeonhole_interval_covers_the_rate_of_other_people_and_photos() -> Non
     assert hits_over_people / 120 < 0.8  # which takes the photos for all that there are
 
 
+@pytest.mark.slow
 def test_pigeonhole_interval_is_that_of_drawing_people_and_photos_one_by_one() -> None:
     rng = np.random.default_rng(8)
     values, people, photos = answers_of(rng, 6, 9, 5, 1.0)
@@ -243,6 +246,7 @@ def test_pigeonhole_interval_is_the_same_for_a_seed_and_drops_what_is_empty() ->
     assert np.isnan(pigeonhole_interval([], [], [])).all()
 
 
+@pytest.mark.slow
 def test_pigeonhole_interval_of_many_answers_needs_little_memory() -> None:
     values, people, photos = answers_of(np.random.default_rng(2), 200, 3000, 40, 0.5)
     tracemalloc.start()

@@ -190,6 +190,7 @@ def test_areas_and_lines_are_the_same(height: int, width: int, data: st.DataObje
     np.testing.assert_allclose(ours, plain, atol=2e-4)
 
 
+@pytest.mark.slow
 @compiled
 @relaxed
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 20), st.integers(1, 20))
@@ -207,6 +208,7 @@ def test_curves_are_the_same(height: int, width: int, h: int, w: int) -> None:
     np.testing.assert_allclose(ours, plain, atol=0.05)
 
 
+@pytest.mark.slow
 @compiled
 def test_a_photo_is_the_same() -> None:
     rgb = read_photo(EXAMPLES / "castle.jpg").pixels

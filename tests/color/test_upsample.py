@@ -227,6 +227,7 @@ def test_grain_does_not_guide() -> None:
     assert np.abs(enlarge(L, ab) - flat).mean() < 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("large", "small"), SIZES)
 def test_no_halo(large: tuple[int, int], small: tuple[int, int]) -> None:
     ab = noisy_ab(*small, seed=11)
@@ -296,6 +297,7 @@ def test_shrunk_again_it_is_the_small_ab_of_a_photo() -> None:
     assert wrong.mean() < 0.33 * np.abs(shrink_ab(bilinear(small, L.shape), size) - small).mean()
 
 
+@pytest.mark.slow
 def test_it_beats_bilinear_on_a_photo() -> None:
     lab = rgb_to_lab(read_photo(EXAMPLES / "castle.jpg").pixels)
     L, ab = np.ascontiguousarray(lab[..., 0]), lab[..., 1:]

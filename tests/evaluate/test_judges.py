@@ -58,6 +58,7 @@ def test_classifies_by_the_class_that_the_name_says(tmp_path: Path) -> None:
     assert classifier.top(pictures).tolist() == [1, 2, 0, 2]
 
 
+@pytest.mark.slow
 def test_pictures_come_as_the_network_wants_them(tmp_path: Path) -> None:
     wishes = WISHES | {"mean": [10, 20, 30], "std": [2, 4, 5]}
     outputs = Classifier(mean_color(tmp_path / "c.onnx", wishes)).outputs([plain(30, 60, 80)])
@@ -140,6 +141,7 @@ def test_a_classifier_that_knows_no_photo_is_said_before_the_work(
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_frechet_distance_equals_its_formula() -> None:
     rng = np.random.default_rng(0)
     mix = rng.normal(0, 1, (2, 5, 5))
@@ -159,6 +161,7 @@ def test_frechet_distance_equals_its_formula() -> None:
     assert np.isnan(frechet_distances(lambda: iter([rows[:1]]))[1])
 
 
+@pytest.mark.slow
 def test_semantic_test_and_distance_in_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], pictures: list[Picture]
 ) -> None:
@@ -183,6 +186,7 @@ def test_semantic_test_and_distance_in_the_command(
     assert rows["original"]["fid"]["value"] == 0 < rows["gray"]["fid"]["value"]
 
 
+@pytest.mark.slow
 def test_missing_weights_leave_the_column_out_and_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], pictures: list[Picture]
 ) -> None:

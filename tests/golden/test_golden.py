@@ -80,6 +80,7 @@ def check_pixels(found: np.ndarray, recorded: np.ndarray, allowed: Tolerance) ->
     assert wrong.mean() <= allowed.mean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_result_is_as_recorded(case: Case, tmp_path: Path) -> None:
     allowed = MODE if case.settings.get("temperature") == 0 else None

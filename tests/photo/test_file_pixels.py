@@ -34,6 +34,7 @@ HUGE = ReadLimits(stream_pixels=0, cache_bytes=0, strip_pixels=5000)
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(
     st.tuples(st.integers(1, 60), st.integers(1, 40)),
@@ -97,6 +98,7 @@ def variants() -> dict[str, Any]:
 VARIANTS = variants()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_streamed_photo_has_the_pixels_of_one_in_memory(
     colorizer: Colorizer, tmp_path: Path, name: str
@@ -126,6 +128,7 @@ def test_a_streamed_photo_has_the_pixels_of_one_in_memory(
         assert [ours.get(f) for f in fields] == [theirs.get(f) for f in fields]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["profile.jpg", "turned.jpg", "alpha.png", "tiles.tif"])
 def test_a_file_of_moderate_size_is_decoded_once(
     colorizer: Colorizer, tmp_path: Path, name: str
@@ -165,6 +168,7 @@ def test_a_file_of_moderate_size_is_decoded_once(
         assert not decoded
 
 
+@pytest.mark.slow
 def test_bytes_and_streams_are_streamed_as_well(colorizer: Colorizer, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(VARIANTS["gray.jpg"])
@@ -222,6 +226,7 @@ def test_floats_out_of_range_are_found_wherever_they_are(
         colorizer.predict(read_photo(tmp_path / "a.tif", limits=HUGE))
 
 
+@pytest.mark.slow
 def test_a_huge_photo_is_never_whole_in_memory(colorizer: Colorizer, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     pyvips.Image.black(5000, 4000).cast("ushort").copy(interpretation="grey16").pngsave(

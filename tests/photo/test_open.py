@@ -48,6 +48,7 @@ def photo_arrays(draw: st.DrawFn) -> np.ndarray:
     return array[::-1] if layout == "reversed" else np.asarray(array, order=layout)
 
 
+@pytest.mark.slow
 @many
 @given(photo_arrays())
 def test_an_array_comes_in_unharmed_and_goes_back_as_its_own_dtype(array: np.ndarray) -> None:

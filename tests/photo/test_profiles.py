@@ -356,6 +356,7 @@ def test_a_hostile_profile_does_no_harm(tmp_path: Path, name: str, dtype: Any) -
         assert photo.pixels.min() >= 0 and photo.pixels.max() <= 1
 
 
+@pytest.mark.slow
 def test_bytes_flipped_anywhere_in_a_profile_do_no_harm() -> None:
     rng = np.random.default_rng(2)
     for whole, channels in ((GRAYS["listed"][0][:1200], 1), (COLORS["eci"][0], 3)):
@@ -369,6 +370,7 @@ def test_bytes_flipped_anywhere_in_a_profile_do_no_harm() -> None:
             assert (made.shape, made.dtype) == (values.shape, np.uint16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_the_type_is_known_before_the_pixels(dtype: Any) -> None:
     profiles = [None, b"junk" * 50, *HOSTILE.values(), *(p for p, _ in GRAYS.values())]

@@ -240,6 +240,7 @@ def test_truncated_files_are_refused(tmp_path: Path, save: str, part: float) -> 
     assert "cannot be read" in refusal(read_photo, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "magic",
     [

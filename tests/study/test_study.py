@@ -148,6 +148,7 @@ def test_both_pictures_are_alike_in_all_but_their_colors(study: Study) -> None:
         assert study.picture(who, trial.left) is None  # no second look
 
 
+@pytest.mark.slow
 def test_the_smallest_version_sets_the_size_up_to_the_limit(draw_picture, tmp_path: Path) -> None:
     for folder, size in (("real", (300, 200)), ("one", (300, 200)), ("two", (120, 80))):
         (tmp_path / folder).mkdir()
@@ -526,6 +527,7 @@ def test_a_catch_trial_that_was_hardly_shown_is_held_against_nobody(study: Study
     assert "shown for less" not in found.text()
 
 
+@pytest.mark.slow
 def test_photos_are_smoothed_towards_the_rate_of_their_method(
     study_folders: Path, tmp_path: Path
 ) -> None:

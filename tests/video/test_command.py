@@ -30,6 +30,7 @@ def write(path, draw_scene, seeds, count=5):
     return path
 
 
+@pytest.mark.slow
 def test_a_film_lands_beside_its_source_or_where_it_is_told(tmp_path, draw_scene, capsys):
     old = write(tmp_path / "old.mkv", draw_scene, [1])
     assert main(["video", str(old), *SMALL]) == 0
@@ -41,6 +42,7 @@ def test_a_film_lands_beside_its_source_or_where_it_is_told(tmp_path, draw_scene
     assert main(["video", str(old), "--force", *SMALL]) == 0
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_structure_and_one_failure_stops_nothing(tmp_path, draw_scene, capsys):
     reels = tmp_path / "reels" / "1931"
     reels.mkdir(parents=True)
@@ -57,6 +59,7 @@ def test_a_folder_keeps_its_structure_and_one_failure_stops_nothing(tmp_path, dr
     assert "done before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_stills_are_written_and_told(tmp_path, draw_scene, capsys):
     old = write(tmp_path / "old.mkv", draw_scene, [1, 2])
     assert main(["video", str(old), "--stills", str(tmp_path / "stills"), *SMALL]) == 0

@@ -87,6 +87,7 @@ def lumas(path):
     return [picture.luma for picture in Film(path).pictures()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits, format", [(8, "yuv420p"), (10, "yuv420p10le"), (8, "yuv422p")])
 def test_luma_is_the_same_to_the_bit(tmp_path, colorizer, draw_scene, bits, format):
     before = pictures(draw_scene, bits=bits)
@@ -114,6 +115,7 @@ def test_luma_goes_into_every_encoder_untouched(tmp_path, draw_scene, codec):
     assert (frame.width, frame.height) == (64, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec, suffix", [("h264", ".mp4"), ("h265", ".mp4"), ("av1", ".mkv"),
                                            ("prores", ".mov"), ("ffv1", ".mkv")])  # fmt: skip
 def test_every_codec_writes_the_times_of_the_source(tmp_path, colorizer, draw_scene, codec, suffix):
@@ -199,6 +201,7 @@ def test_odd_sizes_are_kept_or_told(tmp_path, colorizer, draw_scene):
     assert Film(tmp_path / "new.mp4").facts.shape == (46, 62)
 
 
+@pytest.mark.slow
 def test_a_film_goes_on_where_it_was_stopped(tmp_path, colorizer, draw_scene):
     clip = [p for seed in (1, 2, 3) for p in pictures(draw_scene, 6, seed=seed)]
     source = film(tmp_path / "old.mkv", clip, format="yuv420p")
@@ -227,6 +230,7 @@ def test_a_film_goes_on_where_it_was_stopped(tmp_path, colorizer, draw_scene):
             np.testing.assert_array_equal(one.to_ndarray(), other.to_ndarray())
 
 
+@pytest.mark.slow
 def test_other_settings_start_anew(tmp_path, colorizer, draw_scene):
     clip = [p for seed in (1, 2) for p in pictures(draw_scene, 6, seed=seed)]
     source = film(tmp_path / "old.mkv", clip)
@@ -245,15 +249,17 @@ def test_other_settings_start_anew(tmp_path, colorizer, draw_scene):
     assert begun[0] == 0
 
 
-def test_a_long_shot_goes_on_over_its_stretches(tmp_path, colorizer, draw_scene, monkeypatch):
-    monkeypatch.setattr("photochrom.video.stretch.MOST_PICTURES", 5)
+@pytest.mark.slow
+def test_a_long_shot_goes_on_over_its_stretches(tmp_path, colorizer, draw_scene):
+    settings = Settings(pace=Pace(longest=5))
     source = film(tmp_path / "old.mkv", pictures(draw_scene, 14))
-    report = color_film(source, tmp_path / "new.mkv", colorizer)
+    report = color_film(source, tmp_path / "new.mkv", colorizer, settings)
     assert (report.pictures, report.shots) == (14, 1)
-    shots = [f.shot for f in frames(source, colorizer)]
+    shots = [f.shot for f in frames(source, colorizer, settings)]
     assert shots == [0] * 14
 
 
+@pytest.mark.slow
 def test_frames_are_what_the_file_shows(tmp_path, colorizer, draw_scene):
     source = film(tmp_path / "old.mkv", pictures(draw_scene, 5), format="yuv420p")
     settings = Settings(Quality("ffv1"), Pace(every=1))
@@ -269,6 +275,7 @@ def test_frames_are_what_the_file_shows(tmp_path, colorizer, draw_scene):
             assert np.abs(rgb.astype(int) - shown.rgb).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_damaged_place_is_bridged_and_counted(tmp_path, colorizer, draw_scene):
     clip = pictures(draw_scene, 30, 96, 128)
     source = film(tmp_path / "old.mkv", clip, format="yuv420p", codec="libx264")

@@ -62,6 +62,7 @@ def test_each_shot_has_one_still(old, stills):
         np.testing.assert_array_equal(cv2.imread(path, cv2.IMREAD_UNCHANGED), luma)
 
 
+@pytest.mark.slow
 def test_a_colored_picture_colors_its_whole_shot_and_no_other(old, stills, colorizer):
     gray = cv2.imread(stills[0], cv2.IMREAD_GRAYSCALE)
     blue = np.stack([gray, gray // 2, gray // 3], axis=-1)
@@ -95,6 +96,7 @@ def test_hints_of_a_session_follow_what_they_color(old, stills, colorizer):
         assert mean_ab(rgb, np.s_[45:52, x - 3 : x + 4])[0] > 25
 
 
+@pytest.mark.slow
 def test_a_film_in_file_uses_them_too(tmp_path, old, stills, colorizer):
     gray = cv2.imread(stills[0], cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(stills[0], np.stack([gray // 3, gray // 2, gray], axis=-1))

@@ -25,6 +25,7 @@ from photochrom.web.studio.store import prediction_name
 from photochrom.web.studio.studio import Studio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True], ids=["small", "as large ones"])
 def test_hostile_files_get_clean_errors(colorizer: Colorizer, streamed: bool) -> None:
     from test_hostile import mutants
@@ -64,6 +65,7 @@ def test_bombs_and_other_kinds(client: httpx.Client) -> None:
         assert reply.json()["error"]
 
 
+@pytest.mark.slow
 def test_only_our_page_and_programs_may_ask(client: httpx.Client) -> None:
     data = encoded(gray_photo())
     ours = str(client.base_url).rstrip("/")
@@ -111,6 +113,7 @@ def test_a_key_is_asked_for_in_three_ways(studio: Studio) -> None:
             assert reply.status_code == status, cookies
 
 
+@pytest.mark.slow
 def test_who_comes_without_the_key_is_told_where_to_find_it(studio: Studio) -> None:
     with serving(studio, key="secret") as client:
         for path in ("/", "/?key=older", "/api/docs"):
@@ -166,6 +169,7 @@ def test_bodies_are_counted_as_they_come(colorizer: Colorizer) -> None:
         assert not [p for p in studio.store.folder().iterdir() if p.name != "lock"]
 
 
+@pytest.mark.slow
 def test_a_slow_body_is_taken_and_a_stalled_one_is_408(colorizer: Colorizer) -> None:
     data = encoded(gray_photo())
     limits = Limits(silence=1.0, seconds=2.0, uploads=1)
@@ -190,6 +194,7 @@ def test_a_slow_body_is_taken_and_a_stalled_one_is_408(colorizer: Colorizer) -> 
         assert client.post("/api/photos", content=data).status_code == 201  # its place is free
 
 
+@pytest.mark.slow
 def test_a_body_that_trickles_gives_its_place_back(colorizer: Colorizer) -> None:
     data = encoded(gray_photo())
     limits = Limits(silence=5.0, grace=0.5, rate=200.0, uploads=1)
@@ -209,6 +214,7 @@ def test_a_body_that_trickles_gives_its_place_back(colorizer: Colorizer) -> None
         assert studio.store.counted == len(data)
 
 
+@pytest.mark.slow
 def test_a_body_has_an_end(colorizer: Colorizer) -> None:
     limits = Limits(grace=60.0, patience=0.5, pace=1e6, uploads=1)
     with Studio(colorizer, limits) as studio, serving(studio) as client:
@@ -228,6 +234,7 @@ def test_a_body_has_an_end(colorizer: Colorizer) -> None:
         assert client.post("/api/photos", content=encoded(gray_photo())).status_code == 201
 
 
+@pytest.mark.slow
 def test_half_a_head_keeps_nobody_out(studio: Studio) -> None:
     bounds = Bounds(of_one=9, head_seconds=0.5, body_seconds=0.3)
     with serving(studio, bounds=bounds) as client, contextlib.ExitStack() as stack:
@@ -273,6 +280,7 @@ def test_half_a_head_keeps_nobody_out(studio: Studio) -> None:
             heard(half)
 
 
+@pytest.mark.slow
 def test_too_many_connections_are_refused(studio: Studio) -> None:
     with serving(studio, bounds=Bounds(connections=1)) as client:
         reply = client.get("/api/info")
@@ -285,6 +293,7 @@ def test_too_many_connections_are_refused(studio: Studio) -> None:
         }
 
 
+@pytest.mark.slow
 def test_files_that_come_and_go_count_in_the_bound(colorizer: Colorizer) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 300), dtype=np.uint8)
     data = encoded(noise)
@@ -323,6 +332,7 @@ def test_files_that_come_and_go_count_in_the_bound(colorizer: Colorizer) -> None
         assert sum(path.stat().st_size for path in files) == studio.store.counted
 
 
+@pytest.mark.slow
 def test_a_download_that_nobody_reads_is_given_up(colorizer: Colorizer) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (2200, 2200), dtype=np.uint8)
     with Studio(colorizer, Limits(silence=0.3)) as studio, serving(studio) as client:
@@ -353,6 +363,7 @@ def test_what_can_be_read_can_be_asked_about(client: httpx.Client) -> None:
     assert client.post("/static/studio.js").status_code == 405
 
 
+@pytest.mark.slow
 def test_odd_requests_get_proper_errors(client: httpx.Client) -> None:
     address, _ = send(client, encoded(gray_photo()))
     for path in ("/api/info", f"{address}/preview"):

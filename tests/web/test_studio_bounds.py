@@ -32,6 +32,7 @@ from photochrom.web.studio.store import KNOWN, Store, Unknown, prediction_name
 from photochrom.web.studio.studio import Studio
 
 
+@pytest.mark.slow
 def test_what_was_dropped_is_computed_again_the_same(colorizer: Colorizer) -> None:
     hints = {"hints": [{"x": 40, "y": 30, "color": [30, 60, 200]}]}
     seen = []
@@ -45,6 +46,7 @@ def test_what_was_dropped_is_computed_again_the_same(colorizer: Colorizer) -> No
     assert seen[0] == seen[1]
 
 
+@pytest.mark.slow
 def test_the_least_used_photo_makes_room(colorizer: Colorizer) -> None:
     with Studio(colorizer, Limits(photos=2)) as studio, serving(studio) as client:
         first, second = (send(client, encoded(gray_photo(seed=seed)))[1] for seed in (1, 2))
@@ -60,6 +62,7 @@ def test_the_least_used_photo_makes_room(colorizer: Colorizer) -> None:
         assert client.get(f"/api/photos/{third['photo']}/predictions/x/preview").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_photo_outlives_more_hints_than_are_remembered(studio: Studio) -> None:
     token = added(studio, encoded(gray_photo()))
     upload = studio.store.get(token)
@@ -75,6 +78,7 @@ def test_a_photo_outlives_more_hints_than_are_remembered(studio: Studio) -> None
     assert asyncio.run(studio.preview(token, name_of(studio, token), Coloring(), 64))
 
 
+@pytest.mark.slow
 def test_files_have_a_bound_together(colorizer: Colorizer) -> None:
     data = encoded(gray_photo())
     with Studio(colorizer, Limits(disk=len(data) * 5 // 2)) as studio:
@@ -83,6 +87,7 @@ def test_files_have_a_bound_together(colorizer: Colorizer) -> None:
         assert len(studio.store) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc's malloc")
 def test_memory_that_is_free_goes_back_to_the_system() -> None:
     def resident() -> int:
@@ -121,6 +126,7 @@ def test_too_much_is_429_and_says_when_to_come_again(colorizer: Colorizer) -> No
         assert waiting.result().status_code == 200
 
 
+@pytest.mark.slow
 def test_a_request_that_takes_too_long_is_503(colorizer: Colorizer) -> None:
     with Studio(colorizer, Limits(seconds=0.3)) as studio:
         token = added(studio, encoded(gray_photo()))
@@ -140,6 +146,7 @@ def test_nobody_renders_for_who_has_gone(studio: Studio, client: httpx.Client) -
         assert eventually(lambda: studio.renders._inside == 0)
 
 
+@pytest.mark.slow
 def test_many_users_at_once_get_what_one_gets_alone(studio: Studio, client: httpx.Client) -> None:
     photos = [encoded(gray_photo(60 + 20 * n, 100 + 10 * n, seed=n)) for n in range(4)]
     addresses = [send(client, data)[0] for data in photos]

@@ -77,6 +77,7 @@ def test_settings_and_candidates_change_the_picture_and_seeds_repeat(client: htt
         assert np.abs(mean - candidate["color"]).max() < 8
 
 
+@pytest.mark.slow
 def test_hints_are_followed_and_their_names_repeat(client: httpx.Client) -> None:
     _, told = send(client, encoded(gray_photo(200, 260)))
     predictions = f"/api/photos/{told['photo']}/predictions"
@@ -136,6 +137,7 @@ def test_a_mistake_of_ours_is_told_as_an_error_too(studio: Studio, client: httpx
     assert "traceback" not in reply.text.lower()
 
 
+@pytest.mark.slow
 def test_spots_are_unsure_places_apart_from_each_other(client: httpx.Client) -> None:
     address, told = send(client, (EXAMPLES / "mariachi.jpg").read_bytes())
     spots = client.get(f"{address}/spots?n=5").json()["spots"]
@@ -178,6 +180,7 @@ def test_with_a_hint_each_candidate_keeps_its_number_and_its_look(client: httpx.
         assert nearest == k
 
 
+@pytest.mark.slow
 def test_no_network_runs_where_pictures_are_rendered(
     colorizer: Colorizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

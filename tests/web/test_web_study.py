@@ -186,7 +186,7 @@ def test_what_is_unknown_or_over_is_not_found(client: httpx.Client) -> None:
         client.get("/picture/nonsense"),
         client.get("/picture/..%2f..%2fetc%2fpasswd"),
         client.get("/static/..%2fstudy.js"),
-        client.get("/static/%2e%2e/%2e%2e/server.py"),
+        client.get("/static/%2e%2e/%2e%2e/study/api.py"),
         client.get("/docs"),
         client.get("/openapi.json"),
     ):

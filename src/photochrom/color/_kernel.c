@@ -1,6 +1,6 @@
 /* What takes a pass over every pixel, several times as fast as the same in NumPy.
 
-Every function here has its twin in color.py or upsample.py, which says what it computes and why,
+Every function here has its twin in lab.py or upsample.py, which says what it computes and why,
 takes over where this module is missing or switched off, and is what the tests compare it with. The
 steps are the same in the same order, in float32 and without fused products, so that the results
 are too, but for the powers: those are polynomials or quotients of them here.
@@ -1014,7 +1014,7 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef module = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "_kernel",
-    .m_doc = "The compiled twins of passes over all pixels; see photochrom.native.",
+    .m_doc = "The compiled twins of passes over all pixels; see photochrom.color.native.",
     .m_size = 0,
     .m_methods = methods,
     .m_slots = slots,

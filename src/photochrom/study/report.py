@@ -230,7 +230,7 @@ def report(
     -----
     The interval is a percentile bootstrap that resamples participants and photos, for neither the
     answers of one person nor those to one photo are independent (A. B. Owen, "The pigeonhole
-    bootstrap", 2007): see `metrics.pigeonhole_interval`. Where one person gave all answers, only
+    bootstrap", 2007): see `intervals.pigeonhole_interval`. Where one person gave all answers, only
     the photos are resampled, and the interval says nothing about other people.
     """
     stored = _stored(Path(path))

@@ -1,4 +1,4 @@
-"""Torch twins of `photochrom.color` and `photochrom.bins`, for work on the GPU.
+"""Torch twins of `photochrom.color.lab` and `photochrom.color.bins`, for work on the GPU.
 
 Each function equals its NumPy original (tested); formulas and sources stand there.
 """

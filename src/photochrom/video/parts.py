@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import struct
-import sys
 from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+from filelock import lock_descriptor
 
 from photochrom.errors import FilmError
 from photochrom.files import to_disk
@@ -24,9 +24,6 @@ from photochrom.video.encode import Piece
 from photochrom.video.motion import Seen
 from photochrom.video.steady import Gathered
 from photochrom.video.stretch import Carried, Stretch
-
-if sys.platform != "win32":  # there, nothing keeps two from the same film
-    import fcntl
 
 __all__ = ["Part", "Work"]
 
@@ -148,12 +145,9 @@ class Work:
 
     def _take_lock(self, target: str) -> None:
         self._lock = open(os.path.join(self.folder, _LOCK), "wb")  # noqa: SIM115 - held
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._lock.close()
-                raise FilmError(f"{target}: another process is making this film") from None
+        if not lock_descriptor(self._lock.fileno(), blocking=False):
+            self._lock.close()
+            raise FilmError(f"{target}: another process is making this film", retry=True)
 
     def _take_up(self, key: dict[str, Any]) -> None:
         self._key = json.loads(json.dumps(key))

@@ -38,11 +38,13 @@ class Pace:
     every : the network looks at each n-th picture; None: as the motion asks
     passes : 0 leaves each picture to itself; 1 goes through a shot once; 2 goes back as well
     always : numbers of pictures in the film at which it looks in any case
+    longest : pictures that are worked on at once; a longer shot is done in stretches
     """
 
     every: int | None = None
     passes: int = 2
     always: frozenset[int] = frozenset()
+    longest: int = MOST_PICTURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,7 @@ class _Builder:
 
     @property
     def full(self) -> bool:
-        return len(self.stretch.keys) >= MOST_KEYS or self.stretch.count >= MOST_PICTURES
+        return len(self.stretch.keys) >= MOST_KEYS or self.stretch.count >= self._pace.longest
 
     def add(self, seen: Seen) -> None:
         number = self.stretch.count

@@ -37,6 +37,7 @@ def save(path: Path, pixels: np.ndarray, mode: str = "RGB", **options: Any) -> N
     image.save(path, quality=95, chroma=444, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".heic", ".heif"])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_heic_goes_in_and_comes_out_in_color(
@@ -71,6 +72,7 @@ def test_ten_bits_stay_deep(tmp_path: Path, target: str) -> None:
     assert np.abs(again.pixels.astype(int) - photo.pixels).mean() < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_result_is_upright(tmp_path: Path, rgb: np.ndarray, orientation: int) -> None:
     exif = PIL.Image.Exif()
@@ -100,6 +102,7 @@ def test_the_result_is_upright(tmp_path: Path, rgb: np.ndarray, orientation: int
         assert read[0x010F] == "Leica" and read.get(0x0112, 1) == 1
 
 
+@pytest.mark.slow
 def test_the_resolution_stays(tmp_path: Path, rgb: np.ndarray) -> None:
     exif = PIL.Image.Exif()
     exif[282], exif[283], exif[296] = 600, 300, 2
@@ -120,6 +123,7 @@ def test_the_resolution_stays(tmp_path: Path, rgb: np.ndarray) -> None:
     assert again.resolution == pytest.approx((600 / 25.4, 300 / 25.4))
 
 
+@pytest.mark.slow
 def test_profile_and_statement_are_written(tmp_path: Path, rgb: np.ndarray) -> None:
     image = pillow_heif.from_bytes("RGB", (160, 120), rgb.tobytes())
     profile = bytes(pyvips.Image.profile_load("p3"))

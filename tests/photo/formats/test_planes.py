@@ -64,6 +64,7 @@ def kinds_of_planes() -> Iterator[tuple[str, str, str]]:
             yield kind, alpha, dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(("kind", "alpha", "dtype"), list(kinds_of_planes()))
 def test_tiles_of_separate_planes_are_read_as_those_of_one(
@@ -173,6 +174,7 @@ def test_tiles_are_turned(streamed: bool, separate: bool, orientation: int) -> N
     np.testing.assert_array_equal(read.pixels, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True])
 def test_results_of_both_kinds_of_tiles_are_one(
     colorizer: Colorizer, tmp_path: Path, streamed: bool

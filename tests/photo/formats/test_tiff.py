@@ -163,6 +163,7 @@ def pages_file(path: Path, dtype: Any = np.uint8, **options: Any) -> list[np.nda
     return pages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("streamed", [False, True])
@@ -198,6 +199,7 @@ def test_all_pages_are_colored_each_in_its_size_and_depth(
     assert [p.name for p in tmp_path.iterdir() if p not in (source, target)] == []
 
 
+@pytest.mark.slow
 def test_pages_of_an_archive_through_the_command(tmp_path: Path) -> None:
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
@@ -208,6 +210,7 @@ def test_pages_of_an_archive_through_the_command(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "b.tif", 2).pixels.shape == (20, 90, 3)
 
 
+@pytest.mark.slow
 def test_pages_do_not_fit_into_other_formats(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,6 +262,7 @@ def test_a_pyramid_stays_a_pyramid(colorizer: Colorizer, tmp_path: Path, nested:
         np.testing.assert_array_equal(after.series[0].asarray(), colorizer.predict(source).render())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("copies", [1, 2, 6])
 def test_a_pyramid_has_as_many_levels_as_before(
@@ -311,6 +315,7 @@ def test_pages_with_pyramids_keep_them(colorizer: Colorizer, tmp_path: Path) -> 
             assert np.abs(level - page.asarray()[::2, ::2].astype(int)).mean() < 40
 
 
+@pytest.mark.slow
 def test_the_way_of_storing_is_kept(colorizer: Colorizer, tmp_path: Path) -> None:
     for compression in ("none", "lzw", "deflate", "packbits"):
         source, target = tmp_path / f"{compression}.tif", tmp_path / f"{compression}.new.tif"
@@ -520,6 +525,7 @@ def test_a_value_that_cannot_be_read_takes_no_page_along(tmp_path: Path) -> None
     np.testing.assert_array_equal(read_photo(path, 3).pixels[..., 0], gray(40, 50) + 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("big", [False, True])
 @pytest.mark.parametrize("place", [0xFFFF_FFF0, 50_000])
 def test_a_stray_place_of_a_next_page_is_passed_over_and_said(
@@ -603,6 +609,7 @@ def test_numbers_too_large_for_exif_are_left_out(tmp_path: Path) -> None:
         write_photo(tmp_path / name, np.broadcast_to(photo.pixels, (size, size, 3)), photo)
 
 
+@pytest.mark.slow
 def test_threads_do_not_bear_the_blame_of_each_other(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.tif", tmp_path / "bad.tif"
     pixels = np.random.default_rng(0).integers(0, 255, (256, 256), dtype=np.uint8)
@@ -679,6 +686,7 @@ def test_what_is_said_of_strips_that_end_early_is_not_taken_for_a_damaged_tile()
     assert _TILE.search(b"tiff2vips: Read error at row 0, col 0, tile 1; got 20\n")
 
 
+@pytest.mark.slow
 def test_the_layers_of_photoshop_are_no_obstacle(tmp_path: Path) -> None:
     path, size = tmp_path / "a.tif", 30 << 20
     page = page_with([(37724, 7, size, 0)])
@@ -761,6 +769,7 @@ def test_floats_of_64_bits_are_refused_by_their_type(tmp_path: Path) -> None:
         read_photo(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["deflate", "lzw", "planes"])
 def test_one_large_strip_is_no_obstacle(tmp_path: Path, kind: str) -> None:
     """Over 50 MB as it is stored, which is what libtiff takes in all, unless it is told."""
@@ -874,6 +883,7 @@ def test_a_mask_of_a_single_photo_stays_or_is_told_of(colorizer: Colorizer, tmp_
     colorizer.predict(source).save(tmp_path / "b.png")
 
 
+@pytest.mark.slow
 def test_a_damaged_mask_is_refused_and_leaves_no_file(colorizer: Colorizer, tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
     with_mask(source)

@@ -175,6 +175,7 @@ def test_beside_a_damaged_packet_iptc_is_named_as_lost(packet: bytes) -> None:
     assert with_iptc(packet, iptc((2, 105, "a"), (2, 118, "b"))) == (packet, ["headline", "2:118"])
 
 
+@pytest.mark.slow
 @many
 @given(st.binary(max_size=80), st.text(max_size=20))
 def test_any_iptc_gives_well_formed_xmp(block: bytes, text: str) -> None:

@@ -66,6 +66,7 @@ def test_padding_between_the_parts_of_a_packet_costs_no_time() -> None:
     assert len(say_synthetic(packet, "")) < 2000
 
 
+@pytest.mark.slow
 def test_the_elements_of_a_large_packet_are_not_looked_at_one_by_one() -> None:
     # Photoshop can list every document that ever lent a layer: tens of megabytes.
     ancestors = "".join(f"<rdf:li>xmp.did:{n}</rdf:li>" for n in range(50_000))
@@ -216,6 +217,7 @@ def test_a_packet_however_deep_is_written_anew() -> None:
     assert made.count(b"<a>") == 20_000 and OLD_CLAIM.encode() not in made
 
 
+@pytest.mark.slow
 @many
 @given(st.text())
 def test_any_model_name_gives_well_formed_xmp(model: str) -> None:

@@ -49,7 +49,7 @@ from photochrom.photo.ifd import (
     slots_in,
     to_number,
 )
-from photochrom.photo.metadata.resolution import INCH, UNKNOWN, Resolution, stated
+from photochrom.photo.metadata.resolution import INCH, UNKNOWN, Resolution, per_inch, stated
 
 __all__ = [
     "EXIF_HEAD",
@@ -283,7 +283,7 @@ class _Block:
         self._put(self.main, self._of(UNIT, 3, INCH))
         for tag, value in zip((ACROSS, DOWN), resolution, strict=True):
             place = struct.pack(self.order + "I", self._end())
-            self.data += struct.pack(self.order + "II", min(round(value * 25400), 0xFFFFFFFF), 1000)
+            self.data += struct.pack(self.order + "II", *per_inch(value))
             self._put(self.main, Slot(tag, 5, 1, place))
 
     def _end(self) -> int:
@@ -319,9 +319,7 @@ def exif_block(
     except FAILURES:
         pass
     if resolution is not None:
-        across, down = (
-            Entry(5, struct.pack("<II", round(value * 25400), 1000)) for value in resolution
-        )
+        across, down = (Entry(5, struct.pack("<II", *per_inch(value))) for value in resolution)
         tree |= {ACROSS: across, DOWN: down, UNIT: Entry.of(3, [INCH])}
     return EXIF_HEAD + file_head("<", False, 8) + packed_tree(tree, 8, False) if tree else None
 

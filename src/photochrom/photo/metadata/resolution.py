@@ -9,7 +9,16 @@ Sources: JFIF 1.02 (ITU-T T.871), 10.1; PNG (W3C, third edition), 11.3.4.3 pHYs;
 
 from __future__ import annotations
 
-__all__ = ["CENTIMETER", "INCH", "Resolution", "UNKNOWN", "chosen", "sane", "stated"]
+__all__ = [
+    "CENTIMETER",
+    "INCH",
+    "Resolution",
+    "UNKNOWN",
+    "chosen",
+    "per_inch",
+    "sane",
+    "stated",
+]
 
 Resolution = tuple[float, float]  # pixels per mm, across and down
 
@@ -30,6 +39,11 @@ def stated(unit: int, across: tuple[int, int], down: tuple[int, int]) -> Resolut
     if length is None:
         return None
     return sane(*(above / below / length if below else 0.0 for above, below in (across, down)))
+
+
+def per_inch(value: float) -> tuple[int, int]:
+    """A resolution in pixels per mm as the fraction that EXIF and TIFF store, per inch."""
+    return min(round(value * 25400), 0xFFFFFFFF), 1000
 
 
 def chosen(own: Resolution | None, exif: Resolution | None) -> Resolution | None:

@@ -1,4 +1,4 @@
-// sRGB (0..255) and CIE L*a*b*, D65. As in color.py the white is the matrix's own, so gray has a = b = 0.
+// sRGB (0..255) and CIE L*a*b*, D65. As in color/lab.py the white is the matrix's own, so gray has a = b = 0.
 
 const TO_XYZ = [
   [0.4124564, 0.3575761, 0.1804375],
