@@ -143,9 +143,11 @@ class Darkroom:
             L = lightness(photo.pixels)
             frame = self.colorizer.frame(shape)
             small = area_shrink(L, (frame.height, frame.width))
-            guide = area_shrink(L, guide_size((small.shape[0] // 4, small.shape[1] // 4), shape))
+            stride = self.colorizer.info.stride
+            size = frame.height // stride, frame.width // stride
+            guide = area_shrink(L, guide_size(size, shape))
             view = resized(to_uint8(photo.pixels), *fit_within(shape, VIEW))
-            return Base(shape, small, guide, view, lightness(view))
+            return Base(shape, small, guide, view, lightness(view), size)
 
         return self.cache.get((token, "base"), make)
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from photochrom.arrays import RGB, Float32
 from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
-from photochrom.models import STRIDE
 from photochrom.photo.photo import Photo
 from photochrom.web.studio.asked import Coloring
 
@@ -31,11 +30,7 @@ class Base:
     guide: Float32  # L at the size that the upsampler looks at
     view: RGB  # the photo at its largest preview, uint8 (H, W, 1 or 3), without alpha
     L: Float32  # of the view
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the logits."""
-        return self.small.shape[0] // STRIDE, self.small.shape[1] // STRIDE
+    size: tuple[int, int]  # (h, w) of the logits
 
     @property
     def nbytes(self) -> int:
