@@ -415,7 +415,7 @@ def test_a_file_that_computes_something_else_is_not_written(
 
     output_layer(network).weight[7, 7] = torch.nan
     write_run(run / "nan", config, network)
-    with pytest.raises(ModelError, match=r"a\.onnx: not written, the file: gave .* not finite"):
+    with pytest.raises(ModelError, match=r"a\.onnx: not written, the file: returned .* rather than finite"):
         export_run(run / "nan", file, photos=[str(photos)], force=True)
     assert file.read_text() == "an older file"
     assert sorted(p.name for p in run.iterdir()) == ["a.onnx", "coarse", "nan"]
@@ -506,7 +506,7 @@ def test_the_published_checkpoint_becomes_a_model(
 def test_what_is_not_the_published_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save(build(TrainConfig(steps=1)).state_dict(), path)
-    with pytest.raises(ModelError, match=r"other\.pth: has no model_out"):
+    with pytest.raises(ModelError, match=r"other\.pth: has neither model_out"):
         import_published(path, tmp_path / "a.onnx")
     assert main(["import", str(path), "-o", str(tmp_path / "a.onnx")]) == 1
     assert main(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "a.onnx")]) == 1
