@@ -415,7 +415,9 @@ def test_a_file_that_computes_something_else_is_not_written(
 
     output_layer(network).weight[7, 7] = torch.nan
     write_run(run / "nan", config, network)
-    with pytest.raises(ModelError, match=r"a\.onnx: not written, the file: returned .* rather than finite"):
+    with pytest.raises(
+        ModelError, match=r"a\.onnx: not written, the file: returned .* rather than finite"
+    ):
         export_run(run / "nan", file, photos=[str(photos)], force=True)
     assert file.read_text() == "an older file"
     assert sorted(p.name for p in run.iterdir()) == ["a.onnx", "coarse", "nan"]
