@@ -359,6 +359,7 @@ def test_fixed_norms_are_folded_into_the_weights_in_training(kernel: int) -> Non
     # The same function and the same gradients as with the norm after the convolution.
     torch.manual_seed(0)
     layer = _Conv(8, 8, kernel, stride=2, groups=8).double()
+    layer.fold = True
     norm = layer.norm
     assert norm.running_mean is not None and norm.running_var is not None
     for values, low, high in (

@@ -46,6 +46,7 @@ class _Conv(nn.Module):
         act: bool = True,
     ) -> None:
         super().__init__()
+        self.fold = False
         # For an even side and stride 2, SAME puts the odd pixel of padding right and below.
         self.pad = (kernel // 2 - 1, kernel // 2) * 2 if stride == 2 else None
         self.conv = nn.Conv2d(
@@ -57,7 +58,7 @@ class _Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.pad is not None:
             x = F.pad(x, self.pad)
-        fixed = self.training and not self.norm.training
+        fixed = self.fold and self.training and not self.norm.training
         x = self._folded(x) if fixed else self.norm(self.conv(x))
         return F.relu6(x) if self.act else x
 
@@ -128,6 +129,16 @@ class EfficientNetLite(nn.Module):
         for norm in self._norms():
             norm.eval()
         return self
+
+    def fold_norms(self) -> None:
+        """Fold fixed norms into the weights during training: the same function for less time.
+
+        Only for pretrained weights. In a new encoder, activations are small and the norms' factors
+        large, so that the rounding of the folded weights shows in the gradients.
+        """
+        for module in self.modules():
+            if isinstance(module, _Conv):
+                module.fold = True
 
     def freeze(self, parts: int) -> None:
         """Stop the weights of the stem and of the first blocks from learning, so many in all."""

@@ -154,6 +154,8 @@ class Trainer:
             nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         if isinstance(self.network, Photochrom):
             self.network.encoder.freeze(self.config.freeze)
+            if self.config.pretrained:
+                self.network.encoder.fold_norms()
         if self.config.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Averaged weights: every float of the state, BatchNorm statistics included.
