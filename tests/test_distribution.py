@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from photochrom import Colorizer, ConfigError, Prediction
+from photochrom.color import bins
 from photochrom.distribution import Distribution
 from photochrom.models import load_model
 
@@ -58,6 +59,31 @@ def test_a_hint_leaves_no_weak_spot_near_it() -> None:
 def test_more_weak_spots_than_there_is_room_for_are_still_apart() -> None:
     spots = distribution().weak_spots(50)
     assert len({(row, column) for row, column, _ in spots}) == 50
+
+
+def test_caution_mutes_what_the_model_guesses_and_nothing_else() -> None:
+    found = distribution()
+    # Of the two blocks without knowledge one is given some: two colors, one bit.
+    found.logits[:, OTHER[0], OTHER[1]] = -20
+    for bin_ in (120, 200):
+        found.logits[bin_, OTHER[0], OTHER[1]] = 20 + found.info.log_weights[bin_]
+    bits = found.uncertainty()
+    assert bits[BLOCK].min() > 8.2 and bits[OTHER] == pytest.approx(1, abs=1e-3)
+    whole, honest = found.ab(), bins.annealed_mean(found._honest(), 0.38)
+
+    careful = replace(found, info=replace(found.info, caution=(4.0, 6.0)))
+    ab = careful.ab()
+    np.testing.assert_array_equal(ab[bits < 4], whole[bits < 4])
+    np.testing.assert_allclose(ab[BLOCK], honest[BLOCK], atol=1e-3)
+    assert np.linalg.norm(honest[BLOCK] - whole[BLOCK], axis=-1).min() > 3, "it makes a difference"
+    # In between a part of it is left.
+    careful = replace(found, info=replace(found.info, caution=(0.0, 2.0)))
+    half = found.logits - 0.5 * found.info.log_weights[:, None, None]
+    expected = bins.annealed_mean(half, 0.38)[OTHER]
+    np.testing.assert_allclose(careful.ab()[OTHER], expected, atol=0.05)
+    # What the model says of itself stays as it is.
+    np.testing.assert_array_equal(careful.uncertainty(), bits)
+    np.testing.assert_array_equal(careful.log_probabilities(), found.log_probabilities())
 
 
 def test_a_regression_says_what_it_lacks(colorizer: Colorizer) -> None:

@@ -46,6 +46,10 @@ def test_metadata_round_trip() -> None:
     np.testing.assert_allclose(info.bins, bins.BINS)
     assert info.log_weights.shape == (313,)
     assert info.channels == 4 and not info.regression
+    # Versions before it know no caution; where there is none the file does not speak of it.
+    assert info.caution is None and "caution" not in info.to_json()
+    careful = ModelInfo.from_json(replace(info, caution=(3.5, 6.5)).to_json())
+    assert careful.caution == (3.5, 6.5)
 
 
 @pytest.mark.slow
@@ -100,6 +104,9 @@ def test_altered_bundled_file_is_refused(tmp_path: Path) -> None:
         {"working_size": 10**9},
         {"bins": [[0.0, float("inf")]] * 313},
         {"log_weights": [0.0] * 312},
+        {"caution": [6.5, 3.5]},
+        {"caution": [3.5]},
+        {"caution": ["low", "high"]},
         {"surprise": 1},
         {"stride": 3},
         {"hint_mask": 1.0},

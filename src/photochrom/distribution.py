@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Distribution:
         if self.info.regression:
             ab = np.moveaxis(self.logits, 0, -1) * np.float32(self.info.ab_scale)
         else:
-            ab = bins.annealed_mean(self.logits, look.temperature, self.info.bins)
+            ab = bins.annealed_mean(self._cautious(), look.temperature, self.info.bins)
         if self.anchors is not None:
             ab = self.anchors.corrected(ab)
         return ab * np.float32(look.saturation)
@@ -227,6 +228,18 @@ class Distribution:
     def _honest(self) -> Float32:
         """Logits without the rebalancing: a weighted cross entropy learns p w, up to a constant."""
         return self.logits - self.info.log_weights[:, None, None]
+
+    def _cautious(self) -> Float32:
+        """Logits that keep less of the rebalancing where the model is unsure."""
+        if self.info.caution is None:
+            return self.logits
+        sure, unsure = self.info.caution
+        off: Float32 = np.clip((self._bits - sure) / (unsure - sure), 0, 1)
+        return self.logits - off * self.info.log_weights[:, None, None]
+
+    @cached_property
+    def _bits(self) -> Float32:
+        return self.uncertainty()
 
     def _nucleus(self) -> Float32:
         """Logits, lowered for colors outside the likeliest NUCLEUS of the probability."""

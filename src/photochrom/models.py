@@ -92,6 +92,10 @@ class ModelInfo:
     unknown_rebalancing: bool = False
     """Trained with class weights that the file does not know: `log_weights` are zeros, and the
     probabilities favor rare colors."""
+    caution: tuple[float, float] | None = None
+    """Entropies in bits between which renderings fade the rebalancing out: kept whole where the
+    model is surer than the first, and not at all where it is less sure than the second. Muted beats
+    vivid where the model guesses. None: kept whole everywhere."""
 
     @property
     def regression(self) -> bool:
@@ -148,7 +152,12 @@ class ModelInfo:
             weights = np.array(values["log_weights"], dtype=np.float32)
             off, on = values.get("hint_mask", cls.hint_mask)
             mask = float(off), float(on)
-            info = cls(**{**values, "bins": bins, "log_weights": weights, "hint_mask": mask})
+            caution = values.get("caution")
+            if caution is not None:
+                sure, unsure = (float(bits) for bits in caution)
+                caution = sure, unsure
+            kept = {"bins": bins, "log_weights": weights, "hint_mask": mask, "caution": caution}
+            info = cls(**{**values, **kept})
         except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise ValueError(f"metadata is incomplete: {error}") from error
         sane = (
@@ -166,6 +175,7 @@ class ModelInfo:
             and np.isfinite(bins).all()
             and np.isfinite(weights).all()
             and weights.shape == (len(bins),)
+            and (info.caution is None or 0 <= info.caution[0] < info.caution[1] < math.inf)
         )
         if not sane:
             raise ValueError("metadata is out of range")

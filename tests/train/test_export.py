@@ -251,8 +251,10 @@ def test_an_existing_file_stays_unless_forced(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"rebalance": 1.5}, "rebalance"),
+        ({"rebalance": 4.5}, "rebalance"),
         ({"rebalance": -0.1}, "rebalance"),
+        ({"caution": (6.0, 4.0)}, "caution"),
+        ({"caution": (-1.0, 4.0)}, "caution"),
         ({"working_size": 0}, "working size 0"),
         ({"working_size": 100_000}, "working size 100000"),
     ],
@@ -373,6 +375,22 @@ def test_rebalancing_can_be_taken_off(run: Path, photos: Path) -> None:
     # What is left, taken off as well, is as if nothing had been rebalanced.
     honest = model(x) - model.info.log_weights[:, None, None]
     np.testing.assert_allclose(honest, expected - 0.25 * log_w[:, None, None], atol=0.03)
+
+
+@torch.no_grad()
+def test_more_rebalancing_and_caution_are_stated_in_the_file(run: Path, photos: Path) -> None:
+    config = TrainConfig(steps=1, arch="eccv16", objective="full", rebalance=0.8)
+    write_run(run, config, published_network(313))
+    file, again = run / "a.onnx", run / "b.onnx"
+    arguments = ["export", str(run), "-o", str(file), "--photos", str(photos)]
+    assert main([*arguments, "--rebalance", "2", "--caution", "3.5", "6.5"]) == 0
+    info = Model(file).info
+    log_w = np.log(bins.rebalancing_weights(prior(), 0.8))
+    np.testing.assert_allclose(info.log_weights, 2 * log_w, atol=1e-5)
+    assert info.caution == (3.5, 6.5)
+    # A file that is exported again keeps it.
+    assert main(["export", str(file), "-o", str(again), "--photos", str(photos)]) == 0
+    assert Model(again).info.caution == (3.5, 6.5)
 
 
 @torch.no_grad()

@@ -30,8 +30,13 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--name", help="name of the model (default: the file's name)")
     p.add_argument(
         "--rebalance", type=float, metavar="X",
-        help="share of the class rebalancing to keep, 0 to 1 (default: 1, all of it; for a "
+        help="share of the class rebalancing to keep, 0 to 4 (default: 1, all of it; for a "
              "file, as much as it has)",
+    )  # fmt: skip
+    p.add_argument(
+        "--caution", type=float, nargs=2, metavar=("SURE", "UNSURE"),
+        help="bits of entropy up to which renderings keep all of the rebalancing, and from which "
+             "on none of it (default: all everywhere; for a file, what it has)",
     )  # fmt: skip
     p.add_argument("--size", type=int, metavar="N", help="default working size, in pixels")
     p.add_argument("--license", help="license to state in the file")
@@ -54,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         name=options.name,
         rebalance=options.rebalance,
+        caution=None if options.caution is None else (options.caution[0], options.caution[1]),
         working_size=options.size,
         license=options.license,
         training_data=options.training_data,

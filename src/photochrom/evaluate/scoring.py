@@ -247,8 +247,10 @@ def _mean_delta_e(lab: NDArray[np.float32], truth: NDArray[np.float32]) -> float
 def _rendered(prediction: Prediction, row: Row) -> RGB:
     if row.rebalance != 1 and not prediction.info.regression:
         # A network trained with class weights w learns p w; this leaves p w^rebalance.
-        off = (1 - row.rebalance) * prediction.info.log_weights
-        rebalanced = replace(prediction.distribution, logits=prediction.logits - off[:, None, None])
+        whole, info = prediction.info.log_weights, prediction.info
+        logits = prediction.logits - (1 - row.rebalance) * whole[:, None, None]
+        info = replace(info, log_weights=row.rebalance * whole)
+        rebalanced = replace(prediction.distribution, logits=logits, info=info)
         prediction = replace(prediction, distribution=rebalanced)
     rgb: RGB = prediction.render(row.temperature)
     return rgb

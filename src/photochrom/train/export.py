@@ -47,6 +47,9 @@ pixel between two colors as likely may go from one to the other."""
 MAX_LOGIT = {32: 1e-4}
 """Largest distance of a logit, or of a regression's ab / 110: nothing is rounded in 32 bits."""
 
+MOST_REBALANCE = 4
+"""With a lambda near 1 the weights are mild; more than once of them may be wanted."""
+
 NOT_STATED = "not stated"
 
 _SHORT_SIDE = 256
@@ -92,6 +95,7 @@ def export_run(
     *,
     name: str | None = None,
     rebalance: float | None = None,
+    caution: tuple[float, float] | None = None,
     working_size: int | None = None,
     license: str | None = None,
     training_data: str | None = None,
@@ -106,9 +110,11 @@ def export_run(
     run : folder of the run, or an .onnx file that was exported
     output : the .onnx file
     name : of the model; the file's stem when None
-    rebalance : how much of the class rebalancing to keep, 1 (as trained) to 0 (none). A network
-        trained with class weights w learns p w; its logits minus (1 - rebalance) log w are those of
-        p w^rebalance. When None all of it, of a file what it has.
+    rebalance : how much of the class rebalancing to keep: 1 as trained, 0 none, at most 4. A
+        network trained with class weights w learns p w; its logits minus (1 - rebalance) log w are
+        those of p w^rebalance. When None all of it, of a file what it has.
+    caution : entropies in bits between which renderings fade the rebalancing out
+        (`ModelInfo.caution`); nowhere, or as a given file says, when None
     working_size : default short side of the input, pixels; the last training size, or the file's,
         when None
     license, training_data : stated in the file; "not stated", or as a given file says, when None
@@ -123,8 +129,10 @@ def export_run(
         ModelError when the written model's results differ too much from PyTorch's.
     """
     run, output = Path(run), Path(output)
-    if rebalance is not None and not 0 <= rebalance <= 1:
-        raise ConfigError(f"rebalance = {rebalance}: must lie in [0, 1]")
+    if rebalance is not None and not 0 <= rebalance <= MOST_REBALANCE:
+        raise ConfigError(f"rebalance = {rebalance}: must lie in [0, {MOST_REBALANCE}]")
+    if caution is not None and not 0 <= caution[0] < caution[1] < math.inf:
+        raise ConfigError(f"caution = {caution}: must be two entropies in bits, the smaller first")
     if bits not in MAX_AB:
         raise ConfigError(f"weights of {bits} bits: must be 32, 16, 8 or 4")
     if working_size is not None and not 0 < working_size <= MAX_SIZE:
@@ -141,6 +149,7 @@ def export_run(
         "license": license,
         "training_data": training_data,
         "working_size": working_size,
+        "caution": caution,
     }
     info = replace(
         info, name=name or output.stem, **{k: v for k, v in stated.items() if v is not None}
