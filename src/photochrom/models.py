@@ -302,7 +302,8 @@ def _checked(path: Path) -> bytes:
     """The bytes of a file that is safe to load."""
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            # A read takes its memory at once: no more than the file has.
+            data = file.read(min(os.fstat(file.fileno()).st_size, MOST_BYTES) + 1)
         check_model(data)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
