@@ -18,7 +18,6 @@ import PIL.IptcImagePlugin
 import pytest
 import pyvips
 import tifffile
-from material import LARGE, colored, exif, iptc, noise, photo_of, refusal, smooth, to_pil
 
 from photochrom import Colorizer, PhotoError
 from photochrom.cli.main import main
@@ -34,6 +33,17 @@ from photochrom.photo.read import decode_photo, read_photo
 from photochrom.photo.strips import StripSource, strip_rows
 from photochrom.photo.vips import _TILE, to_numpy
 from photochrom.photo.write import Output, write_pages, write_photo
+from tests.photo.material import (
+    LARGE,
+    colored,
+    exif,
+    iptc,
+    noise,
+    photo_of,
+    refusal,
+    smooth,
+    to_pil,
+)
 
 
 @pytest.mark.parametrize("alpha", [False, True])

@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, FileChooser, Locator, Page, Route, expe
 import photochrom
 from photochrom.photo.read import read_photo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 STATIC = Path(photochrom.__file__).parent / "web" / "static" / "studio"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 import httpx
 import numpy as np
 import pytest
-from studio_client import EXAMPLES, encoded, gray_photo, send, serving
 
 from photochrom import Colorizer
 from photochrom.photo.limits import ReadLimits
@@ -23,12 +22,13 @@ from photochrom.web.serving.bounds import Bounds
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.store import prediction_name
 from photochrom.web.studio.studio import Studio
+from tests.web.studio_client import EXAMPLES, encoded, gray_photo, send, serving
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True], ids=["small", "as large ones"])
 def test_hostile_files_get_clean_errors(colorizer: Colorizer, streamed: bool) -> None:
-    from test_hostile import mutants
+    from tests.hostile import mutants
 
     # A large photo is decoded only when it is read.
     limits = Limits(reading=ReadLimits(stream_pixels=1)) if streamed else Limits()
@@ -47,7 +47,7 @@ def test_hostile_files_get_clean_errors(colorizer: Colorizer, streamed: bool) ->
 
 
 def test_bombs_and_other_kinds(client: httpx.Client) -> None:
-    from test_hostile import png
+    from tests.hostile import png
 
     zeros = zlib.compress(bytes(1 << 20))
     cases = {
