@@ -279,9 +279,9 @@ def serve_study() -> Iterator[Callable[..., Server]]:
     yield from _servers("study", "serve")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serve_studio() -> Iterator[Callable[..., Server]]:
-    """Starts studios, which do not outlive the module's tests."""
+    """Starts studios, which do not outlive the tests."""
     yield from _servers("studio")
 
 
