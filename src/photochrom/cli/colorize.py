@@ -274,7 +274,7 @@ def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterat
     one_file = len(options.inputs) == 1 and not os.path.isdir(options.inputs[0])
     into_folder = output is not None and _asks_folder(output)
     if output is not None and not into_folder and not one_file:
-        raise ConfigError(f"{output}: several photos need an output folder; end its name with /")
+        raise ConfigError(f"{output}: several photos need an output folder", "end its name with /")
     beside = output is None
     for item in options.inputs:
         if not os.path.isdir(item):

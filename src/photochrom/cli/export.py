@@ -52,20 +52,23 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run `photochrom export`."""
     needs_torch()
-    from photochrom.train.export import export_run
+    from photochrom.train.export import ExportOptions, export_run
 
-    result = export_run(
-        start_value(options.run_folder),
-        options.output,
+    chosen = ExportOptions(
         name=options.name,
         rebalance=options.rebalance,
         caution=None if options.caution is None else (options.caution[0], options.caution[1]),
         working_size=options.size,
         license=options.license,
         training_data=options.training_data,
-        photos=options.photos or (),
         bits=options.bits,
         force=options.force,
+    )
+    result = export_run(
+        start_value(options.run_folder),
+        options.output,
+        photos=options.photos or (),
+        options=chosen,
     )
     size = Path(options.output).stat().st_size / 2**20
     print(f"{options.output}: {size:.2f} MiB; {result}")

@@ -72,7 +72,7 @@ def evaluate(
     names = [row.name for row in scorer.rows]
     if asked.compare is not None and asked.compare not in names:
         raise ConfigError(
-            f"--compare {asked.compare}: no such row; the rows are {'; '.join(names)}"
+            f"--compare {asked.compare}: no such row", f"the rows are {'; '.join(names)}"
         )
     if workers < 0:
         raise ConfigError(f"workers = {workers}: must not be negative")

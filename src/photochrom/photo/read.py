@@ -122,7 +122,7 @@ def decode_photo(data: bytes, name: str = "photo", limits: ReadLimits = LIMITS) 
         As for a file.
     """
     if not data:
-        raise PhotoError(f"{name}: is empty", "restore it from a copy")
+        raise PhotoError("is empty", "restore it from a copy", name=name)
     form = find_format(data[:_HEAD], name)
     request = Request(BytesOrigin(data), name, limits=limits)
     return named_in_words(name, lambda: _decode(form, request))
@@ -196,9 +196,9 @@ def _examined(descriptor: int, name: str) -> tuple[os.stat_result, Format]:
     """The state of an open file, and its format."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise PhotoError(f"{name}: not a file", "give the path of a photo")
+        raise PhotoError("not a file", "give the path of a photo", name=name)
     if status.st_size == 0:
-        raise PhotoError(f"{name}: the file is empty", "restore it from a copy")
+        raise PhotoError("the file is empty", "restore it from a copy", name=name)
     return status, find_format(os.read(descriptor, _HEAD), name)
 
 
@@ -250,16 +250,18 @@ def _check_header(form: Format, page: Page, limits: ReadLimits) -> None:
     limits.check_size(name, image.width, image.height)
     if image.format not in DTYPES:
         raise PhotoError(
-            f"{name}: samples of type {image.format} are not supported",
+            f"samples of type {image.format} are not supported",
             "convert it to 8 or 16 bits per channel",
+            name=name,
         )
     kind, size = form.held_whole(page)
     limits.check_whole(name, kind, image.width * image.height * size)
     cmyk = image.interpretation == "cmyk"
     if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
         raise PhotoError(
-            f"{name}: {image.bands} channels of {image.interpretation} are not supported",
+            f"{image.bands} channels of {image.interpretation} are not supported",
             "convert it to gray or RGB",
+            name=name,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ from photochrom._version import __version__
 from photochrom.arrays import RGB, Float32
 from photochrom.colorizer import Colorizer
 from photochrom.errors import ConfigError, FilmError
-from photochrom.files import draft_name, publish, sweep_drafts, to_disk
+from photochrom.files import whole
 from photochrom.look import Look
 from photochrom.video.encode import Encoder, Quality
 from photochrom.video.eye import Eye
@@ -122,20 +121,8 @@ def color_film(
         _color_parts(way, work, progress or (lambda done, total: None))
         if not work.done:
             raise FilmError(f"{source}: no picture in it can be decoded; is it damaged?")
-        sweep_drafts(os.path.dirname(target) or ".")
-        draft = draft_name(os.path.dirname(target) or ".", os.path.splitext(target)[1])
-        try:
+        with whole(target, FilmError, force=force) as draft:
             join(film, target, draft, settings.quality, work, colorizer.info.name)
-            with to_disk(draft):
-                pass
-            publish(draft, target, force)
-        except FileExistsError:
-            raise FilmError(f"{target}: exists; use --force to replace it") from None
-        except OSError as error:
-            raise FilmError(f"{target}: cannot be written: {error.strerror}") from None
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(draft)
         work.remove()
         return Report(work.done, work.shots, film.damaged, notes)
 
@@ -174,24 +161,21 @@ def _color_parts(way: _Way, work: Work, progress: Callable[[int, int], None]) ->
     progress(work.done, film.facts.count)
     with closing(way.stretches(work.done, work.carried)) as found:
         for stretch, colored in found:
-            part = work.begin()
             try:
-                encoder = Encoder(film.facts, way.settings.quality)
-                for picture, ab in colored:
-                    for piece in encoder.encode(picture, ab):
+                with work.part(stretch) as part:
+                    encoder = Encoder(film.facts, way.settings.quality)
+                    for picture, ab in colored:
+                        for piece in encoder.encode(picture, ab):
+                            part.write(piece)
+                        work.done += 1
+                        progress(work.done, film.facts.count)
+                    for piece in encoder.flush():
                         part.write(piece)
-                    work.done += 1
-                    progress(work.done, film.facts.count)
-                for piece in encoder.flush():
-                    part.write(piece)
-                work.end(part, stretch)
             except OSError as error:
                 raise FilmError(
                     f"{work.folder}: cannot be written: {error.strerror}",
                     "the same command goes on from here",
                 ) from None
-            finally:
-                part.drop()
             work.shots += stretch.begins
 
 
@@ -257,12 +241,12 @@ def as_rgb(frame: av.VideoFrame) -> RGB:
 
 def _check_paths(source: str, target: str, force: bool) -> None:
     if os.path.isdir(target):
-        raise FilmError(f"{target}: is a folder; give the result a name")
+        raise FilmError(f"{target}: is a folder", "give the result a name")
     if os.path.exists(target):
         if os.path.exists(source) and os.path.samefile(source, target):
-            raise FilmError(f"{source}: would be replaced by its own result; choose another name")
+            raise FilmError(f"{source}: would be replaced by its own result", "choose another name")
         if not force:
-            raise FilmError(f"{target}: exists; use --force to replace it")
+            raise FilmError(f"{target}: already exists", "use --force to replace it")
     folder = os.path.dirname(target) or "."
     try:
         os.makedirs(folder, exist_ok=True)

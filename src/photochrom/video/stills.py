@@ -27,6 +27,7 @@ from photochrom.color.lab import rgb_to_lab
 from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError, PhotochromError
+from photochrom.files import write_whole
 from photochrom.video.eye import Eye
 from photochrom.video.libraries import cv2
 from photochrom.video.motion import Motion, Seen, carry
@@ -87,8 +88,8 @@ def write_stills(
         shot += 1
         luma = next(picture.luma for number, picture in pictures if number == chosen)
         path = os.path.join(folder, f"shot-{shot:03}-{chosen:06}.png")
-        if not cv2.imwrite(path, upright(film.facts.scale.unit(luma), film.facts)):
-            raise FilmError(f"{path}: cannot be written; is the disk full?")
+        _, png = cv2.imencode(".png", upright(film.facts.scale.unit(luma), film.facts))
+        write_whole(path, png.tobytes(), FilmError)
         written.append(path)
     return written
 

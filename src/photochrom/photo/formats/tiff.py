@@ -79,7 +79,7 @@ class _Tiff(Format):
     def check(self, name: str) -> None:
         if _CAMERA_RAW.search(name):
             raise PhotoError(
-                f"{name}: camera raw files are not supported", "convert it to TIFF or JPEG"
+                "camera raw files are not supported", "convert it to TIFF or JPEG", name=name
             )
 
     def open(self, request: Request) -> Page:
@@ -143,9 +143,9 @@ class _Tiff(Format):
         )
         if layout.premultiplied and beyond:
             raise PhotoError(
-                f"{name}: premultiplied alpha is not supported in 16-bit CMYK or floating-point "
-                "gray",
+                "premultiplied alpha is not supported in 16-bit CMYK or floating-point gray",
                 "save it with unassociated alpha",
+                name=name,
             )
         return page
 
@@ -188,7 +188,7 @@ TIFF = _Tiff(
 def _mended(origin: Origin, stray: tuple[int, int], name: str) -> BytesOrigin:
     """A file without the place of a next page, at which libvips would fail."""
     if origin.size() > MOST_MENDED:
-        raise PhotoError(f"{name}: only its first page can be reached", REMEDY_DAMAGED)
+        raise PhotoError("only its first page can be reached", REMEDY_DAMAGED, name=name)
     with origin.open() as file:
         data = bytearray(file.read())
     at, width = stray
@@ -199,12 +199,13 @@ def _mended(origin: Origin, stray: tuple[int, int], name: str) -> BytesOrigin:
 def _check_layout(layout: Layout | None, pages: Pages, request: Request) -> None:
     if pages.values > min(_MOST_VALUES, request.origin.size()):
         raise PhotoError(
-            f"{request.name}: its directories list more data than the file holds", REMEDY_DAMAGED
+            "its directories list more data than the file holds", REMEDY_DAMAGED, name=request.name
         )
     if layout is not None and layout.double:
         raise PhotoError(
-            f"{request.name}: 64-bit floats are not supported",
+            "64-bit floats are not supported",
             "convert it to 32-bit floats or 16 bits",
+            name=request.name,
         )
 
 
@@ -224,7 +225,9 @@ def _check_pages(page: Page) -> None:
     if not found.whole or found.directories != counted:
         pages = min(found.directories, counted)
         part = "page" if pages == 1 else f"{pages} pages"
-        raise PhotoError(f"{page.facts.name}: only its first {part} can be reached", REMEDY_DAMAGED)
+        raise PhotoError(
+            f"only its first {part} can be reached", REMEDY_DAMAGED, name=page.facts.name
+        )
 
 
 def _of_planes(page: Page, layout: Layout) -> Page:
@@ -242,7 +245,7 @@ def _of_planes(page: Page, layout: Layout) -> Page:
     if image is None or any(
         getattr(image, key) != getattr(header, key) for key in ("width", "height", "format")
     ):
-        raise PhotoError(f"{page.facts.name}: its planes have different sizes", REMEDY_DAMAGED)
+        raise PhotoError("its planes have different sizes", REMEDY_DAMAGED, name=page.facts.name)
     return replace(page, image=image, load=load)
 
 
