@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
     work = folder / ".work"
     try:
         check_target(folder, work, options.force)
-        result = evaluate(asked, work, workers=options.workers, anew=options.force)
+        result = evaluate(asked, work, workers=options.workers, force=options.force)
         facts = summary(result)
         write_report(result, facts, folder)
     except KeyboardInterrupt:

@@ -204,7 +204,9 @@ def _stream(options: argparse.Namespace, settings: Settings) -> int:
     from photochrom.colorizer import Colorizer
 
     if len(options.inputs) > 1 or options.stills or os.path.isdir(options.inputs[0]):
-        raise ConfigError("-: a stream is one film", "give no other input, no folder, no --stills")
+        raise ConfigError(
+            "-: stdin and stdout are one film", "give no other input, no folder, no --stills"
+        )
     source, target = options.inputs[0], options.output or "-"
     for stream, name in ((source, "stdin"), (target, "stdout")):
         if stream == "-" and (name in closed or getattr(sys, name).isatty()):

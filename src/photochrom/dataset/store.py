@@ -62,7 +62,7 @@ class PhotoStore:
     Notes
     -----
     A compressed shard is unpacked once into a nameless temporary file, which ends with the process.
-    Unpickling a store opens its sources anew.
+    Unpickling a store opens its sources again.
     """
 
     def __init__(self, sources: Sequence[str | os.PathLike[str]]) -> None:

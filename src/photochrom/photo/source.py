@@ -86,7 +86,7 @@ def named_in_words(name: str, read: Callable[[], T]) -> T:
         raise PhotoError("permission denied", "change its permissions", name=name) from None
     except OSError as error:
         raise PhotoError(f"cannot be read: {error.strerror}", REMEDY_DAMAGED, name=name) from error
-    # The rest without a traceback. Its frames hold the image, hence memory and a file descriptor,
+    # The rest without a traceback. Its frames hold the image, with its memory and file descriptor,
     # and code that works through a folder may keep all errors to the end.
     except pyvips.Error as error:
         raise _of_libvips(name, error) from error.with_traceback(None)

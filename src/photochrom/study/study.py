@@ -11,8 +11,8 @@ one was recolored. Practice trials come first and say whether the answer was rig
 counted ones that follow are catch trials, whose colors are obviously wrong: who fails those did not
 look. Nobody sees a photo twice.
 
-The database holds the pictures as they were shown. What is shown therefore cannot change under a
-running study, and to go on needs the file alone. Every answer is on the disk before it is
+The database holds the pictures as they were shown. So they cannot change during a study, and the
+file is all that is needed to continue. Every answer is on the disk before it is
 acknowledged. Nothing here knows the web.
 
 Source: the paper, section 3.1 ("perceptual realism").

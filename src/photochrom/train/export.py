@@ -226,7 +226,7 @@ def _shift(network: nn.Module, logits: NDArray[np.floating[Any]]) -> None:
 def _described(config: TrainConfig, counters: dict[str, Any]) -> str:
     samples = counters["step"] * config.batch
     hours = counters["seconds"] / 3600
-    # What the run began from, another run perhaps, is not counted.
+    # Training before this run, in a run that it began from, is not counted.
     return f"{config.objective}, last run: {samples} samples, {hours:.2f} hours"
 
 

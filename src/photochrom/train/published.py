@@ -64,7 +64,7 @@ class ImportOptions:
     head: Head | None = None
     """Of siggraph17: regression (None) or distribution."""
     mask_center: float = 0.0
-    """What is taken off the mask of siggraph17's hints: 0 for the released weights, 0.5 for those
+    """Subtracted from the mask of siggraph17's hints: 0 for the released weights, 0.5 for those
     that the authors' PyTorch code trains."""
     bits: int = 32
     """Of the weights: 32 or 16."""

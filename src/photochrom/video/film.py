@@ -63,7 +63,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a film: pictures, shots, damaged places, and what to tell the user."""
+    """What became of a film: frames, shots, damaged places, and what to tell the user."""
 
     pictures: int
     shots: int
@@ -73,7 +73,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class ColoredFrame:
-    """A picture in color.
+    """A frame in color.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ def color_film(
     colorizer : Colorizer
     settings : None for the defaults
     force : replace the target if it exists
-    progress : called with the pictures that are done, and those that there are (0: unknown)
+    progress : called with the number of frames that are done, and of all frames (0: unknown)
 
     Raises
     ------
@@ -120,7 +120,10 @@ def color_film(
     with Work(target, _key(film, colorizer, way)) as work:
         _color_parts(way, work, progress or (lambda done, total: None))
         if not work.done:
-            raise FilmError(f"{source}: no picture in it can be decoded; is it damaged?")
+            raise FilmError(
+                f"{source}: none of its frames can be decoded",
+                "it may be damaged; restore it from a copy",
+            )
         with whole(target, FilmError, force=force) as draft:
             join(film, target, draft, settings.quality, work, colorizer.info.name)
         work.remove()
@@ -182,7 +185,7 @@ def _color_parts(way: _Way, work: Work, progress: Callable[[int, int], None]) ->
 def frames(
     source: str | os.PathLike[str], colorizer: Colorizer, settings: Settings | None = None
 ) -> Iterator[ColoredFrame]:
-    """The pictures of a film in color, one after the other, steady in time.
+    """The frames of a film in color, one after the other, steady in time.
 
     Parameters
     ----------
@@ -268,7 +271,7 @@ def _notes(film: Film, settings: Settings) -> list[str]:
             "ffv1 keeps them"
         )
     if facts.interlaced and not settings.deinterlace:
-        notes.append("the film is interlaced; --deinterlace makes whole pictures of it")
+        notes.append("the film is interlaced; --deinterlace makes whole frames of it")
     if facts.computed:
         notes.append("the film is RGB: its luma was computed (BT.709, limited range)")
     return notes

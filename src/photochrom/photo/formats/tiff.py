@@ -4,7 +4,7 @@
 
     read_pages(file)    the pages of a file, and how each is stored
 
-What libvips has written stays as it is: `tiff_write` adds new directories at the end, which refer
+The output of libvips stays as it is: `tiff_write` adds new directories at the end, which refer
 to the same pixels. Tiles with a plane for each channel go through `planes`.
 
 Sources: TIFF 6.0 (Adobe, 1992); BigTIFF (AWare Systems, 2007).
@@ -67,7 +67,7 @@ _STRAY = (
 _MOST_VALUES = 1 << 30  # bytes of all values of a directory
 # libtiff, as libvips calls it, takes 50 MB in all. Layers of Photoshop are one value of a
 # directory, and some programs store a photo as one strip, which is read as a whole before it is
-# unpacked. What is larger than this is allowed only if the file is large enough to hold it.
+# unpacked. A larger value is allowed only if the file is large enough to hold it.
 _LARGE_VALUES = 1 << 23
 
 
@@ -329,7 +329,7 @@ def _layout(index: int, place: int, directory: Directory) -> Layout:
         index,
         _COMPRESSIONS.get(to_number(directory, COMPRESSION), "deflate"),
         tile if all(16 <= side <= 4096 and side % 16 == 0 for side in tile) else None,
-        # What is below a page of strips is a thumbnail, not a pyramid.
+        # Below a page of strips there is a thumbnail, not a pyramid.
         copies=below if all(tile) else 0,
         nested=below > 0 and all(tile),
         subfile=to_number(directory, SUBFILE),

@@ -130,7 +130,7 @@ export class Photo extends EventTarget {
       return await act();
     } catch (error) {
       if (!error.forgotten) throw error;
-      // The photo itself, or only what was made of it with these hints: both are asked for anew.
+      // The photo itself, or only what was made of it with these hints: ask for both again.
       this.doubt();
       await this.open();
       return act();
@@ -210,7 +210,7 @@ export class Photo extends EventTarget {
   }
 
   /**
-   * Takes over what another tab has kept. What was decided here and is not kept yet becomes a step
+   * Takes over what another tab has kept. A decision made here that is not kept yet becomes a step
    * on top of it, so that undo leads back to the other tab's.
    */
   take(newer) {
