@@ -35,8 +35,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--caution", type=float, nargs=2, metavar=("SURE", "UNSURE"),
-        help="bits of entropy up to which renderings keep all of the rebalancing, and from which "
-             "on none of it (default: all everywhere; for a file, what it has)",
+        help="keep all of the rebalancing where the entropy is below SURE bits, and fade it out up "
+             "to UNSURE bits (default: keep it everywhere; for a file, what it has)",
     )  # fmt: skip
     p.add_argument("--size", type=int, metavar="N", help="default working size, in pixels")
     p.add_argument("--license", help="license to state in the file")

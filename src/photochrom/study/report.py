@@ -218,7 +218,8 @@ def report(
     path : of the database
     everyone : keep participants who failed too many catch trials, and answers to pairs that were
         shown for far too long or too short
-    catch_limit : share of catch trials that may be failed; who has answered none yet is kept
+    catch_limit : share of catch trials that may be failed; participants who have not
+        answered one yet are kept
     min_answers : of a photo and method, to be listed
 
     Raises

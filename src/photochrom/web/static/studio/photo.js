@@ -177,7 +177,7 @@ export class Photo extends EventTarget {
     const { info, thumb, used, hopeless, history: { states, at } } = this;
     const now = [info, thumb, used, hopeless, states, at];
     if (this.gone.signal.aborted || now.every((value, index) => value === this.saved[index])) return true;
-    // Rather a photo without the way there than none, and rather the way without the file.
+    // If there is no room for all, the file goes first, then the steps that led here.
     const ways = [[STEPS, null], [1, null]];
     if (this.kept && !this.refused) ways.unshift([STEPS, this.kept]);
     for (const [steps, file] of ways) {
