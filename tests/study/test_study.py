@@ -253,7 +253,7 @@ def test_an_existing_file_is_never_replaced(study_folders: Path, tmp_path: Path)
         Study.create(tmp_path / "s.db", pairs_of(study_folders, "ours"), SMALL)
     assert (tmp_path / "s.db").read_bytes() == b"precious"
     assert len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(StudyError, match="cannot be written"):
+    with pytest.raises(StudyError, match="its folder does not exist"):
         Study.create(tmp_path / "no/s.db", pairs_of(study_folders, "ours"), SMALL)
 
 
@@ -640,6 +640,6 @@ def test_exports_hold_every_answer_and_replace_nothing(study: Study, tmp_path: P
     assert target.read_text() == "one\n"
     write_export(target, "two\n", force=True)
     assert target.read_text() == "two\n"
-    with pytest.raises(StudyError, match="cannot be written"):
+    with pytest.raises(StudyError, match="its folder does not exist"):
         write_export(tmp_path / "no/out.json", "x")
     assert sorted(p.suffix for p in tmp_path.iterdir() if p.name.startswith(".")) == []

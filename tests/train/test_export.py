@@ -25,7 +25,14 @@ from photochrom.runtime import onnxruntime
 from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
 from photochrom.train.eccv16 import ECCV16
-from photochrom.train.export import MAX_AB, MAX_MEAN_AB, Comparison, _reduced, export_run
+from photochrom.train.export import (
+    MAX_AB,
+    MAX_MEAN_AB,
+    Comparison,
+    ExportOptions,
+    _reduced,
+    export_run,
+)
 from photochrom.train.networks import build, output_layer
 from photochrom.train.published import ImportOptions, import_published, load_published
 from photochrom.train.quantize import AVERAGE_BITS
@@ -98,7 +105,8 @@ def ours(tmp_path_factory: pytest.TempPathFactory, shard: Path) -> Iterator[tupl
         if name.startswith("hints.") and value.ndim > 1:
             nn.init.normal_(value, std=0.5)
     torch.save(state, run / "checkpoint.pt")
-    result = export_run(run, file, name="tiny", license="CC0-1.0", training_data="drawn pictures")
+    said = ExportOptions(name="tiny", license="CC0-1.0", training_data="drawn pictures")
+    result = export_run(run, file, options=said)
     yield run, file, str(result)
     shutil.rmtree(folder)
 
@@ -239,11 +247,11 @@ def test_an_existing_file_stays_unless_forced(
     run, _, _ = ours
     file = tmp_path / "mine.onnx"
     file.write_text("mine")
-    with pytest.raises(ModelError, match=r"mine\.onnx: exists; use --force"):
+    with pytest.raises(ModelError, match=r"mine\.onnx: already exists; use --force"):
         export_run(run, file, photos=[str(photos)])
     assert main(["export", str(run), "-o", str(file)]) == 1
     assert file.read_text() == "mine"
-    with pytest.raises(ModelError, match="nowhere does not exist"):
+    with pytest.raises(ModelError, match="its folder does not exist"):
         export_run(run, tmp_path / "nowhere" / "mine.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["mine.onnx"]
 
@@ -259,12 +267,9 @@ def test_an_existing_file_stays_unless_forced(
         ({"working_size": 100_000}, "working size 100000"),
     ],
 )
-def test_settings_out_of_range_are_refused(
-    ours: tuple[Path, Path, str], tmp_path: Path, values: dict[str, float], message: str
-) -> None:
-    run, _, _ = ours
+def test_settings_out_of_range_are_refused(values: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        export_run(run, tmp_path / "a.onnx", **values)  # type: ignore[arg-type]
+        ExportOptions(**values)  # type: ignore[arg-type]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -280,7 +285,7 @@ def test_a_missing_exporter_is_named(
 ) -> None:
     run, _, _ = ours
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # importing it raises
-    with pytest.raises(DependencyError, match=r"onnxscript: pip install 'photochrom\[train\]'"):
+    with pytest.raises(DependencyError, match=r"onnxscript; run pip install 'photochrom\[train\]'"):
         export_run(run, tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -318,7 +323,7 @@ def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
 ) -> None:
     run, file, _ = ours
     with pytest.raises(ConfigError, match="weights of 5 bits: must be 32, 16, 8 or 4"):
-        export_run(run, tmp_path / "a.onnx", bits=5)
+        export_run(run, tmp_path / "a.onnx", options=ExportOptions(bits=5))
     with pytest.raises(SystemExit):
         main(["export", str(run), "-o", str(tmp_path / "a.onnx"), "--bits", "2"])
     with pytest.raises(ModelError, match="no such model file"):
@@ -331,12 +336,13 @@ def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
     model.metadata_props[0].value = replace(info, log_weights=log_weights).to_json()
     other = tmp_path / "other.onnx"
     onnx.save(model, other)
-    with pytest.raises(ConfigError, match="cannot be told from it"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
+    half = ExportOptions(rebalance=0.5)
+    with pytest.raises(ConfigError, match="does not tell which part"):
+        export_run(other, tmp_path / "a.onnx", options=half)
     model.metadata_props[0].value = replace(info, log_weights=0 * log_weights).to_json()
     onnx.save(model, other)
     with pytest.raises(ConfigError, match="has no rebalancing"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
+        export_run(other, tmp_path / "a.onnx", options=half)
 
 
 def test_a_name_that_is_no_run_and_no_model_is_told(
@@ -363,7 +369,7 @@ def test_rebalancing_can_be_taken_off(run: Path, photos: Path) -> None:
     network = published_network(313)
     write_run(run, config, network)
     file = run / "a.onnx"
-    export_run(run, file, rebalance=0.25, photos=[str(photos)])
+    export_run(run, file, photos=[str(photos)], options=ExportOptions(rebalance=0.25))
     log_w = np.log(bins.rebalancing_weights(prior(), 0.4))
     assert np.ptp(log_w) > 2
     model = Model(file)
@@ -436,7 +442,7 @@ def test_a_file_that_computes_something_else_is_not_written(
     with pytest.raises(
         ModelError, match=r"a\.onnx: not written, the file: returned .* rather than finite"
     ):
-        export_run(run / "nan", file, photos=[str(photos)], force=True)
+        export_run(run / "nan", file, photos=[str(photos)], options=ExportOptions(force=True))
     assert file.read_text() == "an older file"
     assert sorted(p.name for p in run.iterdir()) == ["a.onnx", "coarse", "nan"]
 
