@@ -142,11 +142,11 @@ def test_starting_anew_forgets_only_once_all_is_in_order(
     work = tmp_path / "report" / ".work"
     measured(asked, work)
     with pytest.raises(ModelError):
-        evaluate(replace(asked, models=(("m", "no.onnx"),)), work, anew=True, progress=False)
+        evaluate(replace(asked, models=(("m", "no.onnx"),)), work, force=True, progress=False)
     with pytest.raises(ConfigError, match="no such row"):
-        evaluate(replace(asked, compare="x"), work, anew=True, progress=False)
+        evaluate(replace(asked, compare="x"), work, force=True, progress=False)
     assert len(list(work.glob("part-*.npz"))) == 2
-    assert len(evaluate(replace(asked, limit=3), work, anew=True, progress=False).keys) == 3
+    assert len(evaluate(replace(asked, limit=3), work, force=True, progress=False).keys) == 3
     with pytest.raises(ConfigError, match="workers"):
         measured(asked, tmp_path / "other", workers=-1)
 
@@ -171,10 +171,10 @@ def test_stopped_or_killed_it_keeps_what_is_done_and_goes_on(
         )  # fmt: skip
         while process.poll() is None and len(parts()) == len(before):
             time.sleep(0.01)
+        if process.poll() is not None:
+            pytest.fail(f"it was done before the signal came: {process.communicate()[1]}")
         os.killpg(process.pid, how)  # as a terminal does: all hear it
         _, errors = process.communicate()
-        if process.returncode == 0:
-            pytest.fail("it was done before the signal came")
         assert parts().items() >= before.items()
         assert not (report / "report.json").exists()
         return process.returncode, errors

@@ -16,7 +16,7 @@ from photochrom.errors import ConfigError, ModelError
 from photochrom.models import DEFAULT, MODELS, WEIGHTS, Model, load_model
 from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
-from photochrom.train.export import export_run
+from photochrom.train.export import ExportOptions, export_run
 from photochrom.train.loop import Session, Trainer, train
 from photochrom.train.networks import Photochrom, output_layer
 from photochrom.train.restore import restore
@@ -106,7 +106,7 @@ def test_what_is_exported_and_restored_and_exported_again_is_the_same(
     command = ["train", str(shard), "-o", str(run), "--steps", "1", "--batch", "2", "--size", "32"]
     command += ["--encoder", "lite0", "--init", str(file), "--lr", "1e-12"]
     assert main(command) == 0
-    export_run(run, again, rebalance=0.5)
+    export_run(run, again, options=ExportOptions(rebalance=0.5))
     x = picture(4, 64, 32)
     np.testing.assert_allclose(Model(again)(x), Model(file)(x), atol=0.02)
 
