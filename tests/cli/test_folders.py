@@ -216,10 +216,12 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(archive: Path, tmp_p
 
 
 def test_wrong_usage(archive: Path, out: Path) -> None:
-    for arguments in (["--shard", "3/2"], ["--shard", "0/2"], ["--shard", "x"], ["--workers", "0"]):
+    command = ["colorize", str(archive), "-o", str(out)]
+    for shard in ("3/2", "0/2", "x"):
         with pytest.raises(SystemExit) as error:
-            main(["colorize", str(archive), "-o", str(out), *arguments])
+            main([*command, "--shard", shard])
         assert error.value.code == 2
+    assert main([*command, "--workers", "0"]) == 2
     assert not out.exists()
 
 
