@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from photochrom.color.lab import WHITE, XYZ_FROM_RGB, L_to_luminance
 
-__all__ = ["CODES", "Shaper", "read_shaper"]
+__all__ = ["CODES", "RGB_FROM_PCS_RATIOS", "Shaper", "read_shaper"]
 
 CODES = 65536
 """The number of points where the curves are evaluated: the values of 16 bits."""
@@ -31,6 +31,8 @@ _BRADFORD = np.array(
 )
 _TO_CONES = np.diag((_BRADFORD @ WHITE) / (_BRADFORD @ _D50)) @ _BRADFORD
 _RGB_FROM_PCS = np.linalg.inv(XYZ_FROM_RGB) @ np.linalg.inv(_BRADFORD) @ _TO_CONES
+RGB_FROM_PCS_RATIOS = _RGB_FROM_PCS * _D50
+"""float64 (3, 3): X/Xn, Y/Yn, Z/Zn of D50 to linear sRGB; its rows sum to 1."""
 _ROUNDING = 1e-4  # by which the three columns of a matrix may miss white, as numbers of 16 bits do
 _MOST_TAGS = 100  # as LittleCMS has it
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")

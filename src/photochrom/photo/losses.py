@@ -46,6 +46,10 @@ def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:
         notes.append(f"holds {photo.frames} frames; only the first is colored")
     if photo.content.has_alpha and not form.holds.alpha:
         notes.append(f"{kind} has no transparency, so the result is opaque")
+    if photo.facts.extra and not form.holds.extra:
+        others = sum(kind not in (1, 2) for kind in photo.facts.extra)
+        named = "its extra channel" if others == 1 else f"its {others} extra channels"
+        notes.append(f"{kind} cannot hold {named}, such as masks or selections; TIFF can")
     stored = form.stored_as(photo.samples, photo.facts)
     if stored != photo.samples:
         was, will = _BITS.get(photo.samples, "floats"), _BITS[stored]

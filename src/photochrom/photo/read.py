@@ -21,7 +21,13 @@ from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.metadata.exif import LEAST_EXIF, MOST_EXIF
 from photochrom.photo.photo import Held, Photo, Pixels
 from photochrom.photo.profiles import srgb_dtype, to_srgb
-from photochrom.photo.samples import check_unit_range, color_space, split_alpha
+from photochrom.photo.samples import (
+    CHANNELS_OF,
+    GRAY_SPACES,
+    check_unit_range,
+    color_space,
+    split_alpha,
+)
 from photochrom.photo.source import (
     BytesOrigin,
     FileOrigin,
@@ -44,7 +50,6 @@ from photochrom.photo.vips import (
 __all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_stream"]
 
 _HEAD = 64  # bytes by which a format is found
-_COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _DAMAGED = "is damaged ({}); parts of it may be gray or misplaced"
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
@@ -214,15 +219,17 @@ def _decode(form: Format, request: Request) -> Photo:
     forget()
     page = form.open(request)
     _check_header(form, page, request.limits)
+    page = _checked_space(form.settled(page))
     facts = _writable(form.facts(page))
-    orientation = page.get("orientation") or 1
+    orientation = form.orientation(page, facts)
+    facts = replace(facts, turned=orientation)
     if orientation in _SIDEWAYS and facts.resolution is not None:
         facts = replace(facts, resolution=facts.resolution[::-1])
     if facts.pages > 1:
         again = replace(request, known=page.known)
         facts = replace(facts, turn=lambda number: _turned(form, replace(again, page=number)))
     told: list[str] = []
-    content = _content(form.settled(page), page, facts, orientation, request.limits, told)
+    content = _content(page, facts, orientation, request.limits, told)
     if told:
         facts = replace(facts, notes=(*facts.notes, _DAMAGED.format(told[0].rstrip("."))))
     return Photo(content, replace(facts, source=request.place))
@@ -255,17 +262,25 @@ def _check_header(form: Format, page: Page, limits: ReadLimits) -> None:
         )
     kind, size = form.held_whole(page)
     limits.check_whole(name, kind, image.width * image.height * size)
+
+
+def _checked_space(page: Page) -> Page:
+    """A page whose color space is known and supported."""
+    if page.space:
+        return page
+    image = page.image
     cmyk = image.interpretation == "cmyk"
     if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
         raise PhotoError(
-            f"{name}: {image.bands} channels of {image.interpretation} are not supported",
+            f"{page.facts.name}: {image.bands} channels of {image.interpretation} are not "
+            "supported",
             "convert it to gray or RGB",
         )
+    return replace(page, space="CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB ")
 
 
 def _content(
     page: Page,
-    header: Page,
     facts: Facts,
     orientation: int,
     limits: ReadLimits,
@@ -275,17 +290,15 @@ def _content(
 
     `told` receives what the decoder complains about.
     """
-    image, load = page.image, page.load
-    cmyk = header.image.interpretation == "cmyk"
-    space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
-    profile = header.get("icc-profile-data")
+    image, load, space = page.image, page.load, page.space
+    profile = facts.profile
     convert = partial(_converted, name=facts.name, space=space, profile=profile, bits=facts.bits)
-    tiled = "tile-width" in header.fields
+    tiled = "tile-width" in page.fields and not page.bare
     if image.width * image.height <= limits.stream_pixels:
 
         def decoded(first: bool) -> NDArray[Any]:
-            one = image if first else load()
-            samples = to_numpy(one if orientation == 1 else upright(one.copy_memory()))
+            one = image if first and not page.bare else load()
+            samples = to_numpy(one if orientation == 1 else upright(one.copy_memory(), orientation))
             told[:] = complaints()
             return samples
 
@@ -297,13 +310,13 @@ def _content(
         origin=page.origin,
         # Turning needs the pixels in another order than decoding gives them. libvips then puts them
         # into a temporary file, or into memory if they are less than 100 MB.
-        load=load if orientation == 1 else lambda: upright(load(access="random")),
+        load=load if orientation == 1 else lambda: upright(load(access="random"), orientation),
         convert=convert,
         name=facts.name,
-        shape=(height, width, 1 if space == "GRAY" else 3),
+        shape=(height, width, 1 if space in GRAY_SPACES else 3),
         depth=depth,
         dtype=srgb_dtype(depth, space, profile),
-        has_alpha=image.bands > _COLORS[space],
+        has_alpha=image.bands > CHANNELS_OF[space],
         tiled=tiled,
         limits=limits,
     )

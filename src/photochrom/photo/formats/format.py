@@ -54,6 +54,7 @@ class Holds:
     dtypes: tuple[Any, ...]  # of samples; the last stands in for those that it cannot hold
     side: int  # pixels
     alpha: bool = True
+    extra: bool = False  # other channels, such as masks
     pages: bool = False  # several, and transparency masks
     texts: bool = False  # of PNG
     iptc: int = 0  # bytes of IPTC records
@@ -89,11 +90,19 @@ class Page:
     facts: Facts  # as far as they are known
     known: Any = None  # for a later `Request` of another page
     options: Mapping[str, Any] = field(default_factory=dict)  # of the loader
+    header: Any = None  # the image with the metadata, if it is another one
+    bare: bool = False  # the image has no pixels yet; `load` decodes all of them
+    space: str = ""  # of its colors, by the ICC name; "": as libvips says
+
+    @property
+    def said(self) -> Any:
+        """The image with the metadata."""
+        return self.image if self.header is None else self.header
 
     @property
     def fields(self) -> frozenset[str]:
         """The names of the metadata that libvips has."""
-        return frozenset(self.image.get_fields())
+        return frozenset(self.said.get_fields())
 
     @property
     def pixel_bytes(self) -> int:
@@ -107,7 +116,7 @@ class Page:
 
     def get(self, field: str) -> Any:
         """Metadata of the image; None if there is none."""
-        return self.image.get(field) if field in self.fields else None
+        return self.said.get(field) if field in self.fields else None
 
 
 @dataclass(frozen=True)
@@ -181,9 +190,14 @@ class Format:
             resolution=self.resolution(page, exif),
             extension=self.suffixes[0],
             depth=np.dtype(DTYPES[page.image.format]),
+            profile=page.get("icc-profile-data"),
             profiled="icc-profile-data" in page.fields,
             frames=frames or 1,
         )
+
+    def orientation(self, page: Page, facts: Facts) -> int:
+        """How the pixels have to be turned: 1..8 as in EXIF."""
+        return page.get("orientation") or 1
 
     def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
         """The resolution that the file states."""

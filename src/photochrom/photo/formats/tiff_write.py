@@ -15,6 +15,7 @@ from photochrom.photo.ifd import (
     EXIF,
     EXIF_HEIGHT,
     EXIF_WIDTH,
+    EXTRA,
     FAILURES,
     GPS,
     OFFSETS,
@@ -73,6 +74,8 @@ def complete(file: BinaryIO, carried: Carried) -> None:
     """
     block, layout = carried.facts.metadata.exif, carried.facts.layout
     copies = layout.copies if layout is not None else 0
+    if carried.facts.extra:
+        _state_extra(Reader(file, own=True), carried.facts.extra)
     if not block and carried.facts.resolution is not None and not copies:
         return
     tree: Tree = {}
@@ -105,6 +108,19 @@ def complete(file: BinaryIO, carried: Carried) -> None:
     file.write(packed_tree(whole, place, target.big, following))
     file.seek(target.place)
     file.write(struct.pack("<Q" if target.big else "<I", place))
+
+
+def _state_extra(reader: Reader, kinds: tuple[int, ...]) -> None:
+    """Say what the channels beyond color are; libvips says that each of them is alpha."""
+    places = [reader.first]
+    for place, directory in list(reader.chain()):
+        below = directory[SUB_IFDS].numbers if SUB_IFDS in directory else []
+        places += [place, *below]
+    for place in dict.fromkeys(places):
+        directory, _ = reader.directory(place, frozenset([EXTRA]))
+        if EXTRA in directory and len(directory[EXTRA].numbers) == len(kinds):
+            reader.file.seek(reader.place_of(place, EXTRA))
+            reader.file.write(struct.pack(f"{reader.order}{len(kinds)}H", *kinds))
 
 
 def _cut(reader: Reader, copies: int) -> None:
