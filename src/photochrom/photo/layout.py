@@ -28,6 +28,7 @@ class Layout:
     width: int = 0
     height: int = 0
     grid: int = 0  # width of its tiles, whatever it is; 0: strips
+    oriented: bool = False  # it states an orientation
     planar: bool = False  # a plane for each channel
     masks: tuple[int, ...] = ()  # places of the directories of the masks that follow the page
 

@@ -32,6 +32,9 @@ class _Avif(Format):
         bits = page.image.get("bits-per-sample") if deep else 0
         return replace(super().facts(page), bits=bits)
 
+    def orientation(self, page: Page, facts: Facts) -> int:
+        return page.get("orientation") or 1  # those of the file itself have been applied
+
     def stored_as(self, dtype: np.dtype[Any], facts: Facts) -> np.dtype[Any]:
         return dtype if facts.bits else super().stored_as(dtype, facts)
 

@@ -26,8 +26,9 @@ from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts, Metadata
 from photochrom.photo.limits import LIMITS, ReadLimits
-from photochrom.photo.metadata.exif import exif_resolution
+from photochrom.photo.metadata.exif import exif_orientation, exif_resolution
 from photochrom.photo.metadata.resolution import UNKNOWN, Resolution, chosen
+from photochrom.photo.metadata.xmp import xmp_orientation
 from photochrom.photo.source import Origin
 from photochrom.photo.vips import DTYPES, VIPS_LOG
 
@@ -196,8 +197,11 @@ class Format:
         )
 
     def orientation(self, page: Page, facts: Facts) -> int:
-        """How the pixels have to be turned: 1..8 as in EXIF."""
-        return page.get("orientation") or 1
+        """How the pixels have to be turned: 1..8 as in EXIF, which counts before XMP."""
+        metadata = facts.metadata
+        stated = page.get("orientation") or exif_orientation(metadata.exif or b"")
+        xmp = metadata.xmp_whole or metadata.xmp or b""
+        return stated or xmp_orientation(xmp) or 1
 
     def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
         """The resolution that the file states."""

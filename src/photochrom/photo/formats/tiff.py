@@ -43,6 +43,7 @@ from photochrom.photo.ifd import (
     HEIGHT,
     INK_SET,
     MASK,
+    ORIENTATION,
     PAGE,
     PHOTOMETRIC,
     PIXELS,
@@ -59,8 +60,10 @@ from photochrom.photo.ifd import (
     to_number,
 )
 from photochrom.photo.layout import Layout
-from photochrom.photo.metadata.exif import exif_block
+from photochrom.photo.metadata.exif import exif_block, exif_orientation
+from photochrom.photo.metadata.iptc import whole_iptc
 from photochrom.photo.metadata.resolution import Resolution, sane
+from photochrom.photo.metadata.xmp import xmp_orientation
 from photochrom.photo.source import REMEDY_DAMAGED, BytesOrigin, Origin
 from photochrom.photo.vips import DTYPES
 
@@ -135,14 +138,21 @@ class _Tiff(Format):
     def facts(self, page: Page) -> Facts:
         facts = super().facts(page)
         metadata, layout = facts.metadata, facts.layout
-        if metadata.iptc is None:
-            metadata = replace(metadata, iptc=page.get("photoshop-data"))
+        iptc = whole_iptc([metadata.iptc, page.get("photoshop-data")])
+        metadata = replace(metadata, iptc=iptc)
         if layout is not None:  # libvips ignores the EXIF of a TIFF file
             with page.origin.open() as file:
                 block = exif_block(file, layout.place)
             if block is not None:
                 metadata = replace(metadata, exif=block)
         return replace(facts, metadata=metadata, profiled=facts.profiled or _is_managed(page))
+
+    def orientation(self, page: Page, facts: Facts) -> int:
+        if page.facts.layout is None or page.facts.layout.oriented:
+            return page.get("orientation") or 1
+        # libvips states 1 where the file states none.
+        metadata = facts.metadata
+        return exif_orientation(metadata.exif or b"") or xmp_orientation(metadata.xmp or b"") or 1
 
     def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
         # If the file states no resolution, or a mere ratio of sides, libvips has a ratio.
@@ -316,7 +326,7 @@ def _of_planes(page: Page, layout: Layout) -> Page:
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _NEEDED = frozenset([
     SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, PAGE, TILE_WIDTH,
-    TILE_HEIGHT, SUB_IFDS, EXTRA, SAMPLES, INK_SET,
+    TILE_HEIGHT, SUB_IFDS, EXTRA, SAMPLES, INK_SET, ORIENTATION,
 ])  # fmt: skip
 
 
@@ -409,6 +419,7 @@ def _layout(index: int, place: int, directory: Directory) -> Layout:
         width=to_number(directory, WIDTH),
         height=to_number(directory, HEIGHT),
         grid=tile[0],
+        oriented=ORIENTATION in directory,
         planar=planar,
     )
 

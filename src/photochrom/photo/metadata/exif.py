@@ -57,6 +57,7 @@ __all__ = [
     "MOST_EXIF",
     "NAMING",
     "exif_block",
+    "exif_orientation",
     "exif_resolution",
     "exif_tags",
     "exif_tree",
@@ -357,6 +358,17 @@ def exif_resolution(block: bytes) -> Resolution | None:
             return None
         fractions.append(struct.unpack("<II", entry.data[:8]))
     return stated(to_number(directory, UNIT) or INCH, *fractions)
+
+
+def exif_orientation(block: bytes) -> int:
+    """The orientation, 1..8, that an EXIF block states; 0 if it states none."""
+    try:
+        reader = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
+        directory, _ = reader.directory(reader.first, frozenset([ORIENTATION]))
+    except FAILURES:
+        return 0
+    number = to_number(directory, ORIENTATION)
+    return number if 1 <= number <= 8 else 0
 
 
 def exif_tree(reader: Reader, directory: Directory) -> Tree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,6 +15,7 @@ __all__ = [
     "iptc_records",
     "photoshop_block",
     "read_iptc",
+    "whole_iptc",
 ]
 
 _MOST_VALUE = 1 << 20  # bytes of a text that goes from IPTC into XMP
@@ -142,6 +144,22 @@ def read_iptc(block: bytes) -> bytes:
             return data
         at = start + 4 + size + size % 2
     return b""
+
+
+def whole_iptc(blocks: Iterable[bytes | None]) -> bytes | None:
+    """The block with the most records, of several in a file; the first of equal ones.
+
+    Programs that change one often leave another as it was, or write only its beginning.
+    """
+    best, most = None, -1
+    for block in blocks:
+        if block is None:
+            continue
+        texts, others = iptc_records(read_iptc(block))
+        records = sum(len(values) for values in texts.values()) + len(others)
+        if records > most:
+            best, most = block, records
+    return best
 
 
 def photoshop_block(iptc: bytes) -> bytes:

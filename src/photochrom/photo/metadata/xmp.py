@@ -27,6 +27,7 @@ __all__ = [
     "result_packet",
     "say_synthetic",
     "with_iptc",
+    "xmp_orientation",
 ]
 
 # "Augmentation, correction or enhancement using a Generative AI model": among the terms at
@@ -128,6 +129,25 @@ def with_iptc(
     if not whole.of_its_subject:
         return xmp, [*names.values(), *lost]
     return (marked or "").encode(), lost
+
+
+def xmp_orientation(xmp: bytes, most: int = MOST_TREE) -> int:
+    """The orientation, 1..8, that a packet states; 0 if it states none."""
+    if len(xmp) > most:
+        return 0
+    packet = _decoded(xmp)[0]
+    if "Orientation" not in packet:
+        return 0
+    key = f"{{{_TIFF}}}Orientation"
+    try:
+        parts = _descriptions(_parsed(packet))
+    except ValueError:
+        return 0
+    for part in parts:
+        for value in [part.get(key, ""), *(child.text or "" for child in part.iter(key))]:
+            if value.strip() in {str(n) for n in range(1, 9)}:
+                return int(value)
+    return 0
 
 
 def _xml(kind: str, values: list[str]) -> str:
