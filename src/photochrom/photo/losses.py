@@ -67,7 +67,7 @@ def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]
         notes.append(f"{kind} cannot hold its texts ({', '.join(words)}); PNG can")
     if (note := _of_exif(photo, form)) is not None:
         notes.append(note)
-    packet = xmp_for(form, photo.facts, model)
+    packet = xmp_for(form, photo, model)
     if packet.note is not None:
         notes.append(packet.note)
     if packet.lost:

@@ -19,6 +19,7 @@ from photochrom.photo.formats.format import Format, Page, Request
 from photochrom.photo.formats.table import find_format
 from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.metadata.exif import LEAST_EXIF, MOST_EXIF
+from photochrom.photo.metadata.turn import SIDEWAYS
 from photochrom.photo.photo import Held, Photo, Pixels
 from photochrom.photo.profiles import srgb_dtype, to_srgb
 from photochrom.photo.samples import (
@@ -51,7 +52,6 @@ __all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_str
 
 _HEAD = 64  # bytes by which a format is found
 _DAMAGED = "is damaged ({}); parts of it may be gray or misplaced"
-_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
 def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits = LIMITS) -> Photo:
@@ -223,7 +223,7 @@ def _decode(form: Format, request: Request) -> Photo:
     facts = _writable(form.facts(page))
     orientation = form.orientation(page, facts)
     facts = replace(facts, turned=orientation)
-    if orientation in _SIDEWAYS and facts.resolution is not None:
+    if orientation in SIDEWAYS and facts.resolution is not None:
         facts = replace(facts, resolution=facts.resolution[::-1])
     if facts.pages > 1:
         again = replace(request, known=page.known)
@@ -304,7 +304,7 @@ def _content(
 
         return Held(*convert(watched(decoded, tiled)))
     sides = image.height, image.width
-    height, width = sides[::-1] if orientation in _SIDEWAYS else sides
+    height, width = sides[::-1] if orientation in SIDEWAYS else sides
     depth = np.dtype(DTYPES[image.format])
     return FilePixels(
         origin=page.origin,

@@ -27,8 +27,8 @@ from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts, Metadata
 from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.metadata.exif import exif_orientation, exif_resolution
+from photochrom.photo.metadata.packets import xmp_orientation
 from photochrom.photo.metadata.resolution import UNKNOWN, Resolution, chosen
-from photochrom.photo.metadata.xmp import xmp_orientation
 from photochrom.photo.source import Origin
 from photochrom.photo.vips import DTYPES, VIPS_LOG
 

@@ -28,8 +28,8 @@ from photochrom.photo.formats.format import (
 )
 from photochrom.photo.metadata.exif import EXIF_HEAD
 from photochrom.photo.metadata.iptc import photoshop_block
+from photochrom.photo.metadata.packets import extension_of, join_extension
 from photochrom.photo.metadata.resolution import CENTIMETER, INCH, Resolution, stated
-from photochrom.photo.metadata.xmp import extension_of, join_extension
 from photochrom.photo.source import BytesOrigin, Origin, read_at
 
 __all__ = ["JPEG", "JPEG_EXIF_LIMIT", "extended_xmp", "jpeg_quality", "main_xmp"]

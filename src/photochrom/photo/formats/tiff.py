@@ -62,8 +62,8 @@ from photochrom.photo.ifd import (
 from photochrom.photo.layout import Layout
 from photochrom.photo.metadata.exif import exif_block, exif_orientation
 from photochrom.photo.metadata.iptc import whole_iptc
+from photochrom.photo.metadata.packets import xmp_orientation
 from photochrom.photo.metadata.resolution import Resolution, sane
-from photochrom.photo.metadata.xmp import xmp_orientation
 from photochrom.photo.source import REMEDY_DAMAGED, BytesOrigin, Origin
 from photochrom.photo.vips import DTYPES
 
