@@ -17,7 +17,7 @@ from photochrom.photo.photo import Photo
 if TYPE_CHECKING:
     from photochrom.photo.formats.format import Format
 
-__all__ = ["Carried", "carried_by", "exif_for", "xmp_for"]
+__all__ = ["Carried", "carried_by", "exif_for", "turn_of", "xmp_for"]
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,23 @@ def carried_by(form: Format, photo: Photo, output: Output, big: bool = False) ->
     )
 
 
+def turn_of(photo: Photo) -> Turn:
+    """The turn that the pixels of a photo have made."""
+    return Turn(photo.facts.turned, photo.width, photo.height)
+
+
 def exif_for(form: Format, photo: Photo) -> bytes | None:
     """The EXIF block of a result; None if what libvips makes of the source's has to do."""
     if photo.metadata.exif is None:
         return None
-    block = exif.for_result(photo.metadata.exif, photo.width, photo.height, photo.resolution)
+    block = exif.for_result(photo.metadata.exif, turn_of(photo), photo.resolution)
     return None if block is None or len(block) > form.holds.exif else block
 
 
 def xmp_for(form: Format, photo: Photo, model: str) -> Packet:
     """The XMP of a result, which also holds IPTC if the format has no other place for it."""
     metadata = photo.metadata
-    turn = Turn(photo.facts.turned, photo.width, photo.height)
-    truth = Truth(turn, form.media_type, photo.profiled)
+    truth = Truth(turn_of(photo), form.media_type, photo.profiled)
     iptc = b"" if form.holds.iptc else read_iptc(metadata.iptc or b"")
     if metadata.xmp_whole is not None:
         whole, notes = made_true(metadata.xmp_whole, truth)

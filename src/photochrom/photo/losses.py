@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pyvips
 
-from photochrom.photo.carried import xmp_for
+from photochrom.photo.carried import turn_of, xmp_for
 from photochrom.photo.formats.format import Format
 from photochrom.photo.metadata.exif import exif_tags, for_result
 from photochrom.photo.metadata.iptc import read_iptc
@@ -88,7 +88,7 @@ def _of_exif(photo: Photo, form: Format) -> str | None:
     block = photo.metadata.exif
     if block is None:
         return None
-    whole = for_result(block, photo.width, photo.height, photo.resolution)
+    whole = for_result(block, turn_of(photo), photo.resolution)
     if whole is None:
         what = "damaged"
     elif len(whole) > form.holds.exif:

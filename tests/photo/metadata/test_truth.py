@@ -224,3 +224,28 @@ def test_true_and_damaged_packets_stay_byte_for_byte() -> None:
     ):
         assert made_true(xmp, truth) == (xmp, ())
     assert made_true(packet(FALSE), truth, most=99) == (packet(FALSE), ())
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_the_subject_in_exif_turns_too(tmp_path: Path, orientation: int, name: str) -> None:
+    exif = PIL.Image.Exif()
+    exif[274] = orientation
+    inner = exif.get_ifd(0x8769)
+    inner[0x9214], inner[0xA214] = (6, 4, 2, 3), (6, 4)  # area, location
+    inner[0xA20E], inner[0xA20F] = 100.0, 200.0  # resolution of the sensor
+    file = io.BytesIO()
+    to_pil(smooth(20, 30, 1), "L").save(file, "JPEG", exif=exif)
+    photo = decode_photo(file.getvalue())
+    write_photo(tmp_path / name, colored(photo), photo)
+    with PIL.Image.open(tmp_path / name) as image:
+        found = image.getexif().get_ifd(0x8769)
+    x, y = spot(orientation)  # of the center of the pixel; EXIF counts from its corner
+    corner = {
+        2: (24, 4), 3: (24, 16), 4: (6, 16), 5: (4, 6), 6: (16, 6), 7: (16, 24), 8: (4, 24)
+    }[orientation]  # fmt: skip
+    assert abs(corner[0] - x * photo.width) <= 0.5 and abs(corner[1] - y * photo.height) <= 0.5
+    sideways = orientation >= 5
+    assert tuple(found[0xA214]) == corner
+    assert tuple(found[0x9214]) == (*corner, *((3, 2) if sideways else (2, 3)))
+    assert found[0xA20E] == (200 if sideways else 100)

@@ -36,7 +36,8 @@ from photochrom.photo.ifd import (
     to_number,
 )
 from photochrom.photo.layout import Layout
-from photochrom.photo.metadata.exif import EXIF_HEAD, NAMING, exif_tree
+from photochrom.photo.metadata.exif import EXIF_HEAD, NAMING, exif_tree, turned_tree
+from photochrom.photo.metadata.turn import Turn
 
 __all__ = ["Joiner", "as_stored", "complete", "is_large"]
 
@@ -93,6 +94,8 @@ def complete(file: BinaryIO, carried: Carried) -> None:
         directory[SUB_IFDS] = Entry(kind, data[: copies * SIZES[kind]])
     below = tree.get(EXIF)
     if isinstance(below, dict):
+        turn = Turn(carried.facts.turned, carried.width, carried.height)
+        tree[EXIF] = below = turned_tree(below, turn)
         below[COLOR_SPACE] = Entry.of(3, [1])  # sRGB
         for tag, side in ((EXIF_WIDTH, carried.width), (EXIF_HEIGHT, carried.height)):
             if tag in below:
