@@ -54,6 +54,8 @@ class Facts:
     volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
     turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
     stored: Callable[[], BinaryIO] | None = field(default=None, repr=False)  # opens the file again
+    lossless: bool = False  # it was stored without loss, in a format that mostly is not
+    comments: tuple[bytes, ...] = ()  # of JPEG
     turned: int = 1  # the orientation that has been applied
     extra: tuple[int, ...] = ()  # kinds of the channels of a TIFF page that are not colors, if some
     # of them are not alpha either

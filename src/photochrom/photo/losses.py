@@ -54,6 +54,8 @@ def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:
     if stored != photo.samples:
         was, will = _BITS.get(photo.samples, "floats"), _BITS[stored]
         notes.append(f"its {was} per channel become {will}, the most that is written to {kind}")
+    if photo.facts.lossless and not form.holds.lossless and not form.stays_lossless(photo.facts):
+        notes.append(f"it is stored without loss, and {kind} is not; PNG and TIFF are")
     if photo.facts.stored is not None and not form.holds.pages:
         notes.append(f"{kind} cannot hold its transparency mask; TIFF can")
     return notes
@@ -65,6 +67,8 @@ def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]
     if metadata.texts and not form.holds.texts:
         words = dict.fromkeys(text.keyword for text in metadata.texts)
         notes.append(f"{kind} cannot hold its texts ({', '.join(words)}); PNG can")
+    if photo.facts.comments and not form.holds.comments:
+        notes.append(f"{kind} cannot hold its comment; JPEG can")
     if (note := _of_exif(photo, form)) is not None:
         notes.append(note)
     packet = xmp_for(form, photo, model)

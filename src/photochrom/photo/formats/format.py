@@ -58,6 +58,8 @@ class Holds:
     extra: bool = False  # other channels, such as masks
     pages: bool = False  # several, and transparency masks
     texts: bool = False  # of PNG
+    comments: bool = False  # of JPEG
+    lossless: bool = False  # it always is
     iptc: int = 0  # bytes of IPTC records
     exif: int = _ANY  # bytes of an EXIF block
     xmp: int = _ANY  # bytes of an XMP packet
@@ -236,6 +238,10 @@ class Format:
         if carried.facts.profiled:
             options["profile"] = "srgb"
         return _with_metadata(image, carried), options
+
+    def stays_lossless(self, facts: Facts) -> bool:
+        """Whether a result of this format is stored without loss, as its source was."""
+        return facts.lossless and facts.extension == self.suffixes[0]
 
     def finish(self, file: BinaryIO, carried: Carried) -> None:
         """Complete a file that libvips has written, open for reading and writing."""

@@ -110,7 +110,7 @@ PNG = _Png(
     media_type="image/png",
     loader="pngload_source",
     saver="pngsave_target",
-    holds=Holds((np.uint8, np.uint16), side=2**31 - 1, texts=True),
+    holds=Holds((np.uint8, np.uint16), side=2**31 - 1, texts=True, lossless=True),
     options={"filter": "all"},
 )
 

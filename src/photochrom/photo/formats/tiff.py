@@ -209,7 +209,12 @@ TIFF = _Tiff(
     loader="tiffload_source",
     saver="tiffsave_target",
     holds=Holds(
-        (np.uint8, np.uint16, np.float32), side=2**31 - 1, extra=True, pages=True, iptc=1 << 62
+        (np.uint8, np.uint16, np.float32),
+        side=2**31 - 1,
+        extra=True,
+        pages=True,
+        lossless=True,
+        iptc=1 << 62,
     ),
     options={"compression": "deflate"},
     exif_by_libvips=False,
