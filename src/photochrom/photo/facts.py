@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
+from photochrom.photo.ifd import Tree
 from photochrom.photo.layout import Layout
 from photochrom.photo.metadata.resolution import Resolution
 from photochrom.photo.metadata.texts import Text
@@ -61,5 +62,6 @@ class Facts:
     # of them are not alpha either
     beyond: Callable[[str], Any] | None = field(default=None, repr=False)  # the libvips image of
     # these channels, as they are stored; takes the access
+    tags: Tree = field(default_factory=dict, repr=False)  # of TIFF, that stay as they are
     notes: tuple[str, ...] = ()  # for the user: what the reader could not take
     quality: int | None = None  # that a JPEG file was probably written with, 1..100

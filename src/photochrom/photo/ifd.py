@@ -232,15 +232,24 @@ class Reader:
             return None
         return Entry(slot.kind, _swapped(data, slot.kind) if self.order == ">" else data)
 
+    def slots(self, at: int) -> list[Slot]:
+        """The tags of the directory at a place, without their values."""
+        size, slot_size = (8, 20) if self.big else (2, 12)
+        count = int.from_bytes(self.bytes(at, size), "little" if self.order == "<" else "big")
+        if count > _MOST_ENTRIES:
+            raise _Damaged
+        raw = self.bytes(at + size, count * slot_size)
+        if len(raw) < count * slot_size:
+            raise _Damaged
+        return slots_in(raw, self.order, self.big)
+
     def place_of(self, at: int, tag: int) -> int:
         """Where the values of a tag are, in the directory at a place; the tag must be there."""
-        count_size, slot_size, inline = (8, 20, 8) if self.big else (2, 12, 4)
-        count = int.from_bytes(self.bytes(at, count_size), "little" if self.order == "<" else "big")
-        raw = self.bytes(at + count_size, count * slot_size)
-        for n, slot in enumerate(slots_in(raw, self.order, self.big)):
+        size, slot_size, inline = (8, 20, 8) if self.big else (2, 12, 4)
+        for n, slot in enumerate(self.slots(at)):
             if slot.tag == tag:
                 if slot.size <= inline:
-                    return self.base + at + count_size + (n + 1) * slot_size - inline
+                    return self.base + at + size + (n + 1) * slot_size - inline
                 form = self.order + ("Q" if self.big else "I")
                 return self.base + int(struct.unpack(form, slot.value)[0])
         raise _Damaged

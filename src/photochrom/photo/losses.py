@@ -10,7 +10,7 @@ import pyvips
 
 from photochrom.photo.carried import turn_of, xmp_for
 from photochrom.photo.formats.format import Format
-from photochrom.photo.metadata.exif import exif_tags, for_result
+from photochrom.photo.metadata.exif import exif_tags, for_result, untaken_tags
 from photochrom.photo.metadata.iptc import read_iptc
 from photochrom.photo.photo import Photo
 from photochrom.photo.source import file_name
@@ -24,6 +24,7 @@ _EXIF_NAMES = {
     18249: "RatingPercent", 37395: "ImageHistory", 42032: "CameraOwnerName",
     42033: "BodySerialNumber", 42037: "LensSerialNumber",
 }  # fmt: skip
+_GEO = {33550, 33922, 34264, 34735, 34736, 34737}  # tags of GeoTIFF
 _BITS = {np.dtype(np.uint8): "8 bits", np.dtype(np.uint16): "16 bits"}
 
 
@@ -64,12 +65,15 @@ def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:
 def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]:
     notes = []
     metadata = photo.metadata
+    if photo.facts.tags and not form.holds.pages:
+        what = "place on the map (GeoTIFF)" if set(photo.facts.tags) & _GEO else "GDAL metadata"
+        notes.append(f"{kind} cannot hold its {what}; TIFF can")
     if metadata.texts and not form.holds.texts:
         words = dict.fromkeys(text.keyword for text in metadata.texts)
         notes.append(f"{kind} cannot hold its texts ({', '.join(words)}); PNG can")
     if photo.facts.comments and not form.holds.comments:
         notes.append(f"{kind} cannot hold its comment; JPEG can")
-    if (note := _of_exif(photo, form)) is not None:
+    if (note := _of_exif(photo, form, kind)) is not None:
         notes.append(note)
     packet = xmp_for(form, photo, model)
     if packet.note is not None:
@@ -88,7 +92,7 @@ def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]
     return notes
 
 
-def _of_exif(photo: Photo, form: Format) -> str | None:
+def _of_exif(photo: Photo, form: Format, kind: str) -> str | None:
     block = photo.metadata.exif
     if block is None:
         return None
@@ -97,6 +101,11 @@ def _of_exif(photo: Photo, form: Format) -> str | None:
         what = "damaged"
     elif len(whole) > form.holds.exif:
         what = f"too large for {form.name}"
+    elif form.holds.pages and photo.facts.layout is None:  # it has them among its own tags
+        untaken = [_EXIF_NAMES.get(tag, f"tag {tag}") for tag in untaken_tags(block)[:8]]
+        return (
+            f"{kind} has no place for some of its EXIF ({', '.join(untaken)})" if untaken else None
+        )
     else:
         return None
     lost = _lost_tags(block) if form.exif_by_libvips else ()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from photochrom.photo.ifd import FAILURES, Reader
+from photochrom.photo.metadata.iptc import photoshop_names
 
 __all__ = ["Parts", "parts_of"]
 
@@ -73,7 +74,7 @@ def parts_of(file: BinaryIO, segments: Iterator[tuple[int, int]]) -> Parts:
             gain_map = gain_map or head.startswith(_GAIN_MAP)
             if not head.startswith(_KNOWN.get(marker, ())) and len(gone) < _MOST_NAMED:
                 gone[_name(marker, head)] = None
-    gone |= dict.fromkeys(_of_photoshop(resources))
+    gone |= dict.fromkeys(photoshop_names(_PHOTOSHOP + resources))
     whole = _PHOTOSHOP + resources if resources else b""
     return Parts(whole, tuple(comments), pictures, gain_map, tuple(gone), precision)
 
@@ -102,22 +103,3 @@ def _pictures(data: bytes) -> int:
         for at in range(0, len(entry.data) - 15, 16)
     ]
     return max(1, thumbnails.count(False))
-
-
-def _of_photoshop(data: bytes) -> list[str]:
-    """Resources that say something about the photo, in words; IPTC has its own way."""
-    found: list[str] = []
-    at = 0
-    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
-        number = int.from_bytes(data[at + 4 : at + 6], "big")
-        start = at + 6 + (data[at + 6] // 2 + 1) * 2
-        size = int.from_bytes(data[start : start + 4], "big")
-        content = data[start + 4 : start + 4 + size]
-        if 2000 <= number <= 2997 or number == 2999:
-            found.append("paths of Photoshop")
-        elif number == 1034 and any(content):
-            found.append("copyright mark of Photoshop")
-        elif number == 1035 and content:
-            found.append("copyright address of Photoshop")
-        at = start + 4 + size + size % 2
-    return found

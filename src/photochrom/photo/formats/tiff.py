@@ -33,6 +33,7 @@ from photochrom.photo.formats.planes import (
 )
 from photochrom.photo.formats.tiff_channels import LAB, Channels, channels_of
 from photochrom.photo.formats.tiff_packed import is_packed, open_packed
+from photochrom.photo.formats.tiff_tags import tags_of
 from photochrom.photo.formats.tiff_write import as_stored, complete, is_large
 from photochrom.photo.ifd import (
     BITS,
@@ -73,6 +74,7 @@ __all__ = ["TIFF", "Pages", "largest_part", "read_pages"]
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+_GONE = "its {} was dropped"
 _STRAY = (
     "refers to a second page beyond the end of the file, and was read as one page; if it had more, "
     "restore it from a copy"
@@ -145,7 +147,14 @@ class _Tiff(Format):
                 block = exif_block(file, layout.place)
             if block is not None:
                 metadata = replace(metadata, exif=block)
-        return replace(facts, metadata=metadata, profiled=facts.profiled or _is_managed(page))
+        facts = replace(facts, metadata=metadata, profiled=facts.profiled or _is_managed(page))
+        if layout is None:
+            return facts
+        turned = self.orientation(page, facts) != 1
+        with page.origin.open() as file:
+            tags = tags_of(file, layout.place, turned, page.get("photoshop-data"))
+        notes = tuple(_GONE.format(what) for what in tags.gone)
+        return replace(facts, tags=tags.kept, notes=(*facts.notes, *notes))
 
     def orientation(self, page: Page, facts: Facts) -> int:
         if page.facts.layout is None or page.facts.layout.oriented:

@@ -77,7 +77,8 @@ def complete(file: BinaryIO, carried: Carried) -> None:
     copies = layout.copies if layout is not None else 0
     if carried.facts.extra:
         _state_extra(Reader(file, own=True), carried.facts.extra)
-    if not block and carried.facts.resolution is not None and not copies:
+    facts = carried.facts
+    if not block and facts.resolution is not None and not copies and not facts.tags:
         return
     tree: Tree = {}
     try:
@@ -100,7 +101,7 @@ def complete(file: BinaryIO, carried: Carried) -> None:
         for tag, side in ((EXIF_WIDTH, carried.width), (EXIF_HEIGHT, carried.height)):
             if tag in below:
                 below[tag] = Entry.of(4, [side])
-    whole: Tree = {**tree, **directory}
+    whole: Tree = {**facts.tags, **tree, **directory}
     for tag in (EXIF, GPS):
         if tag in tree:
             whole[tag] = tree[tag]

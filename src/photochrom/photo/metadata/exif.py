@@ -53,6 +53,7 @@ from photochrom.photo.metadata.resolution import INCH, UNKNOWN, Resolution, per_
 from photochrom.photo.metadata.turn import Turn
 
 __all__ = [
+    "CAMERA",
     "EXIF_HEAD",
     "LEAST_EXIF",
     "MOST_EXIF",
@@ -64,6 +65,7 @@ __all__ = [
     "exif_tree",
     "for_result",
     "turned_tree",
+    "untaken_tags",
 ]
 
 EXIF_HEAD = b"Exif\0\0"
@@ -80,6 +82,7 @@ _STORED = frozenset([
 _DATA = ((513, 514), (273, 279))  # of a thumbnail: where, and how many bytes
 _SUBJECT = (37396, 41492)  # its area and its location, in pixels
 _PLANE = (41486, 41487)  # resolution of the sensor, across and down
+_PADDING = 59932
 _LAST_KIND = 13  # those beyond are of BigTIFF
 
 
@@ -339,11 +342,11 @@ def turned_tree(tree: Tree, turn: Turn) -> Tree:
 
 
 # EXIF of the main directory: who, when, with what; names of scans, a rating, the texts of Windows.
-_CAMERA = (
+CAMERA = (
     269, 270, 271, 272, 285, 297, 305, 306, 315, 316, 337, 18246, 18249, 33432, 40091, 40092, 40093,
     40094, 40095,
 )  # fmt: skip
-NAMING = frozenset([*_CAMERA, EXIF, GPS])
+NAMING = frozenset([*CAMERA, EXIF, GPS])
 
 
 def exif_block(
@@ -368,6 +371,17 @@ def exif_block(
         across, down = (Entry(5, struct.pack("<II", *per_inch(value))) for value in resolution)
         tree |= {ACROSS: across, DOWN: down, UNIT: Entry.of(3, [INCH])}
     return EXIF_HEAD + file_head("<", False, 8) + packed_tree(tree, 8, False) if tree else None
+
+
+def untaken_tags(block: bytes) -> list[int]:
+    """The tags of the main directory of a block that a TIFF file has no place for."""
+    try:
+        reader = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
+        tags = {slot.tag for slot in reader.slots(reader.first)}
+    except FAILURES:
+        return []
+    known = {*CAMERA, *_STORED, *POINTERS, WIDTH, HEIGHT, ORIENTATION, ACROSS, DOWN, UNIT, _PADDING}
+    return sorted(tags - known)
 
 
 def exif_tags(block: bytes) -> set[tuple[int, int]]:
@@ -418,7 +432,7 @@ def exif_orientation(block: bytes) -> int:
 
 def exif_tree(reader: Reader, directory: Directory) -> Tree:
     """The EXIF in a directory and below it, without what is damaged."""
-    tree: Tree = {tag: directory[tag] for tag in _CAMERA if tag in directory}
+    tree: Tree = {tag: directory[tag] for tag in CAMERA if tag in directory}
     for tag in (EXIF, GPS):
         below = _exif_below(reader, directory, tag)
         if below is not None:
