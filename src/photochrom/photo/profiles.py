@@ -89,10 +89,28 @@ def _conversion(profile: bytes, space: str) -> Convert | None:
         encoded = _gray_curve(profile, shaper)
         return None if encoded is None else functools.partial(_gray, encoded)
     if shaper is not None:
+        if _has_srgb_shape(shaper):
+            return None
         convert = functools.partial(_shaped, _Tables(shaper))
     else:
         convert = functools.partial(_transformed, profile)
     return None if _is_srgb(convert) else convert
+
+
+def _has_srgb_shape(shaper: Shaper) -> bool:
+    """Whether curves and matrix are those of sRGB, but for the rounding of their maker.
+
+    In dark parts of saturated colors, that rounding alone can move a sample by some steps.
+    """
+    steps = np.arange(CODES) / (CODES - 1)
+    return (
+        shaper.matrix is not None
+        and bool(np.abs(shaper.matrix - np.eye(3)).max() < _MATRIX_STEPS)
+        and all(
+            bool(np.abs(linear_to_srgb(np.clip(curve, 0, 1)) - steps).max() < _TABLE_STEPS)
+            for curve in shaper.curves
+        )
+    )
 
 
 def _is_srgb(convert: Convert) -> bool:
@@ -108,6 +126,9 @@ def _is_srgb(convert: Convert) -> bool:
         return True
     return bool(np.abs(moved).max() < 2 * 257)
 
+
+_MATRIX_STEPS = 1e-3
+"""By which the matrices of sRGB profiles differ from one another."""
 
 # --- gray -----------------------------------------------------------------------------------------
 

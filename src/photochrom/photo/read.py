@@ -28,6 +28,7 @@ from photochrom.photo.samples import (
     check_unit_range,
     color_space,
     split_alpha,
+    turned,
 )
 from photochrom.photo.source import (
     BytesOrigin,
@@ -213,9 +214,10 @@ def _examined(descriptor: int, name: str) -> tuple[os.stat_result, Format]:
 def _decode(form: Format, request: Request) -> Photo:
     if not form.loader:
         decoded = form.decode(request)
-        space = color_space(decoded.samples)
-        pixels = _converted(decoded.samples, request.name, space, decoded.profile)
-        return Photo(Held(*pixels), replace(_writable(decoded.facts), source=request.place))
+        samples, orientation = turned(decoded.samples, decoded.orientation), decoded.orientation
+        pixels = _converted(samples, request.name, color_space(samples), decoded.profile)
+        facts = replace(_writable(decoded.facts), source=request.place, turned=orientation)
+        return Photo(Held(*pixels), facts)
     forget()
     page = form.open(request)
     _check_header(form, page, request.limits)

@@ -20,6 +20,7 @@ __all__ = [
     "requantize",
     "split_alpha",
     "to_uint8",
+    "turned",
     "with_alpha",
 ]
 
@@ -59,6 +60,17 @@ def split_alpha(samples: NDArray[Any], space: str) -> tuple[NDArray[Any], NDArra
     colors = CHANNELS_OF[space]
     alpha = np.ascontiguousarray(samples[..., colors]) if samples.shape[2] > colors else None
     return np.ascontiguousarray(samples[..., :colors]), alpha
+
+
+def turned(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Samples (H, W, C) turned by an orientation, 1..8 as in EXIF."""
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1] if orientation < 6 else samples[::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1] if orientation < 7 else samples[:, ::-1]
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    return np.ascontiguousarray(samples)
 
 
 def with_alpha(rgb: NDArray[Any], alpha: NDArray[Any] | None) -> NDArray[Any]:

@@ -14,7 +14,8 @@ Most formats only fill in the table at the top and override a hook or two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -26,7 +27,12 @@ from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts, Metadata
 from photochrom.photo.limits import LIMITS, ReadLimits
-from photochrom.photo.metadata.exif import exif_orientation, exif_resolution
+from photochrom.photo.metadata.exif import (
+    EXIF_HEAD,
+    exif_block,
+    exif_orientation,
+    exif_resolution,
+)
 from photochrom.photo.metadata.packets import xmp_orientation
 from photochrom.photo.metadata.resolution import UNKNOWN, Resolution, chosen
 from photochrom.photo.source import Origin
@@ -39,8 +45,10 @@ __all__ = [
     "MOST_MENDED",
     "Page",
     "Request",
+    "boxes",
     "brands",
     "replace_bytes",
+    "result_exif",
 ]
 
 MOST_MENDED = 1 << 28  # bytes of a file that is loaded into memory to be mended
@@ -129,6 +137,7 @@ class Decoded:
     samples: NDArray[Any]  # (H, W, C)
     profile: bytes | None  # ICC
     facts: Facts
+    orientation: int = 1  # how they have to be turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,6 +308,29 @@ def replace_bytes(
     file.seek(start)
     file.write(data)
     file.truncate(size + by)
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each box, of a file of the ISO base media kind or a part of one.
+
+    The content of the last one may be cut off. Source: ISO/IEC 14496-12, 4.2.
+    """
+    at = 0
+    while at + 8 <= len(data):
+        size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        size = size or len(data) - at
+        if size < head:
+            return
+        yield kind, data[at + head : at + size]
+        at += size
+
+
+def result_exif(carried: Carried) -> bytes | None:
+    """The EXIF of a result whose encoder takes a whole block."""
+    source = io.BytesIO((carried.facts.metadata.exif or b"").removeprefix(EXIF_HEAD))
+    return carried.exif or exif_block(source, resolution=carried.facts.resolution)
 
 
 def brands(head: bytes) -> frozenset[bytes]:

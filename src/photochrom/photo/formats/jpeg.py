@@ -164,7 +164,7 @@ def _with_parts(facts: Facts, parts: Parts) -> Facts:
 # pity to halve its resolution or to break its smooth gradients into blocks.
 JPEG = _Jpeg(
     name="JPEG",
-    suffixes=(".jpg", ".jpeg"),
+    suffixes=(".jpg", ".jpeg", ".jfif", ".jpe", ".jif"),
     media_type="image/jpeg",
     loader="jpegload_source",
     saver="jpegsave_target",

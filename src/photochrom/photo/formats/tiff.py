@@ -31,7 +31,7 @@ from photochrom.photo.formats.planes import (
     other_front,
     plane_fronts,
 )
-from photochrom.photo.formats.tiff_channels import LAB, Channels, channels_of
+from photochrom.photo.formats.tiff_channels import LAB, Channels, channels_of, is_camera_raw
 from photochrom.photo.formats.tiff_packed import is_packed, open_packed
 from photochrom.photo.formats.tiff_tags import tags_of
 from photochrom.photo.formats.tiff_write import as_stored, complete, is_large
@@ -93,9 +93,7 @@ class _Tiff(Format):
 
     def check(self, name: str) -> None:
         if _CAMERA_RAW.search(name):
-            raise PhotoError(
-                f"{name}: camera raw files are not supported", "convert it to TIFF or JPEG"
-            )
+            raise _camera_raw(name)
 
     def open(self, request: Request) -> Page:
         origin, pages = request.origin, request.known
@@ -106,6 +104,11 @@ class _Tiff(Format):
             origin = _mended(origin, pages.stray, request.name)
         request.check_page(max(1, len(pages.layouts)))
         layout = pages.layouts[request.page] if request.page < len(pages.layouts) else None
+        if layout is not None and layout.subfile & 1:
+            with origin.open() as file:
+                raw = is_camera_raw(file, layout.place)
+            if raw:  # the page itself is a small preview
+                raise _camera_raw(request.name)
         _check_layout(layout, pages, request)
         facts = Facts(
             request.name,
@@ -228,6 +231,13 @@ TIFF = _Tiff(
     options={"compression": "deflate"},
     exif_by_libvips=False,
 )
+
+
+def _camera_raw(name: str) -> PhotoError:
+    return PhotoError(
+        f"{name}: camera raw files are not supported",
+        "develop it with a raw converter, and save it as TIFF or JPEG",
+    )
 
 
 # --- opening a page -------------------------------------------------------------------------------

@@ -10,14 +10,15 @@ Sources: TIFF 6.0 (Adobe, 1992), sections 8, 16, 18 and 23; Adobe Photoshop TIFF
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyvips
 
 from photochrom.errors import PhotoError
+from photochrom.photo.ifd import FAILURES, PHOTOMETRIC, SUB_IFDS, Reader, to_number
 from photochrom.photo.layout import Layout
 
-__all__ = ["Channels", "LAB", "channels_of"]
+__all__ = ["Channels", "LAB", "channels_of", "is_camera_raw"]
 
 LAB = (8, 9)
 """Photometric interpretations: L*a*b* with signed a and b, and as in ICC profiles."""
@@ -31,6 +32,7 @@ _OTHER = {
     32844: "LogL",
     32845: "LogLuv",
 }
+_RAW = (32803, 34892)
 _MOST_EXTRA = 60
 _ASSOCIATED = 1  # alpha by which the colors are multiplied
 
@@ -71,6 +73,20 @@ class Channels:
     def beyond(self, image: Any) -> Any:
         """The channels of an image that are not colors, in their order."""
         return pyvips.Operation.call("extract_band", image, self.colors, n=len(self.extra))
+
+
+def is_camera_raw(file: BinaryIO, place: int) -> bool:
+    """Whether raw samples of a camera are below the directory at a place."""
+    try:
+        reader = Reader(file)
+        directory, _ = reader.directory(place, frozenset([SUB_IFDS]))
+        for below in directory[SUB_IFDS].numbers[:8] if SUB_IFDS in directory else ():
+            found, _ = reader.directory(below, frozenset([PHOTOMETRIC]))
+            if to_number(found, PHOTOMETRIC) in _RAW:
+                return True
+    except FAILURES:
+        pass
+    return False
 
 
 def channels_of(layout: Layout, name: str) -> Channels | None:
