@@ -124,13 +124,13 @@ class Coloring:
         replace = job.force
         if manifest is None:
             if not replace and os.path.lexists(job.target):
-                raise PhotoError(unknown_result(job))
+                raise unknown_result(job)
             draft, ready = None, None
         else:
             before = self._look(job.source)
             if found_result(job) is not None and not job.force:
                 if job.known is None:
-                    raise PhotoError(unknown_result(job))
+                    raise unknown_result(job)
                 if self._is_done(job, job.known, before):
                     result = job.known.result_file
                     seconds = time.perf_counter() - began

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from material import (
+
+from photochrom.photo.formats.format import boxes
+from photochrom.photo.losses import losses
+from photochrom.photo.read import decode_photo, photo_size, read_photo
+from photochrom.photo.samples import to_uint8
+from photochrom.photo.write import write_photo
+from tests.photo.material import (
     full_source,
     noise,
     p3_profile,
@@ -18,12 +24,6 @@ from material import (
     taken,
     to_pil,
 )
-
-from photochrom.photo.formats.format import boxes
-from photochrom.photo.losses import losses
-from photochrom.photo.read import decode_photo, photo_size, read_photo
-from photochrom.photo.samples import to_uint8
-from photochrom.photo.write import write_photo
 
 
 def encoded(samples: np.ndarray, mode: str, **options: object) -> bytes:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from material import colored, iptc, refusal, smooth, to_pil, xmp_of, xmp_packet
 
 from photochrom.photo.losses import losses
 from photochrom.photo.metadata.iptc import read_iptc
 from photochrom.photo.read import decode_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import colored, iptc, refusal, smooth, to_pil, xmp_of, xmp_packet
 
 
 def jpeg(**options: Any) -> bytes:

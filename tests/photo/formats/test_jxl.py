@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from material import colored, noise, p3_profile, refusal, smooth, taken, to_pil, xmp_packet
 
 from photochrom.color.lab import srgb_to_linear
 from photochrom.photo.formats.format import boxes
@@ -17,6 +16,16 @@ from photochrom.photo.losses import losses
 from photochrom.photo.output import Output
 from photochrom.photo.read import decode_photo, photo_size, read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import (
+    colored,
+    noise,
+    p3_profile,
+    refusal,
+    smooth,
+    taken,
+    to_pil,
+    xmp_packet,
+)
 
 XMP = xmp_packet(
     '<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="box 9"/>'

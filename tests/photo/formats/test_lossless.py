@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
-from material import noise, to_pil, to_vips
 
 from photochrom.photo.formats.av1 import is_lossless
 from photochrom.photo.losses import losses
 from photochrom.photo.output import Output
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import noise, to_pil, to_vips
 
 
 def save(path: Path, pixels: np.ndarray, lossless: bool, **options: Any) -> None:

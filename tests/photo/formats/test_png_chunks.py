@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from material import (
+
+from photochrom.photo.losses import losses
+from photochrom.photo.read import decode_photo, read_photo
+from photochrom.photo.samples import to_uint8
+from photochrom.photo.write import write_photo
+from tests.photo.material import (
     assert_srgb_profile,
     colored,
     iptc,
@@ -22,11 +27,6 @@ from material import (
     xmp_of,
     xmp_packet,
 )
-
-from photochrom.photo.losses import losses
-from photochrom.photo.read import decode_photo, read_photo
-from photochrom.photo.samples import to_uint8
-from photochrom.photo.write import write_photo
 
 LEVELS = np.arange(0, 256, 5, dtype=np.uint8)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from material import colored, refusal, smooth, to_pil
 
 from photochrom.batch.find import target_of
 from photochrom.photo.formats.table import INPUT_EXTENSIONS, TYPES
 from photochrom.photo.read import decode_photo, read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import colored, refusal, smooth, to_pil
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".jif", ".JFIF"])

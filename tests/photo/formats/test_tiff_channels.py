@@ -10,13 +10,13 @@ import PIL.Image
 import PIL.ImageCms
 import pytest
 import tifffile
-from material import LARGE, colored, noise, refusal, smooth
 
 from photochrom.color.lab import rgb_to_lab
 from photochrom.photo.limits import LIMITS
 from photochrom.photo.losses import losses
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import LARGE, colored, noise, refusal, smooth
 
 COLORS = {"minisblack": 1, "miniswhite": 1, "rgb": 3, "separated": 4}
 

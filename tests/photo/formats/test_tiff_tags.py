@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import tifffile
-from material import colored, full_source, iptc, smooth
 
 from photochrom.photo.losses import losses
 from photochrom.photo.metadata.iptc import read_iptc
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import colored, full_source, iptc, smooth
 
 GEO: dict[int, Any] = {
     33550: (0.5, 0.5, 0.0), 33922: (0.0, 0.0, 0.0, 4e5, 5e6, 0.0), 34736: (6378137.0, 298.25),

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from material import colored, smooth, taken, to_pil, xmp_of, xmp_packet
 
 from photochrom.photo.losses import losses
 from photochrom.photo.metadata.truth import Truth, made_true
 from photochrom.photo.metadata.turn import Turn
 from photochrom.photo.read import decode_photo, read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import colored, smooth, taken, to_pil, xmp_of, xmp_packet
 
 SPACES = {
     "tiff": "http://ns.adobe.com/tiff/1.0/",

@@ -42,8 +42,9 @@ class _Jp2(Format):
     def check(self, name: str) -> None:
         if importlib.util.find_spec("PIL") is None:
             raise PhotoError(
-                f"{name}: JPEG 2000 needs an extra",
+                "JPEG 2000 needs an extra",
                 "run pip install 'photochrom[jp2]', or convert it to JPEG, PNG or TIFF",
+                name=name,
             )
 
     def size(self, data: bytes, name: str) -> tuple[int, int]:
@@ -68,7 +69,9 @@ class _Jp2(Format):
             image.save(made, "JPEG2000", irreversible=False, no_jp2=False)
         except OSError as error:
             name = carried.facts.name
-            raise PhotoError(f"{name}: cannot be written: {one_line(error)}", "use .png") from None
+            raise PhotoError(
+                f"cannot be written: {one_line(error)}", "use .png", name=name
+            ) from None
         data = made.getvalue()
         at = data.index(b"jp2c") - 4
         file.write(data[:at] + struct.pack(">I", len(data) - at) + data[at + 4 :])
@@ -108,7 +111,7 @@ def _head(data: bytes, name: str) -> _Head:
     try:
         return _read_head(data)
     except (LookupError, struct.error, StopIteration):
-        raise PhotoError(f"{name}: its header is damaged", REMEDY_DAMAGED) from None
+        raise PhotoError("its header is damaged", REMEDY_DAMAGED, name=name) from None
 
 
 def _read_head(data: bytes) -> _Head:
@@ -151,13 +154,14 @@ def _decoded(data: bytes, head: _Head, name: str) -> Decoded:
                 samples = made.reshape(image.height, image.width, -1)
             else:
                 raise PhotoError(
-                    f"{name}: JPEG 2000 of mode {image.mode} is not supported",
+                    f"JPEG 2000 of mode {image.mode} is not supported",
                     "convert it to TIFF or PNG",
+                    name=name,
                 )
     except PhotoError:
         raise
     except Exception as error:  # whatever the library raises about a damaged file
-        raise PhotoError(f"{name}: cannot be read: {one_line(error)}", REMEDY_DAMAGED) from None
+        raise PhotoError(f"cannot be read: {one_line(error)}", REMEDY_DAMAGED, name=name) from None
     metadata = head.metadata
     notes: tuple[str, ...] = ()
     if head.bits > 8 and samples.dtype == np.uint8:

@@ -58,8 +58,9 @@ class _Jpeg(Format):
             precision = parts_of(file, _segments(file)).precision
         if precision > 8:
             raise PhotoError(
-                f"{request.name}: JPEG with {precision} bits per sample is not supported",
+                f"JPEG with {precision} bits per sample is not supported",
                 "convert it to TIFF or PNG with 16 bits",
+                name=request.name,
             )
         page = super().open(request)
         if _is_ended(request.origin):

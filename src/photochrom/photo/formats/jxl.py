@@ -44,8 +44,9 @@ class _Jxl(Format):
     def check(self, name: str) -> None:
         if importlib.util.find_spec("pillow_jxl") is None:
             raise PhotoError(
-                f"{name}: JPEG XL needs an extra",
+                "JPEG XL needs an extra",
                 "run pip install 'photochrom[jxl]', or convert it to JPEG, PNG or TIFF",
+                name=name,
             )
 
     def size(self, data: bytes, name: str) -> tuple[int, int]:
@@ -90,7 +91,9 @@ class _Jxl(Format):
             )
         except Exception as error:
             name = carried.facts.name
-            raise PhotoError(f"{name}: cannot be written: {one_line(error)}", "use .png") from None
+            raise PhotoError(
+                f"cannot be written: {one_line(error)}", "use .png", name=name
+            ) from None
         file.write(data)
 
 
@@ -142,7 +145,7 @@ def _head(file: BinaryIO, name: str) -> _Head:
     try:
         return _read_head(_Bits(_codestream(file)[2:64]))
     except ValueError:
-        raise PhotoError(f"{name}: its header is damaged", REMEDY_DAMAGED) from None
+        raise PhotoError("its header is damaged", REMEDY_DAMAGED, name=name) from None
 
 
 def _codestream(file: BinaryIO) -> bytes:
@@ -201,17 +204,19 @@ def _decoded(data: bytes, head: _Head, request: Request) -> Decoded:
         bands = _CHANNELS.get(mode, 0)
         dtype = np.uint16 if mode == "I;16" else np.uint8
         if not bands or len(pixels) != width * height * bands * np.dtype(dtype).itemsize:
-            raise PhotoError(f"{name}: this kind of JPEG XL is not supported", "convert it to PNG")
+            raise PhotoError(
+                "this kind of JPEG XL is not supported", "convert it to PNG", name=name
+            )
         samples: NDArray[Any] = np.frombuffer(pixels, dtype).reshape(height, width, bands)
         metadata = {bytes(box.box_type): bytes(box.data) for box in found}
     except PhotoError:
         raise
     except Exception as error:  # whatever the library raises about a damaged file
-        raise PhotoError(f"{name}: cannot be read: {one_line(error)}", REMEDY_DAMAGED) from None
+        raise PhotoError(f"cannot be read: {one_line(error)}", REMEDY_DAMAGED, name=name) from None
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of the library, which is in Rust
             raise
-        raise PhotoError(f"{name}: cannot be read: its data is damaged", REMEDY_DAMAGED) from None
+        raise PhotoError("cannot be read: its data is damaged", REMEDY_DAMAGED, name=name) from None
     exif = _exif(metadata.get(b"Exif", b""))
     notes = []
     if head.bits > 8 and dtype == np.uint8:
@@ -248,7 +253,9 @@ def _of_jpeg(data: bytes, request: Request) -> Decoded:
         for key in ("exif-data", "xmp-data", "iptc-data", "icc-profile-data")
     )
     if image.interpretation == "cmyk":
-        raise PhotoError(f"{request.name}: CMYK in JPEG XL is not supported", "convert it to TIFF")
+        raise PhotoError(
+            "CMYK in JPEG XL is not supported", "convert it to TIFF", name=request.name
+        )
     facts = Facts(
         request.name,
         "file",

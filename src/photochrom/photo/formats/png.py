@@ -57,9 +57,9 @@ class _Png(Format):
         stated = stated_color(chunks, page.image.bands <= 2)
         if stated.hdr:
             raise PhotoError(
-                f"{page.facts.name}: its colors are of high dynamic range ({stated.hdr}), which is "
-                "not supported",
+                f"its colors are of high dynamic range ({stated.hdr}), which is not supported",
                 "convert it to sRGB",
+                name=page.facts.name,
             )
         notes: tuple[str, ...] = () if complete else (_LONG_TEXTS,)
         notes += tuple(_LOST_TEXT.format(keyword) for keyword in raw.lost)

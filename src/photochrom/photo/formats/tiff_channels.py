@@ -100,12 +100,12 @@ def channels_of(layout: Layout, name: str) -> Channels | None:
     remedy = "convert it to gray or RGB"
     if layout.photometric in _OTHER:
         what = _OTHER[layout.photometric]
-        raise PhotoError(f"{name}: its pixels are {what}, which is not supported", remedy)
+        raise PhotoError(f"its pixels are {what}, which is not supported", remedy, name=name)
     space = _COLORS.get(layout.photometric)
     if space is None:
         return None
     if space == "CMYK" and layout.inks != 1:
-        raise PhotoError(f"{name}: its inks are not those of CMYK", remedy)
+        raise PhotoError("its inks are not those of CMYK", remedy, name=name)
     colors, extra = _COUNTS[space], layout.extra
     if extra is None:  # old programs do not state a single one
         extra = (0,) if layout.channels == colors + 1 else ()
@@ -116,20 +116,24 @@ def channels_of(layout: Layout, name: str) -> Channels | None:
         beyond = f" with {len(extra)} more" if extra else ""
         named = _NAMES.get(space, space)
         raise PhotoError(
-            f"{name}: has {channels}, which is not {named}{beyond}, as it says", remedy
+            f"has {channels}, which is not {named}{beyond}, as it says", remedy, name=name
         )
     if len(extra) > _MOST_EXTRA:
         raise PhotoError(
-            f"{name}: has {len(extra)} channels besides color, over the limit of {_MOST_EXTRA}",
+            f"has {len(extra)} channels besides color, over the limit of {_MOST_EXTRA}",
             "remove some of them",
+            name=name,
         )
     if _ASSOCIATED in extra[1:]:
         raise PhotoError(
-            f"{name}: premultiplied alpha behind another channel is not supported",
+            "premultiplied alpha behind another channel is not supported",
             "save it with unassociated alpha",
+            name=name,
         )
     if space in ("Lab ", "ICC ", "L   ") and (layout.bits not in (8, 16) or layout.kind == 3):
         kind = "floats" if layout.kind == 3 else f"{layout.bits} bits"
-        raise PhotoError(f"{name}: CIELab of {kind} is not supported", "save it with 8 or 16 bits")
+        raise PhotoError(
+            f"CIELab of {kind} is not supported", "save it with 8 or 16 bits", name=name
+        )
     inverse = layout.photometric == 0 and layout.kind == 3
     return Channels(space, colors, extra, inverse)

@@ -65,16 +65,18 @@ def open_packed(
     """
     if channels is None or channels.space not in _INTERPRETATIONS or layout.planar:
         raise PhotoError(
-            f"{name}: TIFF samples of {layout.bits} bits are supported only in gray, RGB and CMYK "
+            f"TIFF samples of {layout.bits} bits are supported only in gray, RGB and CMYK "
             "without planes",
             "save it with 16 bits per channel",
+            name=name,
         )
     width = layout.grid or layout.width
     size = -(-width * layout.channels * layout.bits // 8)
     if layout.grid and size % 16:
         raise PhotoError(
-            f"{name}: TIFF tiles of this size with samples of {layout.bits} bits are not supported",
+            f"TIFF tiles of this size with samples of {layout.bits} bits are not supported",
             "save it with strips, or with 16 bits per channel",
+            name=name,
         )
     rows = _Rows(layout.bits, width * layout.channels, size, -(-layout.width // width))
     changes: dict[int, Entry | None] = {
@@ -90,7 +92,7 @@ def open_packed(
     with origin.open() as file:
         front = other_front(file, layout.place, changes)
     if not front:
-        raise PhotoError(f"{name}: its directory is damaged", REMEDY_DAMAGED)
+        raise PhotoError("its directory is damaged", REMEDY_DAMAGED, name=name)
     head = open_front(origin, front)
     call = pyvips.Operation.call
     pixel = call("embed", call("crop", head, 0, 0, 1, 1), 0, 0, layout.width, layout.height)
