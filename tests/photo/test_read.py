@@ -175,7 +175,9 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         assert name in refusal(read_photo, tmp_path / name)
     assert "empty" in refusal(read_photo, tmp_path / "empty.jpg")
-    assert "JPEG, PNG, TIFF, WebP, AVIF or HEIC" in refusal(read_photo, tmp_path / "text.jpg")
+    assert "JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG XL or JPEG 2000" in refusal(
+        read_photo, tmp_path / "text.jpg"
+    )
     assert "no such file" in refusal(read_photo, tmp_path / "absent.jpg")
     assert "not a file" in refusal(read_photo, tmp_path)
     assert "not a file" in refusal(read_photo, tmp_path / "text.jpg" / "photo.jpg")

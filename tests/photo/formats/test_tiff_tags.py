@@ -49,7 +49,7 @@ def test_the_place_on_the_map_is_kept(tmp_path: Path, big: bool) -> None:
 def test_the_place_of_a_turned_photo_is_left_out_and_said(tmp_path: Path) -> None:
     photo = read_photo(geo_file(tmp_path / "a.tif", (274, 3, 1, 6, True)))
     (note,) = losses(photo, "b.tif")
-    assert "place on the map (GeoTIFF), because the photo is turned, was dropped" in note
+    assert "place on the map (GeoTIFF), because the photo is turned, cannot be kept" in note
     write_photo(tmp_path / "b.tif", colored(photo), photo)
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         assert 33550 not in file.pages[0].tags and 42112 in file.pages[0].tags
@@ -61,7 +61,7 @@ def test_tags_that_no_result_has_are_named(tmp_path: Path) -> None:
     photo = read_photo(geo_file(tmp_path / "a.tif", *more))
     notes = "\n".join(losses(photo, "b.tif"))
     for what in ("GDAL_NODATA", "tag 65000", "paths of Photoshop"):
-        assert f"its {what} was dropped" in notes
+        assert f"its {what} cannot be kept" in notes
     assert len(notes.splitlines()) == 3
 
 

@@ -42,7 +42,7 @@ _XMP_LIMIT = 65502
 _LEAST_QUALITY = 75  # of a result, unless the user asks for less
 _END = b"\xff\xd9"
 _NO_END = "its last bytes are missing; it was read as far as it goes"
-_GONE = "its {} was dropped"
+_GONE = "its {} cannot be kept"
 _GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/")
 _MOTION = (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1<", b"MicroVideo>1<")
 _LOST_XMP = "the second part of its XMP is missing or damaged; the first part is kept"

@@ -172,7 +172,8 @@ def _others(file: BinaryIO) -> tuple[bytes, int, tuple[str, ...]]:
     gone: dict[str, None] = {}
     for kind, size in _chunks(file):
         if kind == b"eXIf" and not exif and size <= MOST_EXIF:
-            exif = EXIF_HEAD + file.read(size).removeprefix(EXIF_HEAD)
+            block = file.read(size).removeprefix(EXIF_HEAD)
+            exif = EXIF_HEAD + block if block[:2] in (b"II", b"MM") else b""
         elif kind == b"acTL" and size == 8:
             frames = max(1, int.from_bytes(file.read(4), "big"))
         elif kind not in _KNOWN and kind.isalpha() and len(gone) < _MOST_NAMED:

@@ -74,7 +74,7 @@ __all__ = ["TIFF", "Pages", "largest_part", "read_pages"]
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
-_GONE = "its {} was dropped"
+_GONE = "its {} cannot be kept"
 _STRAY = (
     "refers to a second page beyond the end of the file, and was read as one page; if it had more, "
     "restore it from a copy"

@@ -83,6 +83,7 @@ _DATA = ((513, 514), (273, 279))  # of a thumbnail: where, and how many bytes
 _SUBJECT = (37396, 41492)  # its area and its location, in pixels
 _PLANE = (41486, 41487)  # resolution of the sensor, across and down
 _PADDING = 59932
+_OF_COLOR = (301, 318, 319, 529, 531, 532)  # how the gray samples were meant
 _LAST_KIND = 13  # those beyond are of BigTIFF
 
 
@@ -386,7 +387,8 @@ def untaken_tags(block: bytes) -> list[int]:
         tags = {slot.tag for slot in reader.slots(reader.first)}
     except FAILURES:
         return []
-    known = {*CAMERA, *_STORED, *POINTERS, WIDTH, HEIGHT, ORIENTATION, ACROSS, DOWN, UNIT, _PADDING}
+    about_pixels = {*_STORED, *_OF_COLOR, WIDTH, HEIGHT, ORIENTATION, ACROSS, DOWN, UNIT}
+    known = {*CAMERA, *POINTERS, *about_pixels, _PADDING}
     return sorted(tags - known)
 
 
