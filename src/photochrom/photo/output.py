@@ -27,7 +27,7 @@ class Output:
     """
 
     quality: int | None = None
-    """Of JPEG, WebP, AVIF and HEIC, 1..100; None for the default of the format. PNG and TIFF have
+    """Of JPEG, WebP, AVIF, HEIC and JPEG XL, 1..100; None for the default of the format. PNG and TIFF have
     no loss."""
     force: bool = False
     """Replace an existing file; never the one that the photo was read from."""

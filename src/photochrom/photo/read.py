@@ -56,10 +56,10 @@ _DAMAGED = "is damaged ({}); parts of it may be gray or misplaced"
 
 
 def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits = LIMITS) -> Photo:
-    """Read a JPEG, PNG, TIFF, WebP, AVIF or HEIC file.
+    """Read a JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG XL or JPEG 2000 file.
 
-    8-bit, 16-bit and float files keep their depth (AVIF of 10 or 12 bits is scaled to 16); 1-bit
-    and palette images are expanded to 8 bits, and CMYK is converted to sRGB. Float samples, which
+    8-bit, 16-bit and float files keep their depth (9 to 15 bits are scaled to 16); 1-bit and
+    palette images are expanded to 8 bits, and CMYK and L*a*b* are converted to sRGB. Float samples, which
     only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied. Of an
     animation, the first frame is read.
 

@@ -58,6 +58,7 @@ def write_photo(
     stores as 16 bits. HEIC stores 16 bits and floats as 10 bits. JPEG, WebP and AVIF hold 8 bits,
     rounded to nearest, except that an AVIF source of 10 or 12 bits stays as deep in AVIF. Alpha is
     kept, except in JPEG, which has none: there, the colors below transparent parts become visible.
+    A WebP or AVIF source without loss stays so in its format, unless a quality is asked for.
     JPEG is written with full chroma resolution, with the quality of a JPEG source but at least 75,
     and with 95 for other sources.
 
@@ -70,7 +71,7 @@ def write_photo(
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp, .avif, .heic or .heif.
+        Ends in .jpg, .png, .tif, .webp, .avif, .heic, .jxl, .jp2 or another name of these formats.
     rgb : ndarray (H, W, 3), dtype of ``photo.samples`` or ``photo.pixels``, or iterator of strips
         sRGB-encoded; floats in 0..1. With strips, see `Colors`, the whole photo is never in memory,
         except for WebP, AVIF and HEIC.
