@@ -59,9 +59,9 @@ def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits =
     """Read a JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG XL or JPEG 2000 file.
 
     8-bit, 16-bit and float files keep their depth (9 to 15 bits are scaled to 16); 1-bit and
-    palette images are expanded to 8 bits, and CMYK and L*a*b* are converted to sRGB. Float samples, which
-    only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied. Of an
-    animation, the first frame is read.
+    palette images are expanded to 8 bits, and CMYK and L*a*b* are converted to sRGB. Float samples,
+    which only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied.
+    Of an animation, the first frame is read.
 
     Parameters
     ----------

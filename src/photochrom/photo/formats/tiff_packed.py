@@ -35,6 +35,7 @@ from photochrom.photo.vips import to_numpy, to_vips, watched
 
 __all__ = ["is_packed", "open_packed"]
 
+_MOST_WIDTH = 1 << 24  # pixels; a photo has fewer, see `ReadLimits`
 _PART = 1 << 22  # bits that are apart at a time
 _INTERPRETATIONS = {"GRAY": "grey16", "RGB ": "rgb16", "CMYK": "cmyk"}
 
@@ -71,6 +72,11 @@ def open_packed(
             name=name,
         )
     width = layout.grid or layout.width
+    if (
+        not 0 < min(width, layout.width) <= max(width, layout.width) <= _MOST_WIDTH
+        or not 0 < layout.height <= _MOST_WIDTH
+    ):
+        raise PhotoError("its size is damaged", REMEDY_DAMAGED, name=name)
     size = -(-width * layout.channels * layout.bits // 8)
     if layout.grid and size % 16:
         raise PhotoError(
