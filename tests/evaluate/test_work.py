@@ -133,7 +133,7 @@ def test_the_row_to_compare_with_can_be_named(many: Path, prior: Path, tmp_path:
         measured(replace(asked, compare="rand"), work)
 
 
-def test_starting_anew_forgets_only_once_all_is_in_order(
+def test_starting_over_forgets_only_once_all_is_in_order(
     many: Path, prior: Path, tmp_path: Path
 ) -> None:
     asked = Evaluation((str(many),), prior=str(prior), limit=9)

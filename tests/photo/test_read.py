@@ -160,7 +160,7 @@ def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_photo(path).pixels, smooth())
 
 
-def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
     assert pyvips.cache_get_max() == 0
     path = tmp_path / "photo.png"
     for seed in range(3):

@@ -231,7 +231,7 @@ def test_a_film_goes_on_where_it_was_stopped(tmp_path, colorizer, draw_scene):
 
 
 @pytest.mark.slow
-def test_other_settings_start_anew(tmp_path, colorizer, draw_scene):
+def test_other_settings_start_over(tmp_path, colorizer, draw_scene):
     clip = [p for seed in (1, 2) for p in pictures(draw_scene, 6, seed=seed)]
     source = film(tmp_path / "old.mkv", clip)
 

@@ -228,7 +228,7 @@ def _colorize_stream(options: argparse.Namespace) -> int:
     """`-` is stdin as the input and stdout as the output; the format stays the same."""
     if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
         raise ConfigError(
-            "-: stdin is a single photo, so don't give another input, a folder or --dry-run"
+            "-: stdin is a single photo", "don't give another input, a folder or --dry-run"
         )
     if options.shard is not None:
         raise ConfigError("--shard: splits folders or several photos, and stdin is a single photo")
