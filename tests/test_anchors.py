@@ -38,7 +38,7 @@ def anchored(*places: Place, plain: Float32 = NOTHING) -> Anchors:
 
 def test_a_hint_fills_its_object_up_to_the_edge_of_L() -> None:
     ab = anchored(place(0.1, 0.5, 40, -30)).corrected(NOTHING)
-    np.testing.assert_allclose(ab[:, :14], np.broadcast_to([40, -30], (20, 14, 2)), atol=1)
+    np.testing.assert_allclose(ab[:, :14], np.broadcast_to([40, -30], (20, 14, 2)), atol=2)
     assert np.abs(ab[:, 16:]).max() < 1e-3
 
 
@@ -99,7 +99,7 @@ def test_a_hint_has_no_share_beyond_its_reach() -> None:
     near = place(0.25, 0.5, 40, 0, reach=0.1)
     ab = anchored(place(0.05, 0.1, -40, 0), near).corrected(NOTHING)
     assert ab[10, 7, 0] > 20
-    np.testing.assert_allclose(ab[18, 13], [-40, 0], atol=4)
+    np.testing.assert_allclose(ab[18, 13], [-40, 0], atol=6)
 
 
 def test_contradictory_hints_push_no_further_than_either_asks() -> None:

@@ -43,7 +43,7 @@ __all__ = ["Anchors", "blend_hints"]
 
 CONTRAST = 25.0
 """The difference of L whose crossing is as long as the short side of the photo."""
-REACH = 2.0
+REACH = 1.8
 """The length of a path at which a cover has fallen to 1/e, in short sides."""
 LIKENESS = 2
 """Power of the likeness of distributions."""
@@ -134,8 +134,9 @@ class Anchors:
     @property
     def nbytes(self) -> int:
         """The bytes of memory, about."""
-        arrays = self.cover, self.shares, self.filled, self.L, *self.pixels
-        return sum(array.nbytes for array in arrays) + 80 * self.cover.size
+        arrays = self.cover, self.shares, self.filled, self.L
+        pixels = sum(one.nbytes for one in self.pixels)
+        return sum(array.nbytes for array in arrays) + pixels + 80 * self.cover.size
 
     @property
     def strengths(self) -> Float32:

@@ -139,7 +139,7 @@ class Place:
 
 def _along(line: Float32, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the pixels along a line, in its order."""
-    points = line * np.float32([width, height])
+    points = line * np.array([width, height], dtype=np.float32)
     parts = [points[:1]]
     for start, end in pairwise(points):
         steps = max(1, math.ceil(2 * float(np.abs(end - start).max())))
@@ -151,7 +151,7 @@ def _along(line: Float32, height: int, width: int) -> tuple[NDArray[np.intp], ND
 
 def _inside(outline: Float32, height: int, width: int) -> NDArray[np.bool_]:
     """The pixels whose centers an outline surrounds: to their left, its edges are odd in number."""
-    points = outline * np.float32([width, height])
+    points = outline * np.array([width, height], dtype=np.float32)
     x, y = np.arange(width) + np.float32(0.5), (np.arange(height) + np.float32(0.5))[:, None]
     inside = np.zeros((height, width), dtype=np.bool_)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):

@@ -59,9 +59,10 @@ def hint_value(text: str) -> Hint:
             "a stroke is X,Y:X,Y:...,RRGGBB; ,reach=0.5 or ,strength=0.5 may follow; a region is "
             "X,Y:X,Y,RRGGBB,region with two corners of a rectangle or all points of an outline",
         ) from None
-    return (
-        Hint.along(points, color, **dials) if len(points) > 1 else Hint(*points[0], color, **dials)
-    )
+    if len(points) > 1:
+        return Hint.along(points, color, **dials)
+    x, y = points[0]
+    return Hint(x, y, color, dials.get("reach", 1.0), dials.get("strength", 1.0))
 
 
 def is_address(text: str) -> bool:
