@@ -165,7 +165,7 @@ def test_all_temperatures_and_alternatives_keep_the_hint(
     ((_, _, wanted),) = result.distribution.exact()
     anchors = result.anchors
     assert anchors is not None
-    for one in (result, *result.variants(2)):
+    for one in (result, *result.candidate_predictions(2)):
         for temperature in (0.1, 1.0):
             found = anchors.sampled(one.ab(temperature))[0]
             assert np.linalg.norm(found - wanted) < 4

@@ -25,7 +25,6 @@ __all__ = [
     "ExamplesOut",
     "Format",
     "HintIn",
-    "Hints",
     "InfoOut",
     "Length",
     "LimitsOut",
@@ -34,6 +33,7 @@ __all__ = [
     "PaletteOut",
     "PhotoOut",
     "Pixel",
+    "PredictionIn",
     "PredictionOut",
     "Problem",
     "Saturation",
@@ -142,7 +142,7 @@ class HintIn(BaseModel):
         return Hint(self.x, self.y, self.color, *dials, tuple(self.stroke), tuple(self.region))
 
 
-class Hints(BaseModel):
+class PredictionIn(BaseModel):
     """The hints of a prediction; of two at the same place, the later one counts."""
 
     model_config = ConfigDict(extra="forbid")

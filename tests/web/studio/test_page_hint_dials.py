@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Request, expect
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 HINT = {"x": 120, "y": 120, "color": [200, 40, 40], "gray": False, "reach": 0.25}
 
 
