@@ -18,6 +18,7 @@ from photochrom.color import bins
 from photochrom.colorizer import Colorizer
 from photochrom.errors import ModelError
 from photochrom.frame import Frame, network_input, seen_lightness
+from photochrom.hints import Place
 from photochrom.models import DEFAULT, METADATA_KEY, MODELS, WEIGHTS, Model, ModelInfo, load_model
 
 BUNDLED = WEIGHTS / MODELS[0].file
@@ -154,7 +155,7 @@ def test_hints_are_encoded_as_the_model_says() -> None:
     L = np.full((64, 64), 30, np.float32)
     frame = Frame.of(64, 64, 64, info.multiple)
     ab = np.array([11.0, -22.0], np.float32)
-    x = network_input(L, frame, info, [(0.5, 0.25, ab)])
+    x = network_input(L, frame, info, [Place(0.5, 0.25, ab)])
     assert (x[3] == 0.5).sum() == 9 and (x[3] == -0.5).sum() == 64 * 64 - 9
     np.testing.assert_allclose(x[1:3, 16, 32], [0.1, -0.2], rtol=1e-6)
     assert not x[1:3, x[3] < 0].any()

@@ -71,7 +71,8 @@ def test_a_photo_outlives_more_hints_than_are_remembered(studio: Studio) -> None
     upload.remember(used)
     for n in range(2 * KNOWN):
         upload.remember([(n / 10, 2.0, (9, 9, 9))])
-        assert upload.recall(prediction_name(used)) == used  # so it is not the longest unused
+        recalled = upload.recall(prediction_name(used))  # so it is not the longest unused
+        assert [hint.values for hint in recalled] == used
     with pytest.raises(Unknown):
         upload.recall(prediction_name(first))
     assert len(upload.hints) == KNOWN

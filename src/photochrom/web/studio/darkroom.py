@@ -229,7 +229,9 @@ class Darkroom:
         """The colored photo as a JPEG; its longest side has at most `size` pixels."""
         level = self._view(ready, size)
         assert level.L is not None
-        fitted = level.upsampler.fit(self._colored(ready).ab(ready.coloring))
+        colored = self._colored(ready)
+        fitted = level.upsampler.fit(colored.ab(ready.coloring))
+        fitted = level.upsampler.touched(fitted, colored.exact(ready.coloring), level.L)
         brush = Brush(level.upsampler, fitted)
         return to_jpeg(painted(brush, level.L, level.pixels, np.uint8, threads), QUALITY)
 
@@ -267,7 +269,7 @@ class Darkroom:
         rows, columns = cut_box(box, level.pixels.shape)
         fitted = self.cache.get(
             (ready.token, "fitted", ready.name, ready.coloring, box.scale),
-            lambda: level.upsampler.fit(self._ab(ready)),
+            lambda: self._fitted(ready, level),
             KEPT["fitted"],
         )
         L = lightness(level.pixels[rows, columns])
@@ -275,6 +277,17 @@ class Darkroom:
         pixels = np.empty((*L.shape, 3), dtype=np.uint8)
         part.paint(np.ascontiguousarray(fitted[..., columns]), L, pixels, rows.start)
         return pixels
+
+    def _fitted(self, ready: Ready, level: Level) -> Float32:
+        """The curves of a level, with the exact colors of the hints."""
+        height, width = level.pixels.shape[:2]
+        fitted = level.upsampler.fit(self._ab(ready))
+        for x, y, ab in self._colored(ready).exact(ready.coloring):
+            # Its L alone: that of a whole photo would take seconds.
+            row, column = int(y * height), int(x * width)
+            L = lightness(level.pixels[row : row + 1, column : column + 1])
+            fitted = level.upsampler.touched(fitted, [(x, y, ab)], L)
+        return fitted
 
     def original(self, base: Base, size: int) -> bytes:
         """The photo itself as a JPEG, with the geometry of `preview`."""
@@ -339,7 +352,7 @@ class Darkroom:
         """The n places where a hint would help most, in pixels of the photo."""
         height, width = ready.base.shape
         h, w = ready.made.size
-        given = [(x / width, y / height) for x, y, _ in hints]
+        given = [(hint.x / width, hint.y / height) for hint in hints]
         return [
             {
                 "x": min(int((column + 0.5) * width / w), width - 1),
