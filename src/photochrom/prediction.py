@@ -166,6 +166,8 @@ class Prediction:
     def variants(self, n: int = 4, seed: int = 0) -> list[Prediction]:
         """n predictions, each leaning toward other plausible colors; see `Distribution.variants`.
 
+        They stand for the many colorings that the distribution leaves open. They are no samples.
+
         Parameters
         ----------
         n : how many, at least 1
