@@ -36,14 +36,14 @@ __all__ = [
 
 FIELD_WIDTH = 25.0
 """Correlation length, in ab units, of the fields that `variants` adds: near colors go together."""
-FIELD_STRENGTH = 1.6
+FIELD_STRENGTH = 2.4
 """Standard deviation of those fields in nats; that of Gumbel noise is pi / sqrt(6) = 1.28."""
 TILT = 2.0
 """Standard deviation, in nats per 40 units of ab, of what `variants` adds toward one side of the ab
 plane, and of what it adds toward vivid or muted colors: what all of a photo has in common."""
 NUCLEUS = 0.9
 """`variants` choose among the likeliest colors that make up this share of a pixel's probability."""
-DRAWS = 96
+DRAWS = 192
 """Colorings that `variants` chooses from, for up to six."""
 GROUPS = 4
 """The first variants: each stands for a group of the draws. Any more are single draws."""

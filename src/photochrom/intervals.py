@@ -239,7 +239,7 @@ def effective_units(weights: ArrayLike) -> float:
 def least_units(share: float = 1.0) -> int:
     """From how many units on a studentized 95 % interval covers at least 90 %.
 
-    30 share^-1.5: 30 units of equal weight, 85 where they tell as much as half of them, 2,042 where
+    30 share^-1.5: 30 units of equal weight, 85 where they tell as much as half of them, 1,992 where
     as 6 %. `benchmarks/coverage.py` found 90 % from a little fewer on.
 
     Parameters

@@ -35,4 +35,4 @@ def test_the_table_says_what_it_is() -> None:
     assert "2 runs of each method, 100 photos" in text
     assert "A rehearsal, with 0.5 of the recipe's steps" in text
     assert "| full | 85.00 ± 5.00 |" in text
-    assert "Prior: uniform." in text and "One thing." in text
+    assert "- prior: uniform\n- one thing" in text

@@ -81,8 +81,8 @@ def markdown(table: Mapping[str, Any]) -> str:
         "A figure is the mean over the seeds. Its limits are the lowest and the highest of their "
         "95 % intervals over photos.",
         "",
-        f"Prior: {table['prior']}.",
-        *(f"{note[0].upper()}{note[1:]}." for note in table["notes"]),
+        f"- prior: {table['prior']}",
+        *(f"- {note}" for note in table["notes"]),
         "",
     ]
     return "\n".join(lines)
