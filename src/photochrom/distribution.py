@@ -35,18 +35,18 @@ __all__ = [
 ]
 
 FIELD_WIDTH = 25.0
-"""Correlation length, in ab units, of the fields that `variants` adds: near colors go together."""
+"""Correlation length, in ab units, of the fields that `candidates` add: near colors go together."""
 FIELD_STRENGTH = 2.4
 """Standard deviation of those fields in nats; that of Gumbel noise is pi / sqrt(6) = 1.28."""
 TILT = 2.0
-"""Standard deviation, in nats per 40 units of ab, of what `variants` adds toward one side of the ab
-plane, and of what it adds toward vivid or muted colors: what all of a photo has in common."""
+"""Standard deviation, in nats per 40 units of ab, of what `candidates` add toward one side of the
+ab plane, and of what they add toward vivid or muted colors: what all of a photo has in common."""
 NUCLEUS = 0.9
-"""`variants` choose among the likeliest colors that make up this share of a pixel's probability."""
+"""Candidates choose among the likeliest colors that make up this share of a pixel's probability."""
 DRAWS = 192
-"""Colorings that `variants` chooses from, for up to six."""
+"""Colorings that `candidates` are chosen from, for up to six."""
 GROUPS = 4
-"""The first variants: each stands for a group of the draws. Any more are single draws."""
+"""The first candidates: each stands for a group of the draws. Any more are single draws."""
 FADED = 0.5
 """Of those, one with less than this share of the plain coloring's chroma comes last."""
 APART = 0.25
@@ -100,7 +100,7 @@ class Distribution:
             ab = self.anchors.corrected(ab)
         return ab * np.float32(look.saturation)
 
-    def variants(self, n: int = 4, seed: int = 0) -> list[Distribution]:
+    def candidates(self, n: int = 4, seed: int = 0) -> list[Distribution]:
         """n different distributions, each leaning toward other plausible colors.
 
         They are no samples of pixels: a field over the *colors*, the same for every pixel, is added
@@ -112,13 +112,13 @@ class Distribution:
         likeliest ones, which together make up most of a pixel's probability.
 
         Many draws are divided into five groups of like colorings: one about the plain coloring, and
-        four others, whose mean fields are the first four variants. Any more are the draws that are
-        farthest from having a like one among those before, taken one after the other.
+        four others, whose mean fields are the first four candidates. Any more are single draws, one
+        after the other: the one that brings all draws nearest to a coloring taken before.
 
         Parameters
         ----------
         n : how many, at least 1
-        seed : equal seeds give equal variants
+        seed : equal seeds give equal candidates
 
         Sources: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020 (nucleus);
         L. Kaufman, P. J. Rousseeuw, "Finding Groups in Data", 1990, chapter 2 (k-medoids).
@@ -129,19 +129,18 @@ class Distribution:
     def leanings(
         self, n: int = 4, seed: int = 0, fields: Float32 | None = None
     ) -> tuple[Float32, Float32]:
-        """The parts that `leaning` makes variants of.
+        """The parts that `leaning` makes candidates of.
 
         Parameters
         ----------
-        n, seed : as for `variants`
+        n, seed : as for `candidates`
         fields : float32 (n, Q), used instead of choosing new ones. With the fields of the same
-            photo before a hint, each variant keeps its place and its look.
+            photo before a hint, each candidate keeps its place and its look.
 
         Returns
         -------
         logits : float32 (Q, h, w), without rebalancing, lowered for colors outside the nucleus
-        fields : float32 (n, Q), one for each variant. The first six are the same for every n up to
-            six.
+        fields : float32 (n, Q), one for each candidate. Up to six, fewer are the first of more.
         """
         if n < 1:
             raise ConfigError(f"n = {n}: must be at least 1")
@@ -157,7 +156,7 @@ class Distribution:
         return logits, _representative(plain, coarse, fields, self.info.bins)[:n]
 
     def leaning(self, logits: Float32, field: Float32) -> Distribution:
-        """One variant, of what `leanings` gives."""
+        """One candidate, of what `leanings` gives."""
         # The rebalancing is off already: nothing may take it off once more.
         info = replace(self.info, log_weights=np.zeros_like(self.info.log_weights), caution=None)
         return replace(self, logits=np.add(logits, field[:, None, None]), info=info)

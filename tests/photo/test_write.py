@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from material import (
+
+from photochrom.errors import PhotoError
+from photochrom.photo.formats.table import EXTENSIONS
+from photochrom.photo.open import open_photo
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import Output, write_photo
+from tests.photo.material import (
     IS_ROOT,
     assert_only,
     colored,
@@ -26,12 +32,6 @@ from material import (
     smooth,
     to_pil,
 )
-
-from photochrom.errors import PhotoError
-from photochrom.photo.formats.table import EXTENSIONS
-from photochrom.photo.open import open_photo
-from photochrom.photo.read import read_photo
-from photochrom.photo.write import Output, write_photo
 
 FORMATS = {
     ".jpg": "JPEG",
@@ -173,12 +173,12 @@ def test_the_original_is_never_overwritten_by_whatever_name(
             assert "originals are never overwritten" in message
     assert original.read_bytes() == content
 
-    # Renamed in the meantime, or saved anew by an editor: still the original.
+    # Renamed in the meantime, or saved again by an editor: still the original.
     original.rename(tmp_path / "renamed.png")
     refusal(write_photo, tmp_path / "renamed.png", photo.pixels, photo, Output(force=True))
-    original.write_bytes(b"saved anew")
+    original.write_bytes(b"saved again")
     refusal(write_photo, original, photo.pixels, photo, Output(force=True))
-    assert original.read_bytes() == b"saved anew"
+    assert original.read_bytes() == b"saved again"
     assert_only(tmp_path, "folder", "hard.png", "photo.png", "renamed.png", "symbolic.png")
 
 

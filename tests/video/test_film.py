@@ -231,7 +231,7 @@ def test_a_film_goes_on_where_it_was_stopped(tmp_path, colorizer, draw_scene):
 
 
 @pytest.mark.slow
-def test_other_settings_start_anew(tmp_path, colorizer, draw_scene):
+def test_other_settings_start_over(tmp_path, colorizer, draw_scene):
     clip = [p for seed in (1, 2) for p in pictures(draw_scene, 6, seed=seed)]
     source = film(tmp_path / "old.mkv", clip)
 
@@ -298,7 +298,7 @@ def test_errors_name_the_file_and_the_remedy(tmp_path, colorizer, draw_scene):
         (source, "new.avi", "new.avi: no such kind of film"),
         (source, "new.webm", "cannot hold h264; use .mp4"),
         (source, "old.mkv", "would be replaced by its own result"),
-        (source, "text.mp4", "text.mp4: exists; use --force"),
+        (source, "text.mp4", "text.mp4: already exists; use --force"),
     ]
     for old, new, said in cases:
         with pytest.raises(FilmError, match=said):

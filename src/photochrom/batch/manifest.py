@@ -264,7 +264,7 @@ def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
                     _take(line, here)
         except OSError as error:
             raise PhotoError(
-                f"{path}: cannot be read: {error.strerror}; change its permissions"
+                f"{path}: cannot be read: {error.strerror}", "change its permissions"
             ) from error
         # The order of lines counts within a manifest. Between two of them, there is only the time.
         for result, known in here.items():

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from photochrom.batch.job import Job, Settings, identity, result_name
 from photochrom.batch.manifest import read_manifests
+from photochrom.errors import PhotoError
 
 __all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
 
@@ -21,7 +22,18 @@ class Step(NamedTuple):
 
     job: Job
     do: Literal["color", "skip", "fail"]
-    why: str
+    reason: str = ""
+    error: PhotoError | None = None
+    """Why it fails."""
+
+    @property
+    def why(self) -> str:
+        """The reason, in words."""
+        return self.reason if self.error is None else str(self.error)
+
+
+def _refused(job: Job, problem: str, remedy: str) -> Step:
+    return Step(job, "fail", error=PhotoError(problem, remedy))
 
 
 def plan(
@@ -54,25 +66,14 @@ def plan(
             continue
         job = Job(source, target, result, known.get(result), force)
         if identity(target) is not None and identity(target) == identity(source):
-            yield Step(
-                job,
-                "fail",
-                f"{source}: the result would overwrite the photo; choose another output folder",
-            )
+            problem = f"{source}: the result would overwrite the photo"
+            yield _refused(job, problem, "choose another output folder")
         elif owners[target] != source:
-            yield Step(
-                job,
-                "fail",
-                f"{source}: {owners[target]} would have the same result, "
-                f"{target}; rename one of them",
-            )
+            problem = f"{source}: {owners[target]} would have the same result, {target}"
+            yield _refused(job, problem, "rename one of them")
         elif force and identity(target) in originals:
-            yield Step(
-                job,
-                "fail",
-                f"{target}: is one of the photos, and originals are never overwritten; choose "
-                "another output folder",
-            )
+            problem = f"{target}: is one of the photos, and originals are never overwritten"
+            yield _refused(job, problem, "choose another output folder")
         else:
             yield _compare(job, settings)
 
@@ -99,11 +100,11 @@ def _compare(job: Job, settings: Settings) -> Step:
     if there is None:
         return Step(job, "color", "new" if known is None else "its result is missing")
     if stat.S_ISDIR(there.st_mode):
-        return Step(job, "fail", f"{job.source}: the result {job.target} is a folder; move it away")
+        return _refused(job, f"{job.source}: the result {job.target} is a folder", "move it away")
     if job.force:
         return Step(job, "color", "forced")
     if known is None:
-        return Step(job, "fail", unknown_result(job))
+        return Step(job, "fail", error=unknown_result(job))
     if known.settings != settings.key:
         return Step(job, "color", "other settings")
     try:
@@ -126,9 +127,9 @@ def found_result(job: Job) -> os.stat_result | None:
     return None if empty and job.known is not None else there
 
 
-def unknown_result(job: Job) -> str:
-    """What to say if a file that no manifest knows has the name of the result."""
-    return (
-        f"{job.source}: {job.target} exists but is not a known result; move it away, or use "
-        "--force to replace it"
+def unknown_result(job: Job) -> PhotoError:
+    """The error for a file that has the name of the result, and that no manifest knows."""
+    return PhotoError(
+        f"{job.source}: {job.target} exists but is not a known result",
+        "move it away, or use --force to replace it",
     )

@@ -93,17 +93,22 @@ class Coloring:
         try:
             return self._color(job, began, written)
         except PhotochromError as error:
-            message = str(error)
+            failure = error
         except MemoryError:
-            message = f"{job.source}: not enough memory; use fewer --workers"
+            failure = PhotoError("not enough memory", "use fewer --workers", name=job.source)
         except Exception as error:  # one photo must never stop the others
             text = " ".join(str(error).split())
-            message = f"{job.source}: failed unexpectedly: {type(error).__name__}: {text}"
+            problem = f"failed unexpectedly: {type(error).__name__}: {text}"
+            failure = PhotoError(problem, name=job.source)
         seconds = time.perf_counter() - began
-        return self.failed(job, message, seconds, written[0] if written else None)
+        return self.failed(job, failure, seconds, written[0] if written else None)
 
     def failed(
-        self, job: Job, message: str, seconds: float = 0.0, written: FileState | None = None
+        self,
+        job: Job,
+        error: PhotochromError,
+        seconds: float = 0.0,
+        written: FileState | None = None,
     ) -> Outcome:
         """The outcome of a failure, with its line in the manifest.
 
@@ -112,9 +117,9 @@ class Coloring:
         if self.manifest is not None:
             # A full disk, or no manifest any more; the screen tells it anyway.
             with contextlib.suppress(OSError, PhotoError):
-                attempt = Attempt(seconds, error=message, result=written)
+                attempt = Attempt(seconds, error=str(error), result=written)
                 self.manifest.append(job, self.settings, attempt)
-        return Outcome("failed", message)
+        return Outcome("failed", str(error))
 
     def _color(self, job: Job, began: float, written: list[FileState]) -> Outcome:
         from photochrom.photo.losses import losses
@@ -124,13 +129,13 @@ class Coloring:
         replace = job.force
         if manifest is None:
             if not replace and os.path.lexists(job.target):
-                raise PhotoError(unknown_result(job))
+                raise unknown_result(job)
             draft, ready = None, None
         else:
             before = self._look(job.source)
             if found_result(job) is not None and not job.force:
                 if job.known is None:
-                    raise PhotoError(unknown_result(job))
+                    raise unknown_result(job)
                 if self._is_done(job, job.known, before):
                     result = job.known.result_file
                     seconds = time.perf_counter() - began
@@ -259,21 +264,23 @@ def color(
                         continue
                     deaths += 1
                     if outcome.late:
-                        message = (
-                            f"{job.source}: took longer than {timeout:g} seconds; try it "
-                            "alone, or allow more time with --timeout"
+                        late = PhotoError(
+                            f"took longer than {timeout:g} seconds",
+                            "try it alone, or allow more time with --timeout",
+                            name=job.source,
                         )
-                        yield job, work.failed(job, message)
+                        yield job, work.failed(job, late)
                         continue
                     if outcome.exit_code == -_SIGKILL and round_jobs is jobs:
                         killed.append(job)
                         continue
-                    message = (
-                        f"{job.source}: a worker died on this photo (exit code "
-                        f"{outcome.exit_code}), from too little memory or a damaged file; try "
-                        "the photo alone, or use fewer --workers"
+                    died = PhotoError(
+                        f"a worker died on this photo (exit code {outcome.exit_code}), from too "
+                        "little memory or a damaged file",
+                        "try the photo alone, or use fewer --workers",
+                        name=job.source,
                     )
-                    yield job, work.failed(job, message)
+                    yield job, work.failed(job, died)
         clean = not deaths
     finally:
         if work.manifest is not None and not clean:

@@ -145,7 +145,7 @@ def _colorize_under(options: argparse.Namespace, source: str, target: str, signa
     from photochrom.files import draft_name, sweep_drafts
     from photochrom.look import Look
     from photochrom.photo.losses import losses
-    from photochrom.photo.read import read_photo, read_stream
+    from photochrom.photo.read import read_photo, read_pipe
     from photochrom.photo.source import no_room
     from photochrom.photo.write import check_quality, has_quality
 
@@ -166,7 +166,7 @@ def _colorize_under(options: argparse.Namespace, source: str, target: str, signa
         with scratch, Limit(source, options.timeout) as limit:
             if target != "-":
                 _check_target(source, target, options.force)
-            photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
+            photo = read_pipe(sys.stdin.buffer) if source == "-" else read_photo(source)
             signals.check()
             if target != "-":
                 folder, path = os.path.dirname(target) or ".", target
@@ -228,12 +228,10 @@ def _colorize_stream(options: argparse.Namespace) -> int:
     """`-` is stdin as the input and stdout as the output; the format stays the same."""
     if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
         raise ConfigError(
-            "-: a stream is a single photo, so don't give another input, a folder or --dry-run"
+            "-: stdin is a single photo", "don't give another input, a folder or --dry-run"
         )
     if options.shard is not None:
-        raise ConfigError(
-            "--shard: splits folders or several photos, and a stream is a single photo"
-        )
+        raise ConfigError("--shard: splits folders or several photos, and stdin is a single photo")
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
     if source == "-" and "stdin" in closed:
@@ -274,7 +272,7 @@ def _jobs(options: argparse.Namespace, problem: Callable[[str], None]) -> Iterat
     one_file = len(options.inputs) == 1 and not os.path.isdir(options.inputs[0])
     into_folder = output is not None and _asks_folder(output)
     if output is not None and not into_folder and not one_file:
-        raise ConfigError(f"{output}: several photos need an output folder; end its name with /")
+        raise ConfigError(f"{output}: several photos need an output folder", "end its name with /")
     beside = output is None
     for item in options.inputs:
         if not os.path.isdir(item):

@@ -120,7 +120,7 @@ def _colorize_with(
             check()
             steps.append(step)
         jobs = [step.job for step in steps if step.do == "color"]
-        refused = [step for step in steps if step.do == "fail"]
+        refused = [(step.job, step.error) for step in steps if step.error is not None]
         altered = sum(step.why == ALTERED for step in steps)
         if altered:
             say(f"{altered} results have changed since they were made; leaving them alone")
@@ -130,8 +130,8 @@ def _colorize_with(
         progress = stack.enter_context(Progress(len(jobs) + len(refused)))
         progress.skipped = len(steps) - progress.left
         del steps
-        for step in refused:
-            progress.count(work.failed(step.job, step.why))
+        for job, error in refused:
+            progress.count(work.failed(job, error))
         seconds = MOST_SECONDS if options.timeout is None else options.timeout
         seconds = None if seconds == math.inf else seconds
         results = color(jobs, work, workers, stop, seconds, crew)

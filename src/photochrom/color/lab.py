@@ -82,7 +82,9 @@ def to_unit(values: ArrayLike) -> Float32:
         return array.astype(np.float32) / np.float32(65535)
     if np.issubdtype(array.dtype, np.floating):
         return array.astype(np.float32, copy=False)
-    raise PhotoError(f"pixels of type {array.dtype}: use uint8, uint16 or float in [0, 1]")
+    raise PhotoError(
+        f"pixels of type {array.dtype} are not supported", "use uint8, uint16 or float in [0, 1]"
+    )
 
 
 def from_unit(values: Float32, dtype: Any) -> NDArray[Any]:
@@ -95,7 +97,9 @@ def from_unit(values: Float32, dtype: Any) -> NDArray[Any]:
         return (clipped * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
     if np.issubdtype(kind, np.floating):
         return clipped.astype(kind, copy=False)
-    raise PhotoError(f"pixels of type {kind}: use uint8, uint16 or float in [0, 1]")
+    raise PhotoError(
+        f"pixels of type {kind} are not supported", "use uint8, uint16 or float in [0, 1]"
+    )
 
 
 # --- sRGB transfer curve (IEC 61966-2-1, equations 5 and 6) -----------------------------------

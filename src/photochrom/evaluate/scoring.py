@@ -1,7 +1,7 @@
 """From a photo to its sums: made gray, colored in every way, compared with the original.
 
 A `Scorer` holds the models and scores photos one by one; a `Part` is what some photos came to, as
-it is stored and added up. What is done with many photos stands in `evaluate`.
+it is stored and added up. `evaluate` does the rest with many photos.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ def judge_candidates(prediction: Prediction, lab: NDArray[np.float32], seed: int
     """How near the nearest of several colorings is, and how far they are from each other."""
     plain = prediction.distribution.ab()
     truth = _shrunk_ab(lab, plain.shape[:2])
-    drawn = prediction.distribution.variants(CANDIDATES - 1, seed)
+    drawn = prediction.distribution.candidates(CANDIDATES - 1, seed)
     colorings = [plain, *(one.ab() for one in drawn)]
     s["varied"] = 1
     s["nearest"] = min(_mean_distance(ab, truth) for ab in colorings)

@@ -40,14 +40,14 @@ def test_nothing_is_chosen_twice_and_more_begin_like_fewer() -> None:
     assert sorted(found[2]) == list(range(30))
 
 
-def test_fewer_variants_are_the_first_of_more(prediction: Prediction) -> None:
+def test_fewer_candidates_are_the_first_of_more(prediction: Prediction) -> None:
     _, six = prediction.distribution.leanings(6, seed=3)
     for n in (1, 3, GROUPS, 5):
         np.testing.assert_array_equal(prediction.distribution.leanings(n, seed=3)[1], six[:n])
     assert len(np.unique(six, axis=0)) == 6
 
 
-def test_a_variant_states_honest_probabilities_of_its_own(prediction: Prediction) -> None:
+def test_a_candidate_states_honest_probabilities_of_its_own(prediction: Prediction) -> None:
     plain = prediction.distribution
     logits, _ = plain.leanings(1)
     unmoved = plain.leaning(logits, np.zeros(bins.Q, np.float32))
@@ -61,7 +61,7 @@ def test_a_variant_states_honest_probabilities_of_its_own(prediction: Prediction
         )
 
 
-def test_caution_is_not_applied_to_a_variant_once_more(prediction: Prediction) -> None:
+def test_caution_is_not_applied_to_a_candidate_once_more(prediction: Prediction) -> None:
     careful = replace(prediction.distribution, info=replace(prediction.info, caution=(0.0, 1e-3)))
     logits, fields = careful.leanings(1)
     expected = bins.annealed_mean(logits + fields[0][:, None, None], 0.38, prediction.info.bins)
