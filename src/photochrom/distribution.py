@@ -333,7 +333,8 @@ def covering(of_first: Float32, distance: Float32, n: int) -> list[int]:
         return int(left.argmin())
 
     def nearest_of(taken: list[int]) -> Float32:
-        return np.column_stack([of_first, distance[:, taken]]).min(axis=1)
+        nearest: Float32 = np.column_stack([of_first, distance[:, taken]]).min(axis=1)
+        return nearest
 
     chosen: list[int] = []
     while len(chosen) < min(n, GROUPS):

@@ -195,7 +195,7 @@ def _train(
 ) -> bool:
     """Train one run to its end and export it; False if it was interrupted."""
     from photochrom.train.checkpoint import CHECKPOINT
-    from photochrom.train.export import export_run
+    from photochrom.train.export import ExportOptions, export_run
     from photochrom.train.loop import Session, train
 
     name = f"{objective}-{seed}"
@@ -213,9 +213,7 @@ def _train(
     export_run(
         run,
         model,
-        name=name,
-        working_size=asked.recipe.working_size,
         photos=[str(shards["validation"])],
-        bits=32,
+        options=ExportOptions(name=name, working_size=asked.recipe.working_size, bits=32),
     )
     return True
