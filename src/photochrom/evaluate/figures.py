@@ -204,7 +204,8 @@ FIGURES = (
            "resolution, without rebalancing", 2,
            _ratio("nll", "distributions"), -1, units="distributions"),
     Figure("calibration", "calibr.", "mean |stated probability − frequency| over all bins, weighted"
-           " by probability, percentage points", 2, _calibration, -1, share=0.18, units="distributions"),
+           " by probability, percentage points", 2, _calibration, -1,
+           share=0.18, units="distributions"),
     Figure("ssim", "SSIM",
            "structural similarity, mean over photos, on RGB (Wang et al. 2004; by scikit-image: "
            "Gaussian window, sigma 1.5); most of it is lightness, which colorizers keep", 4,
