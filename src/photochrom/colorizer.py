@@ -15,13 +15,14 @@ from typing import Any, Unpack
 import numpy as np
 
 from photochrom import render
+from photochrom.anchors import Anchors, blend_hints
 from photochrom.arrays import Float32
 from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler, guide_size
 from photochrom.distribution import Distribution
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
-from photochrom.hints import Anchors, Hint, blend_hints, check_hints
+from photochrom.hints import HintLike, check_hints
 from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
@@ -78,16 +79,15 @@ class Colorizer:
         """What the model says about itself."""
         return self.model.info
 
-    def predict(self, photo: Any, hints: Sequence[Hint] = ()) -> Prediction:
+    def predict(self, photo: Any, hints: Sequence[HintLike] = ()) -> Prediction:
         """Run the network on a photo, once.
 
         Parameters
         ----------
         photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
             uint16 or float in [0, 1]; only the lightness of a color photo is used
-        hints : colors for places, (x, y, (r, g, b)), where the color is sRGB in 0..255. Only its a
-            and b are used. The result has exactly these colors there, and they spread to similar
-            pixels.
+        hints : colors for spots, strokes or regions, see `Hint`; (x, y, (r, g, b)) is enough for a
+            spot. The result has exactly these colors there, and they spread over their object.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class Colorizer:
         PhotoError
             The photo cannot be read or used.
         HintError
-            A hint is outside the photo or not a color, or the model doesn't take hints.
+            A hint is outside the photo, or has a value out of range; or the model takes no hints.
         """
         opened = photo if isinstance(photo, Photo) else open_photo(photo)
         shape = opened.height, opened.width
@@ -123,7 +123,7 @@ class Colorizer:
         self,
         L: Float32,
         shape: tuple[int, int],
-        hints: Sequence[Hint] = (),
+        hints: Sequence[HintLike] = (),
         *,
         plain: Float32 | None = None,
     ) -> Distribution:
@@ -145,11 +145,9 @@ class Colorizer:
             return found
         hinted = self._logits(network_input(L, frame, self.info, places), frame)
         p = None if self.info.regression else np.exp(found.log_probabilities())
-        return replace(
-            found,
-            logits=blend_hints(places, found.logits, hinted, p),
-            anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
-        )
+        seen = seen_lightness(x, frame, replace(self.info, stride=1))
+        anchors = Anchors.of(places, seen, found.ab(), p)
+        return replace(found, logits=blend_hints(anchors, found.logits, hinted), anchors=anchors)
 
     def _logits(self, x: Float32, frame: Frame) -> Float32:
         stride = self.info.stride
@@ -159,7 +157,7 @@ class Colorizer:
         self,
         source: Photo | str | os.PathLike[str],
         target: str | os.PathLike[str],
-        hints: Sequence[Hint] = (),
+        hints: Sequence[HintLike] = (),
         temperature: float = TEMPERATURE,
         saturation: float = 1.0,
         **settings: Unpack[Settings],

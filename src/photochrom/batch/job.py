@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
-    from photochrom.hints import Hint
+    from photochrom.hints import HintLike
 
 __all__ = [
     "Attempt",
@@ -82,7 +82,7 @@ class Settings:
 
     temperature: float
     saturation: float
-    hints: tuple[Hint, ...]
+    hints: tuple[HintLike, ...]
     working_size: int
     model: str
     model_sha256: str
@@ -95,7 +95,7 @@ class Settings:
         colorizer: Colorizer,
         temperature: float,
         saturation: float,
-        hints: Sequence[Hint],
+        hints: Sequence[HintLike],
         keep_color: float = 0.0,
         quality: int | None = None,
     ) -> Settings:
@@ -106,6 +106,7 @@ class Settings:
         ConfigError
             A value is out of range.
         """
+        from photochrom.hints import Hint
         from photochrom.look import Look
         from photochrom.photo.write import check_quality
 
@@ -116,7 +117,7 @@ class Settings:
         return cls(
             float(temperature),
             float(saturation),
-            tuple((float(x), float(y), tuple(float(v) for v in rgb)) for x, y, rgb in hints),
+            tuple(Hint.of(hint).values for hint in hints),
             colorizer.working_size,
             colorizer.info.name,
             digest,

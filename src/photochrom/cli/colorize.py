@@ -97,7 +97,9 @@ def _work_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--hint", action="append", default=[], metavar="X,Y,RRGGBB",
-        help="set the color of the spot at pixel (X, Y), counted from the top left; repeatable",
+        help="set the color of the spot at pixel (X, Y), counted from the top left; repeatable. "
+        "X,Y:X,Y:...,RRGGBB is a stroke; after the color, ,reach=R (0 to 4) and ,strength=S (0 to "
+        "1) say how far and how much, and ,region makes the points the corners of a region",
     )  # fmt: skip
     p.add_argument("-f", "--force", action="store_true", help="overwrite existing results")
     p.add_argument("-v", "--verbose", action="store_true", help="print the name of each result")

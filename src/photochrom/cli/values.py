@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from photochrom.errors import ConfigError, HintError, ModelError
+
+if TYPE_CHECKING:
+    from photochrom.hints import Hint
 
 __all__ = [
     "counts_value",
@@ -24,17 +29,40 @@ __all__ = [
 ]
 
 
-def hint_value(text: str) -> tuple[float, float, tuple[int, int, int]]:
-    """(x, y, (red, green, blue)) of X,Y,RRGGBB. Raises HintError."""
-    parts = text.split(",")
+_HINT = re.compile(
+    r"(.+),#?([0-9a-f]{6})((?:,(?:region|(?:reach|strength)=[^,]+))*)", re.IGNORECASE
+)
+
+
+def hint_value(text: str) -> Hint:
+    """A hint of X,Y[:X,Y...],RRGGBB[,reach=R][,strength=S][,region]. Raises HintError."""
+    from photochrom.hints import Hint
+
+    found = _HINT.fullmatch(text)
     try:
-        x, y, code = float(parts[0]), float(parts[1]), parts[2].removeprefix("#")
-        if len(parts) != 3 or len(code) != 6:
+        if not found:
             raise ValueError
-        red, green, blue = bytes.fromhex(code)
-    except (ValueError, IndexError):
-        raise HintError(f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc") from None
-    return x, y, (red, green, blue)
+        points = []
+        for pair in found[1].split(":"):
+            x, y = pair.split(",")
+            points.append((float(x), float(y)))
+        color = tuple(bytes.fromhex(found[2]))
+        words = [word.partition("=") for word in found[3].lower().split(",")[1:]]
+        dials = {name: float(value) for name, equals, value in words if equals}
+        if ("region", "", "") in words:
+            if len(points) < 2 or "reach" in dials:
+                raise ValueError
+            return Hint.within(points, color, **dials)
+    except ValueError:
+        raise HintError(
+            f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc",
+            "a stroke is X,Y:X,Y:...,RRGGBB; ,reach=0.5 or ,strength=0.5 may follow; a region is "
+            "X,Y:X,Y,RRGGBB,region with two corners of a rectangle or all points of an outline",
+        ) from None
+    if len(points) > 1:
+        return Hint.along(points, color, **dials)
+    x, y = points[0]
+    return Hint(x, y, color, dials.get("reach", 1.0), dials.get("strength", 1.0))
 
 
 def is_address(text: str) -> bool:
