@@ -152,12 +152,12 @@ class Averaging(Eye):
 
     def logits(self, seen: Seen) -> Image:
         """Planes of a and b: float32 (2, h, w)."""
-        ab = Eye.ab(self, super().logits(seen), Look())
+        ab = super().upright_ab(super().logits(seen), Look())
         return np.ascontiguousarray(np.moveaxis(ab, -1, 0))
 
-    def ab(self, planes: Image, look: Look) -> Image:
+    def upright_ab(self, logits: Image, look: Look, shift: Image | None = None) -> Image:
         """The same as float32 (h, w, 2)."""
-        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+        return np.ascontiguousarray(np.moveaxis(logits, 0, -1))
 
 
 WAYS = {
