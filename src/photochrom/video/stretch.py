@@ -26,6 +26,9 @@ RAMP = 48
 of the stretch before could not."""
 TRAVEL = 2.5
 """Pixels of the network's output by which things may move before the network looks again."""
+LOST = 0.05
+"""Share of a picture that may be something else before the network looks again: an arm in the air
+has no color between two keys that don't show it there."""
 LONGEST = 8
 """Pictures after which it looks in any case: a third of a second."""
 
@@ -170,8 +173,8 @@ class _Builder:
             return passed >= self._pace.every
         if passed >= LONGEST:
             return True
-        way = self._motion.flow(self.stretch.seen[-1], seen)
-        return float(np.percentile(np.hypot(way[..., 0], way[..., 1]), 90)) > TRAVEL
+        travel, lost = self._motion.drift(seen, self.stretch.seen[-1])
+        return travel > TRAVEL or lost > LOST
 
     def _look(self, number: int, seen: Seen) -> None:
         stretch = self.stretch
