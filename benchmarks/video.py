@@ -4,7 +4,7 @@
 
 Clips are made of photos of known color: the camera pans or zooms, or an object cut from another
 photo crosses the picture. Their motion is known exactly. On top comes what old film has: grain,
-gate weave, flicker of light, scratches and dust; not with --clean, which is how publications measure.
+gate weave, flicker of light, scratches and dust. With --clean it has none, as in publications.
 The ways that are compared:
 
     frame by frame   each picture by itself, as every colorizer does it

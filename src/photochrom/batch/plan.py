@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from photochrom.batch.job import Job, Settings, identity, result_name
+from photochrom.batch.job import Chosen, Job, identity, result_name
 from photochrom.batch.manifest import read_manifests
 
 __all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 def plan(
     photos: Iterable[tuple[str, str]],
-    settings: Settings,
+    settings: Chosen,
     folder: str | None,
     *,
     shard: tuple[int, int] = (1, 1),
@@ -93,7 +93,7 @@ def _shard_of(result: str, n: int) -> int:
     return int.from_bytes(digest[:8], "big") % n + 1
 
 
-def _compare(job: Job, settings: Settings) -> Step:
+def _compare(job: Job, settings: Chosen) -> Step:
     known = job.known
     there = found_result(job)
     if there is None:
