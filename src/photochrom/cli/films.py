@@ -121,7 +121,7 @@ class _Work:
             raise FilmError(f"{job.source}: cannot be read: {error.strerror}") from None
         if os.path.lexists(job.target) and not job.force:
             if job.known is None or FileState.of(job.target) != job.known.result_file:
-                raise FilmError(unknown_result(job))
+                raise unknown_result(job)
             same = source.sha256 == job.known.source_file.sha256
             if same and job.known.settings == self._decisive.key:
                 self._note(job, Attempt(0.0, source, job.known.result_file))
