@@ -23,7 +23,6 @@ from photochrom.train.published import ImportOptions, import_published, load_pub
 from photochrom.train.siggraph17 import LATTICE, SIGGRAPH17
 
 Picture = NDArray[np.uint8]
-pytestmark = pytest.mark.xdist_group("export")
 
 # The released checkpoint: each convolution's name, outputs, inputs and side, and each BatchNorm's.
 CONVOLUTIONS = {

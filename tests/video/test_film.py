@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from photochrom import Colorizer
 from photochrom.errors import ConfigError, FilmError
 from photochrom.look import Look
 from photochrom.video.encode import CODECS, Encoder, Quality
@@ -18,11 +17,6 @@ from photochrom.video.source import Film
 from photochrom.video.stretch import Pace
 
 TICK = Fraction(1, 1000)
-
-
-@pytest.fixture(scope="module")
-def colorizer():
-    return Colorizer("photochrom-1-small", working_size=64, threads=1)
 
 
 def film(path, pictures, *, format="gray", codec="ffv1", step=(40, 47, 41), **options):

@@ -111,4 +111,4 @@ async def download(
     studio = studio_of(request)
     extension = None if format is None else f".{format}"
     work = studio.download(photo, prediction, look, extension)
-    return attachment(await answer(request, work, studio.store.release), studio)
+    return attachment(await answer(request, work, studio.discard), studio)

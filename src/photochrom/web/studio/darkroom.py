@@ -25,19 +25,21 @@ from photochrom.colorizer import Colorizer
 from photochrom.distribution import Distribution
 from photochrom.errors import PhotoError
 from photochrom.hints import Hint
+from photochrom.look import Look
 from photochrom.photo.formats.table import FORMATS
+from photochrom.photo.losses import losses
 from photochrom.photo.photo import Photo
 from photochrom.photo.pictures import resized, shrunk, to_jpeg, to_png
 from photochrom.photo.read import decode_photo, photo_format, photo_size
 from photochrom.photo.samples import to_uint8
-from photochrom.photo.write import format_for
+from photochrom.photo.write import Output, format_for, write_pages
 from photochrom.prediction import Prediction
 from photochrom.render import Brush, lightness, painted
 from photochrom.web.serving.answer import Refused
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.cache import Cache
 from photochrom.web.studio.geometry import cut_box, fit_within
-from photochrom.web.studio.kept import KEPT, Base, Fields, Leanings, Level, Ready, Whole
+from photochrom.web.studio.kept import KEPT, Base, Fields, Leanings, Level, Made, Ready, Whole
 from photochrom.web.studio.limits import CANDIDATES, VIEW, Limits
 from photochrom.web.studio.store import PLAIN, Store
 
@@ -45,6 +47,9 @@ __all__ = ["Darkroom"]
 
 NAME = "photo"
 """What errors call a photo, which arrives without a name."""
+_ONE_PAGE = "holds {} pages, and {} holds one: only the first is in the file; TIFF holds all"
+_PAGE_BYTES = 8
+"""Of all pages of a photo, in color, for each pixel that a photo may have: 16 bits with alpha."""
 QUALITY = 90
 """Of the JPEGs on screen; from here on, libvips keeps the full chroma."""
 ENTROPY = float(np.log2(bins.Q))
@@ -129,6 +134,11 @@ class Darkroom:
             "extension": photo.extension,
             "bits": 8 * photo.samples.itemsize,
             "color": colored,
+            "pages": photo.pages,
+            "notes": [
+                note.removeprefix(f"{NAME}: ")
+                for note in losses(photo, f"{NAME}{photo.extension}", self.colorizer.info.name)
+            ],
             "preview": {"width": base.view.shape[1], "height": base.view.shape[0]},
             "prediction": PLAIN,
         }
@@ -354,8 +364,8 @@ class Darkroom:
 
     # --- whole files ---
 
-    def download(self, ready: Ready, path: Path, extension: str) -> Path:
-        """A file with the whole photo in color, which the caller removes.
+    def download(self, ready: Ready, path: Path, extension: str) -> Made:
+        """A file with the whole photo in color; hints and candidates count for its first page.
 
         Raises
         ------
@@ -367,8 +377,8 @@ class Darkroom:
         result = Prediction(photo, L, self._colored(ready))
         return self._export(result, ready.coloring, extension)
 
-    def color(self, path: Path, coloring: Coloring, extension: str | None) -> Path:
-        """Color a file: a file with the result, which the caller removes.
+    def color(self, path: Path, coloring: Coloring, extension: str | None) -> Made:
+        """Color a file: a file with the result.
 
         Errors as for `decode` and `download`.
         """
@@ -380,17 +390,32 @@ class Darkroom:
         result = Prediction(photo, L, made, self.colorizer.threads)
         return self._export(result, coloring, extension or photo.extension)
 
-    def _export(self, result: Prediction, coloring: Coloring, extension: str) -> Path:
+    def _export(self, result: Prediction, coloring: Coloring, extension: str) -> Made:
         """A file in the store's folder, which the caller removes."""
         photo = result.photo
         with _refusing():
-            format_for(f"photo{extension}", photo)  # the client knows the file by this name
+            form = format_for(f"{NAME}{extension}", photo)  # the client knows the file by this name
+            notes = losses(photo, f"{NAME}{extension}", self.colorizer.info.name)
+        whole = photo.pages > 1 and form.holds.pages
+        if photo.pages > 1 and not whole:
+            notes.append(f"{NAME}: {_ONE_PAGE.format(photo.pages, form.name)}")
+        if whole and photo.facts.volume > _PAGE_BYTES * self.limits.pixels:
+            raise Refused(
+                413,
+                f"its {photo.pages} pages are too large for the studio",
+                "color it with the command photochrom colorize",
+            )
         target = self.store.folder() / f"{secrets.token_hex(16)}{extension}"
         channels = 3 if photo.alpha is None else 4
+        size = photo.width * photo.height * channels * photo.samples.itemsize
         try:
             # It takes at most about that much. The real size is known when it is written.
-            self.store.hold(target, photo.width * photo.height * channels * photo.samples.itemsize)
-            result.save(target, coloring.temperature, coloring.saturation)
+            self.store.hold(target, max(size, photo.facts.volume) if whole else size)
+            if whole:
+                output = Output(model=self.colorizer.info.name)
+                write_pages(target, self._pages(result, coloring), output)
+            else:
+                result.save(target, coloring.temperature, coloring.saturation)
             self.store.hold(target, target.stat().st_size)
         except BaseException as error:
             self.store.release(target)
@@ -399,4 +424,17 @@ class Darkroom:
             if isinstance(error, PhotoError) and not error.not_written and not of_disk:
                 raise Refused.because(422, error) from None
             raise
-        return target
+        return Made(target, tuple(note.removeprefix(f"{NAME}: ") for note in notes))
+
+    def _pages(self, first: Prediction, coloring: Coloring) -> Iterator[tuple[Any, Photo]]:
+        """The colors of each page of a photo, whose first one is known, and the page."""
+        look = Look(coloring.temperature, coloring.saturation)
+        for number in range(first.photo.pages):
+            result = first
+            if number:
+                page = first.photo.turned_to(number)
+                L = lightness(page.pixels)
+                with self._network:
+                    made = self.colorizer.distribution(L, (page.height, page.width))
+                result = Prediction(page, L, made, self.colorizer.threads)
+            yield result.colors(look), result.photo

@@ -65,7 +65,7 @@ Size = Annotated[
     int, Query(ge=16, le=1 << 16, description=f"longest side, in pixels; at most {VIEW}")
 ]
 Format = Annotated[
-    Literal["jpg", "jpeg", "png", "tif", "tiff", "webp", "avif"] | None,
+    Literal["jpg", "jpeg", "jfif", "jpe", "jif", "png", "tif", "tiff", "webp", "avif"] | None,
     Query(description="format of the file; without it, that of the photo"),
 ]
 Pixel = Annotated[int, Query(ge=0, le=1 << 20)]
@@ -175,6 +175,8 @@ class PhotoOut(BaseModel):
     extension: str
     bits: int = Field(description="per channel")
     color: bool = Field(description="whether the photo has color; only its lightness is used")
+    pages: int = Field(description="of the file; the first is shown, and all are colored in TIFF")
+    notes: list[str] = Field(description="what a result in this format cannot hold of the file")
     preview: Size2D = Field(description="the largest preview")
     prediction: str = Field(description="the prediction without hints")
 

@@ -188,5 +188,9 @@ export const tileAt = (photo, prediction, work, tile) =>
   `${under(photo, prediction)}/tile?${query({ ...tile, ...look(work) })}`;
 export const originalAt = (photo, size) => `${at(photo)}/original?${query({ size })}`;
 export const originalTileAt = (photo, tile) => `${at(photo)}/original/tile?${query(tile)}`;
-export const download = (photo, prediction, work, format) =>
-  blob(`${under(photo, prediction)}/download?${query({ ...look(work), format })}`);
+/** {blob, notes}: a file, and what it cannot hold of the photo. */
+export async function download(photo, prediction, work, format) {
+  const reply = await send(`${under(photo, prediction)}/download?${query({ ...look(work), format })}`);
+  const notes = JSON.parse(reply.headers.get("Photochrom-Notes") ?? "[]").map(sentence);
+  return { blob: await reply.blob(), notes };
+}
