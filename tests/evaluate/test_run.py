@@ -84,12 +84,12 @@ def test_hints_are_true_colors_and_few_begin_like_many(pictures: list[Picture]) 
     assert true_hints(picture, 7, (0, 3)) == many[:7] != true_hints(picture, 7, (0, 4))
     reach = min(picture.shape[:2]) // 80
     assert reach >= 1
-    for x, y, rgb in many:
+    for x, y, rgb in ((hint.x, hint.y, hint.color) for hint in many):
         assert 0 <= x < picture.shape[1] and 0 <= y < picture.shape[0]
         rows = slice(max(0, int(y) - reach), int(y) + reach + 1)
         columns = slice(max(0, int(x) - reach), int(x) + reach + 1)
         np.testing.assert_allclose(rgb, picture[rows, columns].mean(axis=(0, 1)))
-    assert len({(x, y) for x, y, _ in many}) > 45, "they are spread"
+    assert len({(hint.x, hint.y) for hint in many}) > 45, "they are spread"
 
 
 def test_rows_with_hints_are_nearer_the_truth(photos: Path, prior: Path, tmp_path: Path) -> None:
