@@ -71,6 +71,6 @@ def test_the_kernel_refuses_what_does_not_fit() -> None:
     costs = np.zeros((4, 5, 6), dtype=np.float32)
     for bad in (np.zeros((5, 5), np.float32), np.zeros((5, 6), np.float64)):
         with pytest.raises((ValueError, TypeError)):
-            KERNEL.geodesic(costs, bad, 4)
+            KERNEL.geodesic(costs, 4, bad)
     with pytest.raises(ValueError):
-        KERNEL.geodesic(costs[:3], np.zeros((5, 6), np.float32), 4)
+        KERNEL.geodesic(costs[:3], 4, np.zeros((5, 6), np.float32))

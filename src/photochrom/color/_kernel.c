@@ -919,7 +919,7 @@ static PyObject *py_geodesic(PyObject *self, PyObject *args)
     Arrays arrays = {.count = 0};
     Py_buffer *costs, *length;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OOn", o, o + 1, &rounds)) return NULL;
+    if (!PyArg_ParseTuple(args, "OnO", o, &rounds, o + 1)) return NULL;
     int good = (costs = take(&arrays, o[0], "f", 3, 0)) && (length = take(&arrays, o[1], "f", 2, 1))
         && shape_is(costs, 4, length->shape[0], length->shape[1], 0, 0);
     if (good) {
@@ -1057,7 +1057,7 @@ static PyMethodDef methods[] = {
      "fit(wanted, moments, gray, smooth, level, margin, to_gray, settled, steps, corrections, out)"},
     {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},
     {"fit_linear", py_fit_linear, METH_VARARGS, "fit_linear(linear, matrix, red, blue, out)"},
-    {"geodesic", py_geodesic, METH_VARARGS, "geodesic(costs, length, rounds)"},
+    {"geodesic", py_geodesic, METH_VARARGS, "geodesic(costs, rounds, length)"},
     {"gray_to_L", py_gray_to_L, METH_VARARGS, "gray_to_L(codes, table, out)"},
     {"grow", py_grow, METH_VARARGS, "grow(image, out)"},
     {"moments", py_moments, METH_VARARGS, "moments(guide, place, of_rows, of_columns, out)"},

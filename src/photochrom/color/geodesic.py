@@ -53,7 +53,7 @@ def geodesic(costs: Float32, seeds: NDArray[np.bool_]) -> Float32:
     """
     length = np.where(seeds, np.float32(0), FAR).astype(np.float32)
     if native.kernel is not None:
-        native.kernel.geodesic(costs, length, ROUNDS)
+        native.kernel.geodesic(costs, ROUNDS, length)
         return length
     right, down, falling, rising = costs
     along = np.zeros((len(length), length.shape[1]), dtype=np.float64)

@@ -12,7 +12,7 @@ from photochrom.color.lab import L_to_luminance, from_unit, linear_to_srgb, rgb_
 from photochrom.dataset.store import PHOTO_SUFFIXES, PhotoStore
 from photochrom.errors import DataError, PhotoError
 from photochrom.evaluate.question import Evaluation
-from photochrom.hints import HintLike
+from photochrom.hints import Hint
 from photochrom.naming import COLORED
 from photochrom.photo.pictures import resized
 from photochrom.photo.read import decode_photo
@@ -37,7 +37,7 @@ def grayed(rgb: RGB) -> RGB:
     return gray
 
 
-def true_hints(rgb: RGB, count: int, seed: Sequence[int]) -> list[HintLike]:
+def true_hints(rgb: RGB, count: int, seed: Sequence[int]) -> list[Hint]:
     """What a user who knows the colors would give: the true color at random places.
 
     The places are drawn evenly over the photo; the color is the mean of the pixels about the place,
@@ -52,7 +52,7 @@ def true_hints(rgb: RGB, count: int, seed: Sequence[int]) -> list[HintLike]:
     rng = np.random.default_rng(seed)
     height, width = rgb.shape[:2]
     reach = min(height, width) // 80
-    hints: list[HintLike] = []
+    hints: list[Hint] = []
     for _ in range(count):
         y, x = int(rng.integers(height)), int(rng.integers(width))
         near = rgb[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
