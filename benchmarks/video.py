@@ -1,10 +1,11 @@
 """How steady film is in time, and what that costs in color.
 
-    python benchmarks/video.py [PHOTOS...] [--pictures N] [--height N] [--look FOLDER]
+    python benchmarks/video.py [PHOTOS...] [--pictures N] [--height N] [--clean] [--look FOLDER]
 
 Clips are made of photos of known color: the camera pans or zooms, or an object cut from another
 photo crosses the picture. Their motion is known exactly. On top comes what old film has: grain,
-gate weave, flicker of light. The ways that are compared:
+gate weave, flicker of light, scratches and dust. With --clean it has none, as in publications.
+The ways that are compared:
 
     frame by frame   each picture by itself, as every colorizer does it
     colors averaged  the peers' remedy: what photochrom does with distributions, done with colors
@@ -14,7 +15,7 @@ gate weave, flicker of light. The ways that are compared:
 
 Figures: warping error (Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018: mean
 squared difference of RGB along the motion, without what is hidden), in 1e-4 and less that of the
-film in its true colors, which has grain, weave and flicker too; ab: the mean change of a and b
+film in its true colors, which is as old; ab: the mean change of a and b
 along the motion; CDC (Liu et al., "Temporally Consistent Video Colorization", 2021: Jensen-Shannon
 divergence of the histograms of R, G, B, 1, 2 and 4 pictures apart), in 1e-4, of the film, and again
 of its colors alone, put on pictures without grain and flicker; colorfulness; AuC raw
@@ -28,6 +29,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +53,8 @@ from photochrom.video.stretch import Pace, stretches
 
 GRAIN, WEAVE, FLICKER = 5.0, 0.4, 0.04
 """Standard deviations: of numbers of 8 bits, of pixels, of the light."""
+SCRATCHES, DUST = 1.0, 4.0
+"""Of each picture, on average."""
 SCALE = Scale(8, True)
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Image = NDArray[np.float32]
@@ -103,7 +107,25 @@ def way(now: Image, before: Image, size: tuple[int, int]) -> Image:
     return back
 
 
-def make_clip(kind: str, photos: list[NDArray[np.uint8]], count: int, seed: int) -> Clip:
+def aged(gray: Image, rng: np.random.Generator) -> Image:
+    """A picture with flicker, scratches, dust and grain."""
+    height, width = gray.shape
+    old = gray * (1 + rng.normal(0, FLICKER))
+    for _ in range(rng.poisson(SCRATCHES)):
+        x = int(rng.integers(width))
+        ends = (x, 0), (x + int(rng.integers(-2, 3)), height)
+        cv2.line(old, *ends, float(rng.choice([25, 235])), 1, cv2.LINE_AA)
+    for _ in range(rng.poisson(DUST)):
+        place = int(rng.integers(width)), int(rng.integers(height))
+        size = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+        cv2.ellipse(old, place, size, rng.uniform(0, 180), 0, 360, float(rng.choice([20, 240])), -1)
+    old += cv2.GaussianBlur(rng.normal(0, GRAIN * 1.7, gray.shape), (0, 0), 0.6)
+    return old
+
+
+def make_clip(
+    kind: str, photos: list[NDArray[np.uint8]], count: int, seed: int, clean: bool
+) -> Clip:
     """A clip of one photo; for the kind "object" a disk of another crosses it."""
     rng = np.random.default_rng(seed)
     photo, other = photos
@@ -116,7 +138,7 @@ def make_clip(kind: str, photos: list[NDArray[np.uint8]], count: int, seed: int)
     radius = size[0] * 0.28
     for i in range(count):
         share = i / (count - 1)
-        weave = rng.normal(0, WEAVE, 2).astype(np.float32)
+        weave = rng.normal(0, 0 if clean else WEAVE, 2).astype(np.float32)
         place = camera(kind, share, size, photo.shape[:2])
         place[:, 2] += weave
         center = np.array([(0.2 + 0.6 * share) * size[1], size[0] * 0.55])
@@ -128,9 +150,9 @@ def make_clip(kind: str, photos: list[NDArray[np.uint8]], count: int, seed: int)
         picture = shown(photo, place, size)
         picture[mask] = shown(other, disk, size)[mask]
         clip.truth.append(picture)
-        light = 1 + rng.normal(0, FLICKER)
-        gray = grayed(picture).astype(np.float32) * light
-        gray += cv2.GaussianBlur(rng.normal(0, GRAIN * 1.7, size), (0, 0), 0.6)
+        gray = grayed(picture).astype(np.float32)
+        if not clean:
+            gray = aged(gray, rng)
         clip.luma.append(np.clip(gray + 0.5, 0, 255).astype(np.uint8))
         places.append(place)
         disks.append(disk)
@@ -152,12 +174,12 @@ class Averaging(Eye):
 
     def logits(self, seen: Seen) -> Image:
         """Planes of a and b: float32 (2, h, w)."""
-        ab = Eye.ab(self, super().logits(seen), Look())
+        ab = super().upright_ab(super().logits(seen), Look())
         return np.ascontiguousarray(np.moveaxis(ab, -1, 0))
 
-    def ab(self, planes: Image, look: Look) -> Image:
+    def upright_ab(self, logits: Image, look: Look, shift: Image | None = None) -> Image:
         """The same as float32 (h, w, 2)."""
-        return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+        return np.ascontiguousarray(np.moveaxis(logits, 0, -1))
 
 
 WAYS = {
@@ -188,9 +210,10 @@ def colored(clip: Clip, colorizer: Colorizer, name: str) -> Iterator[NDArray[np.
     number = 0
     for stretch in stretches(clip.luma, eye, pace):
         part = clip.luma[number : number + stretch.count]
-        for luma, ab in zip(part, stretch.colors(part, eye), strict=True):
-            yield as_rgb(encoder.frame(Picture(luma, number, 1), ab))
-            number += 1
+        with closing(stretch):
+            for luma, ab in zip(part, stretch.colors(part, eye), strict=True):
+                yield as_rgb(encoder.frame(Picture(luma, number, 1), ab))
+                number += 1
 
 
 def in_true_color(clip: Clip) -> list[NDArray[np.uint8]]:
@@ -259,6 +282,7 @@ def main() -> None:
     p.add_argument("--pictures", type=int, default=24)
     p.add_argument("--height", type=int, default=160)
     p.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    p.add_argument("--clean", action="store_true", help="no grain, weave, flicker and scratches")
     p.add_argument("--look", help="folder for some pictures of each clip")
     options = p.parse_args()
     cv2.setNumThreads(1)
@@ -273,7 +297,7 @@ def main() -> None:
     kinds = ["pan", "zoom", "object"]
     sums = dict.fromkeys(["true colors", *options.ways], np.zeros(8))
     for n, photo in enumerate(photos):
-        clip = make_clip(kinds[n % 3], [photo, photos[n - 1]], options.pictures, n)
+        clip = make_clip(kinds[n % 3], [photo, photos[n - 1]], options.pictures, n, options.clean)
         true = in_true_color(clip)
         sums["true colors"] = sums["true colors"] + [*figures(clip, true), 0]
         for name in options.ways:

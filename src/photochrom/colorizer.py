@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -28,6 +28,10 @@ from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, check_pages, write_pages
 from photochrom.prediction import Prediction, Settings, divided
+
+if TYPE_CHECKING:
+    from photochrom.video.film import ColoredFrame
+    from photochrom.video.film import Settings as FilmSettings
 
 __all__ = ["Colorizer"]
 
@@ -178,3 +182,24 @@ class Colorizer:
                 yield prediction.colors(look), one
 
         write_pages(target, pages(), Output(model=self.info.name, **output))
+
+    def video(
+        self, path: str | os.PathLike[str], settings: FilmSettings | None = None
+    ) -> Iterator[ColoredFrame]:
+        """The frames of a film in color, steady in time; see `photochrom.video.frames`.
+
+        Parameters
+        ----------
+        path : of the film
+        settings : None for the defaults
+
+        Raises
+        ------
+        DependencyError
+            The extra `video` is not installed.
+        FilmError
+            The film cannot be read.
+        """
+        from photochrom.video.film import frames
+
+        return frames(path, self, settings)

@@ -18,24 +18,37 @@ from photochrom.look import PLAIN_LOOK, Look
 from photochrom.models import ModelInfo
 
 __all__ = [
+    "DRAWS",
+    "FADED",
     "FIELD_STRENGTH",
     "FIELD_WIDTH",
+    "GROUPS",
     "MODE_RADIUS",
     "NUCLEUS",
+    "TILT",
     "Distribution",
     "Swatch",
     "annealed_means",
     "color_fields",
+    "covering",
     "modes_of",
-    "most_different",
 ]
 
 FIELD_WIDTH = 25.0
 """Correlation length, in ab units, of the fields that `candidates` add: near colors go together."""
-FIELD_STRENGTH = 1.6
+FIELD_STRENGTH = 2.4
 """Standard deviation of those fields in nats; that of Gumbel noise is pi / sqrt(6) = 1.28."""
-NUCLEUS = 0.65
+TILT = 2.0
+"""Standard deviation, in nats per 40 units of ab, of what `candidates` add toward one side of the
+ab plane, and of what they add toward vivid or muted colors: what all of a photo has in common."""
+NUCLEUS = 0.9
 """Candidates choose among the likeliest colors that make up this share of a pixel's probability."""
+DRAWS = 192
+"""Colorings that `candidates` are chosen from, for up to six."""
+GROUPS = 4
+"""The first candidates: each stands for a group of the draws. Any more are single draws."""
+FADED = 0.5
+"""Of those, one with less than this share of the plain coloring's chroma comes last."""
 APART = 0.25
 """Distance between weak spots, as a share of the short side; also about that to the hints."""
 MARGIN = 0.08
@@ -96,30 +109,33 @@ class Distribution:
     def candidates(self, n: int = 4, seed: int = 0) -> list[Distribution]:
         """n different distributions, each leaning toward other plausible colors.
 
-        We add one random field over the *colors*, not over the pixels, to the logits of every
-        pixel. Adding Gumbel noise to logits and taking the mode draws a sample. Pixels that share
-        the noise make the same choice where they have the same alternatives, so an object stays
-        whole, and a pixel that is sure of its color keeps it. The noise is smooth over the ab
-        plane, because it should choose between colors rather than between neighboring bins. It can
-        choose only colors of the nucleus: the likeliest ones, which together make up most of a
-        pixel's probability. Of many draws we keep those that differ most from the plain coloring
-        and from each other.
+        They are no samples of pixels: a field over the *colors*, the same for every pixel, is added
+        to the logits. Pixels with the same alternatives then make the same choice, so an object
+        stays whole, and a pixel that is sure of its color keeps it. A field has three parts, all
+        random: a tilt toward one side of the ab plane, a lean toward vivid or muted colors, and a
+        smooth field that chooses between colors rather than between neighboring bins. It starts
+        from the probabilities without rebalancing, and can choose only colors of the nucleus: the
+        likeliest ones, which together make up most of a pixel's probability.
+
+        Many draws are divided into five groups of like colorings: one about the plain coloring, and
+        four others, whose mean fields are the first four candidates. Any more are single draws, one
+        after the other: the one that brings all draws nearest to a coloring taken before.
 
         Parameters
         ----------
         n : how many, at least 1
         seed : equal seeds give equal candidates
 
-        Sources: E. J. Gumbel, 1954 (the maximum of perturbed logits is a sample); Holtzman et al.,
-        "The Curious Case of Neural Text Degeneration", 2020 (nucleus).
+        Sources: Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020 (nucleus);
+        L. Kaufman, P. J. Rousseeuw, "Finding Groups in Data", 1990, chapter 2 (k-medoids).
         """
         logits, fields = self.leanings(n, seed)
-        return [replace(self, logits=logits + f[:, None, None]) for f in fields]
+        return [self.leaning(logits, field) for field in fields]
 
     def leanings(
         self, n: int = 4, seed: int = 0, fields: Float32 | None = None
     ) -> tuple[Float32, Float32]:
-        """The parts that `candidates` adds up.
+        """The parts that `leaning` makes candidates of.
 
         Parameters
         ----------
@@ -129,9 +145,8 @@ class Distribution:
 
         Returns
         -------
-        logits : float32 (Q, h, w), lowered for colors outside the nucleus
-        fields : float32 (n, Q). The i-th candidate has logits + fields[i]. The first six are the
-            same for every n.
+        logits : float32 (Q, h, w), without rebalancing, lowered for colors outside the nucleus
+        fields : float32 (n, Q), one for each candidate. Up to six, fewer are the first of more.
         """
         if n < 1:
             raise ConfigError(f"n = {n}: must be at least 1")
@@ -139,17 +154,25 @@ class Distribution:
         logits = self._nucleus()
         if fields is not None:
             return logits, fields
-        fields = color_fields(self.info.bins, max(48, 8 * n), seed)
+        fields = color_fields(self.info.bins, max(DRAWS, DRAWS // 6 * n), seed)
         # Coarse maps suffice to compare colorings.
-        step = max(1, round(min(logits.shape[1:]) / 24))
-        base, *maps = annealed_means(logits[:, ::step, ::step], fields, self.info.bins)
-        return logits, fields[most_different(base, np.stack(maps), n)]
+        step = max(1, round(min(logits.shape[1:]) / 9))
+        plain = annealed_means(self._cautious()[:, ::step, ::step], fields[:0], self.info.bins)[0]
+        coarse = logits[:, ::step, ::step]
+        return logits, _representative(plain, coarse, fields, self.info.bins)[:n]
+
+    def leaning(self, logits: Float32, field: Float32) -> Distribution:
+        """One candidate, of what `leanings` gives."""
+        # The rebalancing is off already: nothing may take it off once more.
+        info = replace(self.info, log_weights=np.zeros_like(self.info.log_weights), caution=None)
+        return replace(self, logits=np.add(logits, field[:, None, None]), info=info)
 
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w).
 
-        0 where the model is sure, at most log2(313) = 8.3. The rebalancing of rare colors is
-        removed first, so this is the model's honest uncertainty.
+        At most log2(313) = 8.3. Even where the model is sure, 1.6 to 2 bits are left: its
+        training spreads each true color over 5 bins with a Gaussian of 5 units of ab, and that is
+        the entropy of the spread. The rebalancing of rare colors is removed first.
         """
         self._needs_distribution("uncertainty")
         return bins.entropy(self._honest())
@@ -248,23 +271,27 @@ class Distribution:
         return self.uncertainty()
 
     def _nucleus(self) -> Float32:
-        """Logits, lowered for colors outside the likeliest NUCLEUS of the probability."""
+        """Honest logits, lowered for colors outside the likeliest NUCLEUS of the probability."""
+        honest = self._honest()
         # The mean over neighbors: otherwise, single pixels would fall out.
-        p = box_mean(bins.softmax(self._honest()))
+        p = box_mean(bins.softmax(honest))
         falling = -np.sort(-p, axis=0)
         count = (np.cumsum(falling, axis=0) < NUCLEUS).sum(axis=0, keepdims=True)
         least = np.take_along_axis(falling, count, axis=0)
-        return np.where(p >= least, self.logits, self.logits - np.float32(12))
+        return np.where(p >= least, honest, honest - np.float32(12))
 
 
 def color_fields(centers: Float32, n: int, seed: int) -> Float32:
-    """Smooth random fields over the bins, float32 (n, Q), mean 0."""
+    """Random fields over the bins, float32 (n, Q), in nats: a tilt, vividness, a smooth rest."""
     rng = np.random.default_rng(seed)
+    # Ordered by draw, so that the first fields are the same for every n.
+    noise = rng.standard_normal((n, 3 + len(centers)))
+    chroma = np.linalg.norm(centers, axis=1, keepdims=True)
+    tilts = noise[:, :3] @ (TILT / 40 * np.hstack([centers, chroma]).T)
     d2 = ((centers[:, None, :] - centers[None, :, :]) ** 2).sum(axis=-1)
     kernel = np.exp(-d2 / (FIELD_WIDTH**2))
     kernel /= np.sqrt((kernel**2).sum(axis=1, keepdims=True))  # unit variance everywhere
-    fields = rng.standard_normal((n, len(centers))) @ kernel.T
-    return np.asarray(FIELD_STRENGTH * fields, dtype=np.float32)
+    return np.asarray(tilts + FIELD_STRENGTH * noise[:, 3:] @ kernel.T, dtype=np.float32)
 
 
 def annealed_means(logits: Float32, fields: Float32, centers: Float32) -> Float32:
@@ -274,26 +301,59 @@ def annealed_means(logits: Float32, fields: Float32, centers: Float32) -> Float3
     """
     z = logits.reshape(len(logits), -1)
     p = np.exp((z - z.max(axis=0)) / np.float32(bins.TEMPERATURE))
-    plain = np.zeros_like(fields[:1])
+    plain = np.zeros((1, fields.shape[1]), fields.dtype)
     tilt = np.exp(np.concatenate([plain, fields]) / np.float32(bins.TEMPERATURE))
     total = tilt @ p
     return np.stack([(tilt * c) @ p / total for c in centers.T], axis=-1)
 
 
-def most_different(base: Float32, maps: Float32, n: int) -> list[int]:
-    """Choose n of the maps (N, pixels, 2), each farthest from base and from those chosen before."""
-    chroma = np.linalg.norm(maps, axis=-1).mean(axis=1)
-    # A coloring that only fades is different too, but nobody asked for it: those come last.
-    faded = chroma < 0.8 * np.linalg.norm(base, axis=-1).mean()
-    distance = np.full(len(maps), np.inf)
+def _representative(plain: Float32, logits: Float32, fields: Float32, centers: Float32) -> Float32:
+    """Fields that stand for all of these (N, Q): means of the first groups, then single ones."""
+    maps = annealed_means(logits, fields, centers)[1:]
+    distance = np.stack([np.linalg.norm(maps - one, axis=-1).mean(axis=1) for one in maps])
+    of_plain = np.linalg.norm(maps - plain, axis=-1).mean(axis=1)
+    chosen = covering(of_plain, distance, len(fields) // (DRAWS // 6))
+    heads, single = chosen[:GROUPS], chosen[GROUPS:]
+    group = np.column_stack([of_plain, distance[:, heads]]).argmin(axis=1) - 1
+    group[heads] = np.arange(GROUPS)  # where all are alike, no group is empty
+    means = np.stack([fields[group == g].mean(axis=0) for g in range(GROUPS)])
+    # A coloring that only fades is likely too, but nobody asks for it first.
+    chroma = np.linalg.norm(annealed_means(logits, means, centers)[1:], axis=-1).mean(axis=1)
+    faded = chroma < FADED * np.linalg.norm(plain, axis=-1).mean()
+    return np.concatenate([means[np.argsort(faded, kind="stable")], fields[single]])
+
+
+def covering(of_first: Float32, distance: Float32, n: int) -> list[int]:
+    """Choose n of N things so that each is near to one of them, or to one that is there already.
+
+    Parameters
+    ----------
+    of_first : (N,) distances from the one that is there already
+    distance : (N, N) between the things
+    n : the first GROUPS are exchanged until no other is better; the others follow one by one
+    """
+
+    def next_of(nearest: Float32, taken: list[int]) -> int:
+        left = np.minimum(nearest[:, None], distance).mean(axis=0)
+        left[taken] = np.inf
+        return int(left.argmin())
+
+    def nearest_of(taken: list[int]) -> Float32:
+        nearest: Float32 = np.column_stack([of_first, distance[:, taken]]).min(axis=1)
+        return nearest
+
     chosen: list[int] = []
-    last = base
-    for _ in range(n):
-        distance = np.minimum(distance, np.linalg.norm(maps - last, axis=-1).mean(axis=1))
-        distance[chosen] = -np.inf
-        best = int(np.argmax(np.where(faded, distance - 1e3, distance)))
-        chosen.append(best)
-        last = maps[best]
+    while len(chosen) < min(n, GROUPS):
+        chosen.append(next_of(nearest_of(chosen), chosen))
+    for _ in range(len(distance)):
+        before = list(chosen)
+        for i in range(len(chosen)):
+            rest = chosen[:i] + chosen[i + 1 :]
+            chosen[i] = next_of(nearest_of(rest), rest)
+        if chosen == before:
+            break
+    while len(chosen) < n:
+        chosen.append(next_of(nearest_of(chosen), chosen))
     return chosen
 
 

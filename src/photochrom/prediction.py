@@ -166,6 +166,8 @@ class Prediction:
     def candidate_predictions(self, n: int = 4, seed: int = 0) -> list[Prediction]:
         """n predictions, each leaning toward other plausible colors; see `Distribution.candidates`.
 
+        They stand for the many colorings that the distribution leaves open. They are no samples.
+
         Parameters
         ----------
         n : how many, at least 1
@@ -176,8 +178,9 @@ class Prediction:
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w) at the network's resolution.
 
-        0 where the model is sure, at most log2(313) = 8.3. The rebalancing of rare colors is
-        removed first, so this is the model's honest uncertainty.
+        At most log2(313) = 8.3. Even where the model is sure, 1.6 to 2 bits are left: its
+        training spreads each true color over 5 bins with a Gaussian of 5 units of ab, and that is
+        the entropy of the spread. The rebalancing of rare colors is removed first.
         """
         return self.distribution.uncertainty()
 

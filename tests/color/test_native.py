@@ -275,7 +275,7 @@ def good_calls() -> dict[str, tuple[Any, ...]]:
         "fit": (*fit, out(2, 3, 3, 4)),
         "fit_gamut": (zeros(6), zeros(6, 2), matrix, out(6, 3, dtype=np.uint8)),
         "fit_linear": (zeros(6, 3), matrix, 0.2, 0.07, out(6, 3, dtype=np.uint16)),
-        "geodesic": (zeros(4, 5, 6), 8, out(5, 6)),
+        "geodesic": (zeros(4, 5, 6), 4, out(5, 6)),
         "gray_to_L": (zeros(6, dtype=np.uint8), zeros(256), out(6)),
         "grow": (zeros(4, 5), out(4, 11)),
         "moments": (zeros(6, 8), place, zeros(3, 2), zeros(3, 2), out(3, 3, 3, 3, 4)),

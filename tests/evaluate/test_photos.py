@@ -143,7 +143,7 @@ def test_no_bin_rules_when_the_prior_is_that_of_the_photos(tmp_path: Path) -> No
         pixels = rng.integers(100, 156, (64, 64, 3)).astype(np.uint8)
         pixels[n, :3] = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
         Image.fromarray(pixels).save(folder / f"{n}.png")
-    result = measured(Evaluation((str(folder),)), tmp_path / "work")
+    result = measured(Evaluation((str(folder),), prior="measured"), tmp_path / "work")
     weights = result.scorer.weights[0]
     share = np.zeros(313)
     for i in range(4):

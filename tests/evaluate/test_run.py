@@ -61,9 +61,13 @@ def test_the_same_model_twice_does_not_differ(photos: Path, prior: Path, tmp_pat
     result = measured(asked, tmp_path / "work")
     differences = result.differences()
     for key, (low, high) in differences[row_of(result, "b")].items():
-        if key not in ("ms", "top_1"):
+        assert np.isnan([low, high]).all(), f"{key}: of seven photos"
+    several = replace(result, sums=np.repeat(result.sums, 50, axis=0))
+    differences = several.differences(resamples=50)
+    for key, (low, high) in differences[row_of(several, "b")].items():
+        if key not in ("ms", "top_1", "ssim", "auc_rebalanced_0", "inventions_worst"):
             assert low == high == 0, key
-    low, high = differences[row_of(result, "gray")]["chroma_share"]
+    low, high = differences[row_of(several, "gray")]["chroma_share"]
     assert low <= high < 0
 
 
@@ -163,15 +167,21 @@ def test_missing_things_are_named(photos: Path, prior: Path, tmp_path: Path) -> 
     assert not work.exists()
 
 
-def test_the_prior_beside_the_photos_is_taken_and_named(photos: Path, tmp_path: Path) -> None:
+def test_the_prior_is_published_given_or_measured_and_named(photos: Path, tmp_path: Path) -> None:
     p = np.full(313, 1 / 313, np.float32)
     np.save(photos / "prior.npy", p)
-    result = measured(Evaluation((str(photos),)), tmp_path / "a")
+    given = Evaluation((str(photos),), prior=str(photos / "prior.npy"))
+    result = measured(given, tmp_path / "a")
     assert "prior.npy" in result.prior
     gray = figures(result, "gray")
     assert gray["auc_rebalanced_0"] == pytest.approx(gray["auc_raw"], abs=1e-6)
-    (photos / "prior.npy").unlink()
-    assert "measured on these photos" in measured(Evaluation((str(photos),)), tmp_path / "b").prior
+    plain = measured(replace(given, prior=None), tmp_path / "b")
+    assert "photochrom-1's training photos" in plain.prior
+    assert not np.allclose(plain.scorer.weights[1], 1)
+    assert (
+        "measured on these photos"
+        in measured(replace(given, prior="measured"), tmp_path / "c").prior
+    )
 
 
 def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("av")
 
+from photochrom.color import native
 from photochrom.color.lab import gray_to_L, rgb_to_lab
 from photochrom.video.chroma import Painter, sited
 from photochrom.video.luma import MATRICES, Scale
@@ -21,6 +22,27 @@ def decoded(luma, cb, cr, scale, matrix):
     return np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], axis=-1)
 
 
+def planes_of(ab):
+    return np.ascontiguousarray(ab[..., 0]), np.ascontiguousarray(ab[..., 1])
+
+
+@pytest.mark.skipif(native.kernel is None, reason="the kernel is not built here")
+@pytest.mark.parametrize("scale", [Scale(8, False), Scale(10, True)])
+def test_the_kernel_and_numpy_agree(monkeypatch, scale):
+    rng = np.random.default_rng(5)
+    kind = np.uint8 if scale.bits == 8 else np.uint16
+    luma = rng.integers(0, scale.top + 1, (37, 53)).astype(kind)
+    ab = planes_of(rng.uniform(-90, 90, (37, 53, 2)).astype(np.float32))
+    unit = scale.unit(luma)
+    fast = Painter(scale, 1, 1, 1).planes(unit, gray_to_L(unit), ab)
+    monkeypatch.setattr(native, "kernel", None)
+    slow = Painter(scale, 1, 1, 1).planes(unit, gray_to_L(unit), ab)
+    for one, other in zip(fast, slow, strict=True):
+        assert one.dtype == other.dtype == kind
+        apart = np.abs(one.astype(int) - other.astype(int))
+        assert apart.max() <= 1 and (apart > 0).mean() < 0.01
+
+
 @pytest.mark.parametrize("matrix", [1, 6, 9])
 @pytest.mark.parametrize("scale", [Scale(8, False), Scale(8, True), Scale(10, False)])
 def test_the_color_asked_for_comes_out_at_the_luma_given(matrix, scale):
@@ -29,7 +51,7 @@ def test_the_color_asked_for_comes_out_at_the_luma_given(matrix, scale):
     luma = rng.integers(low, high, (40, 50)).astype(np.uint8 if scale.bits == 8 else np.uint16)
     ab = rng.uniform(-14, 14, (40, 50, 2)).astype(np.float32)
     unit = scale.unit(luma)
-    cb, cr = Painter(scale, matrix, 1, 1).planes(unit, gray_to_L(unit), ab)
+    cb, cr = Painter(scale, matrix, 1, 1).planes(unit, gray_to_L(unit), planes_of(ab))
     lab = rgb_to_lab(decoded(luma, cb, cr, scale, matrix).astype(np.float32))
     # Half a step of 8-bit chroma is about 0.6 of ab.
     assert np.abs(lab[..., 1:] - ab).max() < (1.6 if scale.bits == 8 else 0.5)
@@ -41,7 +63,7 @@ def test_no_color_leaves_the_cube_of_rgb():
     luma = rng.integers(16, 236, (64, 64)).astype(np.uint8)
     ab = rng.uniform(-110, 110, (64, 64, 2)).astype(np.float32)
     unit = scale.unit(luma)
-    cb, cr = Painter(scale, 1, 1, 1).planes(unit, gray_to_L(unit), ab)
+    cb, cr = Painter(scale, 1, 1, 1).planes(unit, gray_to_L(unit), planes_of(ab))
     rgb = decoded(luma, cb, cr, scale, 1)
     assert rgb.min() > -0.006 and rgb.max() < 1.006  # half a step
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -53,10 +54,19 @@ def test_a_folder_keeps_its_structure_and_one_failure_stops_nothing(tmp_path, dr
     out = tmp_path / "color"
     command = ["video", str(reels.parent), "-o", str(out), *SMALL]
     assert main(command) == 1
-    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["1931/a.mkv", "c.mkv"]
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.mkv")) == ["1931/a.mkv", "c.mkv"]
     assert "b.mp4: cannot be read as a film" in capsys.readouterr().err
     assert main(command) == 1
-    assert "done before" in capsys.readouterr().err
+    assert "0 done, 1 failed, 2 already done" in capsys.readouterr().err
+    lines = [json.loads(line) for line in (out / "photochrom.jsonl").read_text().splitlines()]
+    assert {line["result"]: line["error"] is None for line in lines} == {
+        "1931/a.mkv": True, "1931/b.mp4": False, "c.mkv": True
+    }  # fmt: skip
+    (out / "c.mkv").write_text("mine")
+    assert main([*command, "--saturation", "0.5"]) == 1
+    said = capsys.readouterr().err
+    assert "c.mkv exists but is not a known result" in said and "1 done, 2 failed" in said
+    assert (out / "c.mkv").read_text() == "mine"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from fractions import Fraction
 
 import numpy as np
@@ -32,8 +33,11 @@ class Unsure:
         self.asked += 1
         return self.answers[self.asked - 1]
 
-    def ab(self, planes, look):
-        return np.moveaxis(planes, 0, -1)
+    def upright_ab(self, logits, look, shift=None):
+        return np.ascontiguousarray(np.moveaxis(logits[:2], 0, -1))
+
+    def stored(self, ab):
+        return ab
 
 
 def pan(scene, count, step=2):
@@ -47,7 +51,11 @@ def noise(count, seed=5):
 
 
 def colors(lumas, eye, pace):
-    return [ab for s in stretches(lumas, eye, pace) for ab in s.colors(lumas[s.first :], eye)]
+    maps = []
+    for stretch in stretches(lumas, eye, pace):
+        with closing(stretch):
+            maps += stretch.colors(lumas[stretch.first :], eye)
+    return maps
 
 
 def test_the_match_of_a_pan_is_the_pan(draw_scene):
@@ -130,8 +138,8 @@ def test_the_network_is_asked_less_where_little_moves(draw_scene):
 def test_between_two_keys_the_nearer_counts_more(draw_scene):
     still = Seen.of(pan(draw_scene(3), 1)[0])
     size = still.small.shape
-    planes = np.zeros((Q, *size), np.float32), np.ones((Q, *size), np.float32)
-    mixed = between(still, (still, still), planes, 0.25, Motion())
+    ab = np.zeros((*size, 2), np.float32), np.ones((*size, 2), np.float32)
+    mixed = between(still, (still, still), ab, 0.25, Motion())
     np.testing.assert_allclose(mixed, 0.25, atol=1e-5)
 
 
@@ -170,7 +178,7 @@ def test_a_picture_on_its_side_is_shown_upright(draw_scene, colorizer):
                       Fraction(1), None, turns, False, False, 1)  # fmt: skip
         eye = Eye(colorizer, facts)
         look = eye.see(stored)
-        return look, eye.ab(eye.logits(look), Look())
+        return look, eye.stored(eye.upright_ab(eye.logits(look), Look()))
 
     straight, ab = seen(luma, 0)
     lying, turned = seen(np.ascontiguousarray(np.rot90(luma, -1)), 1)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attempt",
+    "Chosen",
     "FileState",
     "Job",
     "Known",
@@ -74,6 +75,20 @@ class Known(NamedTuple):
     result_file: FileState
     settings: str  # Settings.key
     time: str
+
+
+class Chosen(Protocol):
+    """What the plan and the manifest need to know of settings."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The settings as the manifest stores them."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Equal for settings that give equal results."""
+        ...
 
 
 @dataclass(frozen=True)

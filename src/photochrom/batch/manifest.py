@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from filelock import lock_descriptor
 
 from photochrom._version import __version__
-from photochrom.batch.job import Attempt, FileState, Job, Known, Settings, settings_key
+from photochrom.batch.job import Attempt, Chosen, FileState, Job, Known, settings_key
 from photochrom.errors import ConfigError, PhotoError
 
 _FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -133,7 +133,7 @@ class Manifest:
         else:
             self._descriptor = state["_descriptor"].detach()
 
-    def append(self, job: Job, settings: Settings, attempt: Attempt) -> None:
+    def append(self, job: Job, settings: Chosen, attempt: Attempt) -> None:
         """Add a line and bring it to the disk.
 
         Raises

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from photochrom.batch.job import Job, Settings, identity, result_name
+from photochrom.batch.job import Chosen, Job, identity, result_name
 from photochrom.batch.manifest import read_manifests
 from photochrom.errors import PhotoError
 
@@ -38,7 +38,7 @@ def _refused(job: Job, problem: str, remedy: str) -> Step:
 
 def plan(
     photos: Iterable[tuple[str, str]],
-    settings: Settings,
+    settings: Chosen,
     folder: str | None,
     *,
     shard: tuple[int, int] = (1, 1),
@@ -94,7 +94,7 @@ def _shard_of(result: str, n: int) -> int:
     return int.from_bytes(digest[:8], "big") % n + 1
 
 
-def _compare(job: Job, settings: Settings) -> Step:
+def _compare(job: Job, settings: Chosen) -> Step:
     known = job.known
     there = found_result(job)
     if there is None:

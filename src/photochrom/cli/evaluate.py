@@ -100,8 +100,8 @@ def _figure_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--prior", metavar="FILE",
-        help="prior.npy for the rebalanced columns (default: the one beside PHOTOS, or else "
-             "measured on PHOTOS)",
+        help="prior.npy for the rebalanced columns, as `prepare` writes it, or the word measured "
+             "for that of PHOTOS (default: the published one, of photochrom-1's training photos)",
     )  # fmt: skip
     p.add_argument(
         "--classifier", metavar="FILE",
@@ -112,6 +112,9 @@ def _figure_arguments(p: argparse.ArgumentParser) -> None:
         "--fid", metavar="FILE",
         help="feature network (.onnx) for FID; needs photochrom[fid]",
     )  # fmt: skip
+    p.add_argument(
+        "--ssim", action="store_true", help="add the structural similarity; needs photochrom[ssim]"
+    )
     p.add_argument(
         "--compare", metavar="ROW",
         help="row to compare the others with (default: the first model's)",
@@ -131,7 +134,7 @@ def run(options: argparse.Namespace) -> int:
     missing = _missing_judges(options)
     asked = Evaluation(
         photos=tuple(options.photos),
-        models=tuple(models or ([] if against else [(DEFAULT, DEFAULT)])),
+        models=tuple(models or [(DEFAULT, DEFAULT)]),
         against=tuple(against),
         baselines=options.baselines,
         temperatures=options.temperature,
@@ -145,6 +148,7 @@ def run(options: argparse.Namespace) -> int:
         prior=options.prior,
         classifier=options.classifier,
         features=options.fid,
+        ssim=options.ssim,
         compare=options.compare,
         seed=options.seed,
     )
@@ -166,6 +170,8 @@ def run(options: argparse.Namespace) -> int:
         ) from error
     print(table(facts))
     print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets are 95 % intervals")
+    for note in facts["notes"]:
+        print(note)
     if facts["labeled"]:
         print(f"top-1 is over the {facts['labeled']} photos with a class that the classifier knows")
     print(f"{shown(str(folder / 'report.html'))}: curves, subjects, pictures")

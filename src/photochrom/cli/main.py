@@ -30,6 +30,11 @@ COMMANDS = (
     Command("train", "train a network on shards", "photochrom.cli.train"),
     Command("evaluate", "measure how good the colors are", "photochrom.cli.evaluate"),
     Command(
+        "reproduce",
+        "make the paper's table anew, from photos to report",
+        "photochrom.cli.reproduce",
+    ),
+    Command(
         "export",
         "turn a training run into a model file, or make a model file smaller",
         "photochrom.cli.export",

@@ -43,6 +43,7 @@ _NUMBERS: tuple[tuple[str, type[int] | type[float], str, str], ...] = (
 )
 _SWITCHES = (
     ("pretrained", "start the encoder from its ImageNet weights"),
+    ("kmeans", "start the convolutions of eccv16 from k-means of what they see"),
     ("channels_last", "keep arrays with their channels last, which most devices prefer"),
     ("amp", "compute in bfloat16, which is faster on a GPU"),
     ("resident", "decode all photos once into the memory of the GPU"),
@@ -112,7 +113,8 @@ def _expert_arguments(p: argparse._ArgumentGroup) -> None:
 
     p.add_argument(
         "--schedule", choices=SCHEDULES,
-        help="lower the learning rate over the whole budget, or only in its last part (--cooldown)",
+        help="lower the learning rate over the whole budget, only in its last part (--cooldown), "
+             "or in the paper's two drops",
     )  # fmt: skip
     p.add_argument(
         "--balance", type=float, metavar="X",

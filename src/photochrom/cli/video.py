@@ -18,7 +18,7 @@ from photochrom.errors import ConfigError, FilmError
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
-    from photochrom.video.film import Settings
+    from photochrom.video.film import Report, Settings
 
 __all__ = ["EXAMPLES", "arguments", "run"]
 
@@ -107,29 +107,44 @@ def run(options: argparse.Namespace) -> int:
     jobs = list(_jobs(options, settings.quality.codec))
     if not jobs:
         return fail("no films found in the given folders")
-    if len(jobs) > 1 and (options.stills or options.use):
+    several = len(jobs) > 1 or os.path.isdir(options.inputs[0])
+    if several and (options.stills or options.use):
         raise ConfigError("--stills and --use: stills are of one film", "give one")
     from photochrom.colorizer import Colorizer
 
     colorizer = Colorizer(
         options.model, options.device, working_size=options.size, threads=options.threads
     )
-    failed = 0
     with Signals():
-        for source, target in jobs:
-            if len(jobs) > 1 and os.path.exists(target) and not options.force:
-                say(f"{source}: done before: {target}")
-                continue
-            try:
-                if options.stills:
-                    _stills(source, options.stills, colorizer)
-                else:
-                    _one(source, target, colorizer, settings, options)
-                    print(shown(target), flush=True)
-            except FilmError as error:
-                failed += 1
-                fail(str(error))
-    return 1 if failed else 0
+        if several:
+            return _several(jobs, colorizer, settings, options)
+        source, target = jobs[0]
+        try:
+            if options.stills:
+                _stills(source, options.stills, colorizer)
+            else:
+                _one(source, target, colorizer, settings, options.force)
+                print(shown(target), flush=True)
+        except FilmError as error:
+            return fail(str(error))
+    return 0
+
+
+def _several(
+    jobs: list[tuple[str, str]],
+    colorizer: Colorizer,
+    settings: Settings,
+    options: argparse.Namespace,
+) -> int:
+    from photochrom.cli.films import Decisive, color_films
+
+    def color(source: str, target: str, replace: bool) -> Report:
+        return _one(source, target, colorizer, settings, replace)
+
+    # Films that were named one by one, with results beside them, share no folder.
+    alone = len(options.inputs) == 1
+    folder = options.inputs[0] if options.output is None and alone else options.output
+    return color_films(jobs, folder, Decisive.of(colorizer, settings), color, options.force)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -148,20 +163,12 @@ def _settings(options: argparse.Namespace) -> Settings:
     )
 
 
-def _one(
-    source: str,
-    target: str,
-    colorizer: Colorizer,
-    settings: Settings,
-    options: argparse.Namespace,
-) -> None:
+def _one(source: str, target: str, colorizer: Colorizer, settings: Settings, force: bool) -> Report:
     from photochrom.video.film import color_film
 
     with _progress(source) as progress:
         try:
-            report = color_film(
-                source, target, colorizer, settings, force=options.force, progress=progress
-            )
+            report = color_film(source, target, colorizer, settings, force=force, progress=progress)
         except KeyboardInterrupt:
             say(f"{source}: interrupted; run the same command again to continue")
             raise
@@ -172,6 +179,7 @@ def _one(
             f"{source}: {report.damaged} places are damaged; where frames are missing, the "
             "previous one stays"
         )
+    return report
 
 
 def _stills(source: str, folder: str, colorizer: Colorizer) -> None:
@@ -221,7 +229,7 @@ def _stream(options: argparse.Namespace, settings: Settings) -> int:
             with open(path, "wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         try:
-            _one(path, result, colorizer, settings, options)
+            _one(path, result, colorizer, settings, options.force)
         except FilmError as error:
             return fail(str(error))
         if target == "-":
@@ -242,7 +250,7 @@ def _jobs(options: argparse.Namespace, codec: str) -> Iterator[tuple[str, str]]:
         yield options.inputs[0], output
         return
     for given in options.inputs:
-        for source in _films(given) if os.path.isdir(given) else [given]:
+        for source in _films(given, output) if os.path.isdir(given) else [given]:
             stem, suffix = os.path.splitext(source)
             suffix = _suffix(suffix.lower(), codec)
             if output is None:
@@ -254,9 +262,15 @@ def _jobs(options: argparse.Namespace, codec: str) -> Iterator[tuple[str, str]]:
             yield source, os.path.join(output, inside + suffix)
 
 
-def _films(folder: str) -> Iterator[str]:
+def _films(folder: str, output: str | None) -> Iterator[str]:
+    """The films of a folder tree; nothing hidden, and no results."""
+    skip = None if output is None else os.path.realpath(output)
     for path, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(os.path.join(path, name)) != skip
+        )
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)
             hidden = name.startswith(".") or stem.endswith(".color")

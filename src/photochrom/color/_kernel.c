@@ -387,6 +387,52 @@ CLONES static void strip(const Strip *s, const float *m, float *ab, char *out, S
     }
 }
 
+/* --- Cb and Cr beside a luma that stays: video.chroma.Painter.planes ---------------------------- */
+
+typedef struct {
+    const float *unit, *L, *a, *b; /* of each pixel; Y' in 0..1 */
+    const float *table;            /* L of Y' = 0, 1 / fine, ... 1 */
+    Size fine, count;
+    float red, blue, span, middle, top; /* K_R, K_B; of the numbers for Cb and Cr */
+} Chroma;
+
+INLINE float number(float chroma, const Chroma *c)
+{
+    return least(most(chroma * c->span + c->middle, 0.0f), c->top);
+}
+
+CLONES static void chroma(const Chroma *c, const float *m, void *cb, void *cr, Size itemsize)
+{
+    float red[BLOCK], green[BLOCK], blue[BLOCK], L[BLOCK];
+    const float kr = c->red, kb = c->blue, kg = 1.0f - c->red - c->blue;
+    for (Size at = 0; at < c->count; at += BLOCK) {
+        Size n = c->count - at < BLOCK ? c->count - at : BLOCK;
+        const float *unit = c->unit + at, *a = c->a + at, *b = c->b + at;
+        colors(c->L + at, a, b, m, n, itemsize == 1, red, green, blue);
+        for (Size i = 0; i < n; i++) { /* as far as the luma is off, aim beside it */
+            float aim = 2.0f * unit[i] - (kr * red[i] + kg * green[i] + kb * blue[i]);
+            L[i] = c->table[(int32_t)(least(most(aim, 0.0f), 1.0f) * (float)c->fine + 0.5f)];
+        }
+        colors(L, a, b, m, n, itemsize == 1, red, green, blue);
+        for (Size i = 0; i < n; i++) {
+            float y = kr * red[i] + kg * green[i] + kb * blue[i];
+            float r = red[i] - y, b_ = blue[i] - y, g = -(kr * r + kb * b_) / kg;
+            float up = most(most(r, g), most(b_, 1e-6f));
+            float down = most(-least(least(r, g), b_), 1e-6f);
+            float within = least(least((1.0f - unit[i]) / up, unit[i] / down), 1.0f);
+            blue[i] = number(b_ * within / (2.0f * (1.0f - kb)), c);
+            red[i] = number(r * within / (2.0f * (1.0f - kr)), c);
+        }
+        if (itemsize == 1) {
+            for (Size i = 0; i < n; i++) ((uint8_t *)cb)[at + i] = (uint8_t)(int32_t)blue[i];
+            for (Size i = 0; i < n; i++) ((uint8_t *)cr)[at + i] = (uint8_t)(int32_t)red[i];
+        } else {
+            for (Size i = 0; i < n; i++) ((uint16_t *)cb)[at + i] = (uint16_t)(int32_t)blue[i];
+            for (Size i = 0; i < n; i++) ((uint16_t *)cr)[at + i] = (uint16_t)(int32_t)red[i];
+        }
+    }
+}
+
 /* --- the fit of the curves: upsample.Upsampler.fit ---------------------------------------------- */
 
 /* The shares of dark, middle and bright in n pixels of the guide: parts (3, n). */
@@ -680,7 +726,7 @@ static void geodesic(const float *RESTRICT costs, Size h, Size w, Size rounds, f
 
 /* --- the border to Python -------------------------------------------------------------------- */
 
-enum { MOST = 6 };
+enum { MOST = 8 };
 
 typedef struct {
     Py_buffer views[MOST];
@@ -1050,9 +1096,43 @@ static PyObject *py_paint(PyObject *self, PyObject *args)
     return finish(&arrays, good);
 }
 
+static PyObject *py_chroma(PyObject *self, PyObject *args)
+{
+    PyObject *o[8];
+    Chroma c;
+    Arrays arrays = {.count = 0};
+    Py_buffer *unit, *L, *a, *b, *m, *table, *cb, *cr;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOOOOfffffOO", o, o + 1, o + 2, o + 3, o + 4, o + 5, &c.red,
+                          &c.blue, &c.span, &c.middle, &c.top, o + 6, o + 7))
+        return NULL;
+    int good = (unit = take(&arrays, o[0], "f", 2, 0)) && (L = take(&arrays, o[1], "f", 2, 0))
+        && (a = take(&arrays, o[2], "f", 2, 0)) && (b = take(&arrays, o[3], "f", 2, 0))
+        && (m = take(&arrays, o[4], "f", 2, 0)) && (table = take(&arrays, o[5], "f", 1, 0))
+        && (cb = take(&arrays, o[6], "BH", 2, 1)) && (cr = take(&arrays, o[7], "BH", 2, 1))
+        && items(m) == 9 && items(table) > 1 && items(table) < 1 << 24
+        && items(L) == items(unit) && items(a) == items(unit) && items(b) == items(unit)
+        && items(cb) == items(unit) && items(cr) == items(unit) && cb->itemsize == cr->itemsize;
+    if (good) {
+        c.unit = unit->buf;
+        c.L = L->buf;
+        c.a = a->buf;
+        c.b = b->buf;
+        c.table = table->buf;
+        c.fine = items(table) - 1;
+        c.count = items(unit);
+        Py_BEGIN_ALLOW_THREADS
+        chroma(&c, m->buf, cb->buf, cr->buf, cb->itemsize);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
 static PyMethodDef methods[] = {
     {"annealed_mean", py_annealed_mean, METH_VARARGS, "annealed_mean(logits, bins, sharpness, out)"},
     {"area_shrink", py_area_shrink, METH_VARARGS, "area_shrink(image, out, first_row, height, top, result_height)"},
+    {"chroma", py_chroma, METH_VARARGS,
+     "chroma(unit, L, a, b, matrix, table, red, blue, span, middle, top, cb, cr)"},
     {"fit", py_fit, METH_VARARGS,
      "fit(wanted, moments, gray, smooth, level, margin, to_gray, settled, steps, corrections, out)"},
     {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},

@@ -13,6 +13,7 @@ from photochrom.color import bins
 __all__ = [
     "DULL",
     "EFFECTIVE_SHARE",
+    "RAREST",
     "THRESHOLDS",
     "VIVID",
     "auc",

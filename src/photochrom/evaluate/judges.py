@@ -169,6 +169,15 @@ class Features(_Judge):
             ) from None
         super().__init__(path, threads)
 
+    @property
+    def protocol(self) -> str:
+        """How the features are made, in words."""
+        how = "short side enlarged or reduced to it, center cut out" if self.crop else "squeezed"
+        return (
+            f"features of {self.path.name} (sha256 {judge_digest(self.path)[:12]}) on "
+            f"{self.size} x {self.size} pixels, {how}"
+        )
+
     def __call__(self, pictures: Sequence[RGB]) -> NDArray[np.float32]:
         """Features, (pictures, width)."""
         return self.outputs(pictures)

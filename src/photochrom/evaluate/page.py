@@ -36,7 +36,8 @@ def report_page(result: Result, facts: dict[str, Any]) -> str:
     about = [
         f"{facts['photos']} photos, {size}, compared pixel by pixel",
         f"prior for the rebalanced columns: {facts['prior']}",
-        "small figures are 95 % bootstrap intervals over photos",
+        "small figures are 95 % intervals over photos (studentized bootstrap)",
+        *facts["notes"],
         f"photochrom {__version__}, {facts['made']}",
     ]
     if facts["labeled"]:
@@ -141,9 +142,9 @@ def _difference_table(facts: dict[str, Any]) -> str:
         cells = ""
         for f in figures:
             value = row["difference"].get(f.key)
-            sure = value is not None and (value["low"] > 0 or value["high"] < 0)
+            noise = value is not None and value["low"] <= 0 <= value["high"]
             cell = _html_cell(f, value)
-            cells += cell if sure or value is None else cell.replace("<td>", "<td class=noise>")
+            cells += cell.replace("<td>", "<td class=noise>") if noise else cell
         body += f"<tr><th scope=row>{escape(row['name'])}</th>{cells}</tr>"
     return (
         f"<h3>Difference from {escape(facts['compared_with'])}, on the same photos</h3>"

@@ -63,11 +63,13 @@ class Evaluation:
     sweep: int = 500
     """Photos of the temperature sweep; 0 for none."""
     prior: str | None = None
-    """A .npy file; None for the one beside the photos, or else the prior of the photos."""
+    """A .npy file, or "measured" for the prior of the photos; None for the published one."""
     classifier: str | None = None
     """ONNX file of an image classifier, for the semantic test."""
     features: str | None = None
     """ONNX file of a feature network, for FID."""
+    ssim: bool = False
+    """Add the structural similarity; needs scikit-image."""
     compare: str | None = None
     """Row to compare the others with; None for that of the first model, or else gray."""
     seed: int = 0

@@ -95,7 +95,7 @@ def _csv(result: Result) -> str:
     with np.errstate(all="ignore"):
         for r in range(len(result.rows)):
             sums, truth = Sums(result.sums[:, r]), Sums(result.sums[:, 0])
-            each = [f.of(sums, truth) for f in figures]
+            each = [f.value(sums, truth) for f in figures]
             columns.append([*each, sums["entropy"] / sums["distributions"]])
     for n, (key, subject) in enumerate(zip(result.keys, result.subjects, strict=True)):
         for row, values in zip(result.rows, columns, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,12 +13,9 @@ from photochrom.arrays import Float64
 from photochrom.evaluate.figures import FIGURES, Figure, Sums
 from photochrom.evaluate.question import Evaluation, Row
 from photochrom.evaluate.scoring import Scorer
-from photochrom.intervals import bootstrap_sums, percentile_interval
+from photochrom.intervals import folded, studentized_intervals
 
-__all__ = ["FEWEST", "Result"]
-
-FEWEST = 5
-"""No intervals for fewer photos: resamples of so few mean nothing."""
+__all__ = ["Result"]
 
 
 @dataclass(frozen=True)
@@ -56,41 +54,49 @@ class Result:
     def intervals(
         self, photos: NDArray[np.bool_] | None = None, resamples: int = 1000
     ) -> list[dict[str, tuple[float, float]]]:
-        """95 % bootstrap interval over photos of each figure, of each row."""
-        drawn = self._drawn(photos, resamples)
-        return [
-            {f.key: self._interval(f, drawn[:, r], drawn[:, 0]) for f in FIGURES}
-            for r in range(len(self.rows))
-        ]
+        """95 % interval over photos of each figure, of each row; NaN where none would hold."""
+        return [self._intervals(r, photos, resamples) for r in range(len(self.rows))]
 
     def differences(self, resamples: int = 1000) -> list[dict[str, tuple[float, float]]]:
         """The same for the difference of each row from the reference row, on the same photos."""
-        drawn = self._drawn(None, resamples)
-        other = drawn[:, self.reference]
-        return [
-            {f.key: self._interval(f, drawn[:, r], drawn[:, 0], other) for f in FIGURES}
-            for r in range(len(self.rows))
-        ]
+        return [self._intervals(r, None, resamples, self.reference) for r in range(len(self.rows))]
 
     def _chosen(self, photos: NDArray[np.bool_] | None) -> Float64:
         return self.sums if photos is None else self.sums[photos]
 
-    def _drawn(self, photos: NDArray[np.bool_] | None, resamples: int) -> Float64:
-        """Sums of resampled sets of photos, (resamples, rows, columns)."""
+    def _intervals(
+        self, r: int, photos: NDArray[np.bool_] | None, resamples: int, other: int | None = None
+    ) -> dict[str, tuple[float, float]]:
+        """Of row `r`, or of its difference from row `other`."""
         sums = self._chosen(photos)
-        if len(sums) < FEWEST:
-            return np.full((1, *sums.shape[1:]), np.nan)
-        flat = bootstrap_sums(
-            sums.reshape(len(sums), -1), resamples=resamples, seed=self.asked.seed
+        rows = [r, 0] if other is None else [r, 0, other]
+        held = [f for f in FIGURES if (Sums(sums[:, r])[f.units] > 0).sum() >= f.fewest]
+        # A row has the same limits whatever is measured beside it: they share the seed, not a draw.
+        limits = studentized_intervals(
+            [_Statistic(f, other is not None) for f in held],
+            np.hstack([sums[:, row] for row in rows]),
+            resamples=resamples,
+            seed=self.asked.seed,
         )
-        return flat.reshape(resamples, *sums.shape[1:])
+        out = {f.key: (math.nan, math.nan) for f in FIGURES}
+        for f, (low, high) in zip(held, limits, strict=True):
+            fold = f.absolute and other is None
+            out[f.key] = folded(low, high) if fold else (low, high)
+        return out
 
-    @staticmethod
-    def _interval(
-        figure: Figure, row: Float64, truth: Float64, other: Float64 | None = None
-    ) -> tuple[float, float]:
-        with np.errstate(all="ignore"):
-            value = figure.of(Sums(row), Sums(truth))
-            if other is not None:
-                value = value - figure.of(Sums(other), Sums(truth))
-        return percentile_interval(value)
+
+@dataclass(frozen=True)
+class _Statistic:
+    """A figure as a function of the sums of a row, of the originals, and of the reference."""
+
+    figure: Figure
+    apart: bool
+
+    def __call__(self, sums: Float64) -> Float64:
+        row, truth, *other = (Sums(part) for part in np.split(sums, 2 + self.apart, axis=1))
+        if not other:
+            # An absolute value has no slope at 0, so its limits are folded afterwards.
+            alone: Float64 = self.figure.of(row, truth)
+            return alone
+        difference: Float64 = self.figure.value(row, truth) - self.figure.value(other[0], truth)
+        return difference

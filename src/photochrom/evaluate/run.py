@@ -34,6 +34,10 @@ from photochrom.pool import cpus
 __all__ = ["evaluate"]
 
 
+class NothingMeasured(DataError):
+    """Every photo was skipped."""
+
+
 def evaluate(
     asked: Evaluation,
     work: Path,
@@ -103,7 +107,11 @@ def evaluate(
             left_out += len(part.skipped)
             bar.set_postfix(left_out=left_out, refresh=False)
             bar.update(len(group))
-    return _collect(scorer, paths, name, sources)
+    try:
+        return _collect(scorer, paths, name, sources)
+    except NothingMeasured:
+        forget(work)  # nothing is worth keeping, and other settings may do better
+        raise
 
 
 class _Score:
@@ -146,7 +154,7 @@ def _collect(scorer: Scorer, paths: Sequence[Path], prior: str, sources: dict[st
         errors, sweep = errors + part.errors, sweep + part.sweep
     index = np.concatenate(used)
     if not len(index):
-        raise DataError(f"no photo could be measured; the first failed with: {skipped[0][1]}")
+        raise NothingMeasured(f"no photo could be measured; the first failed with: {skipped[0][1]}")
     store = scorer.store
     keys = [store.key(int(i)) for i in index]
     subjects = [subject_of(k, store.in_shard(int(i))) for k, i in zip(keys, index, strict=True)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,20 @@ from photochrom.color.lab import fit_gamut, is_gray, rgb_to_L, rgb_to_lab
 from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import DataError, PhotochromError, PhotoError
-from photochrom.evaluate.figures import CELLS, COLUMNS, EXACT, STRENGTHS, Sums
+from photochrom.evaluate.figures import (
+    CANDIDATES,
+    CELLS,
+    COLUMNS,
+    EXACT,
+    SATURATIONS,
+    STRENGTHS,
+    Sums,
+)
 from photochrom.evaluate.judges import Classifier, Features
 from photochrom.evaluate.part import Part, T, Tally
 from photochrom.evaluate.photos import Folder, grayed, open_store, original, photos_of, true_hints
 from photochrom.evaluate.question import TEMPERATURES, Evaluation, Row
+from photochrom.evaluate.similarity import require_skimage, ssim
 from photochrom.naming import label_of
 from photochrom.photo.pictures import resized
 from photochrom.prediction import Prediction
@@ -55,6 +65,8 @@ class Scorer:
         self.weights: list[Float64] = []
         if prior is not None:
             self.weigh(prior)
+        if asked.ssim:
+            require_skimage()
         self.classifier = Classifier(asked.classifier, 1) if asked.classifier else None
         self.features = Features(asked.features, 1) if asked.features else None
 
@@ -151,6 +163,7 @@ class Scorer:
         for key, (prediction, _) in predictions.items():
             if not prediction.info.regression:
                 judge_distribution(prediction, lab, Sums(judged[key]))
+                judge_candidates(prediction, lab, self.asked.seed, Sums(judged[key]))
         for n, (rgb, spent) in enumerate(self.results(i, truth, predictions)):
             row, s = self.rows[n], Sums(sums[n])
             if row.kind == "model":  # all rows of a model share its distribution
@@ -199,6 +212,8 @@ class Scorer:
         for histogram, weights in zip(errors, (None, *each), strict=True):
             histogram[:] = np.bincount(cell, weights=weights, minlength=T)
         s.invent(metrics.invented(result[..., 1:], lab[..., 1:]))
+        if self.asked.ssim:
+            s["ssim"], s["compared"] = ssim(rgb, truth), 1
         s["psnr"] = min(metrics.psnr(rgb, truth), EXACT)
         s["delta_e"] = 0 if same else _mean_delta_e(result, lab)
         s["chroma"] = np.linalg.norm(result[..., 1:], axis=-1).sum(dtype=np.float64)
@@ -260,7 +275,7 @@ def judge_distribution(prediction: Prediction, lab: NDArray[np.float32], s: Sums
     """Likelihood of the true bins, entropy, and how often the bins of each probability are true."""
     log_p = prediction.log_probabilities()
     h, w = log_p.shape[1:]
-    ab = np.stack([area_shrink(lab[..., c], (h, w)) for c in (1, 2)], axis=-1)
+    ab = _shrunk_ab(lab, (h, w))
     centers = prediction.info.bins
     true = (
         bins.nearest_bin(ab)
@@ -281,3 +296,23 @@ def judge_distribution(prediction: Prediction, lab: NDArray[np.float32], s: Sums
         counts, _ = np.histogram(flat, CELLS, weights=None if weights is None else weights.ravel())
         # Per pixel, so that a photo counts the same whatever its size.
         s.cells(what)[:] = counts / (h * w)
+
+
+def judge_candidates(prediction: Prediction, lab: NDArray[np.float32], seed: int, s: Sums) -> None:
+    """How near the nearest of several colorings is, and how far they are from each other."""
+    plain = prediction.distribution.ab()
+    truth = _shrunk_ab(lab, plain.shape[:2])
+    drawn = prediction.distribution.candidates(CANDIDATES - 1, seed)
+    colorings = [plain, *(one.ab() for one in drawn)]
+    s["varied"] = 1
+    s["nearest"] = min(_mean_distance(ab, truth) for ab in colorings)
+    s["nearest_saturated"] = min(_mean_distance(x * plain, truth) for x in SATURATIONS)
+    s["apart"] = np.mean([_mean_distance(a, b) for a, b in combinations(colorings, 2)])
+
+
+def _mean_distance(ab: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(ab - other, axis=-1).mean(dtype=np.float64))
+
+
+def _shrunk_ab(lab: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.stack([area_shrink(lab[..., c], size) for c in (1, 2)], axis=-1)

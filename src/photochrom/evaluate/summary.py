@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +65,7 @@ def summary(result: Result) -> dict[str, Any]:
         "labeled": int(Sums(totals[0])["labeled"]),
         "left_out": [{"photo": name, "reason": reason} for name, reason in result.skipped],
         "prior": result.prior,
+        "notes": _notes(result),
         "settings": asdict(result.asked),
         "sources": result.sources,
         "compared_with": names[result.reference],
@@ -81,6 +82,30 @@ def summary(result: Result) -> dict[str, Any]:
         "reliability": _reliability(result),
         "sweep": _sweep(result),
     }
+
+
+def _notes(result: Result) -> list[str]:
+    """What a reader of the table must know about these photos and models."""
+    totals, out = result.totals(), []
+    few: dict[int, list[str]] = {}
+    for f in FIGURES:
+        counts = [(Sums(result.sums[:, r])[f.units] > 0).sum() for r in range(len(result.rows))]
+        if 0 < max(counts) < f.fewest:
+            few.setdefault(f.fewest, []).append(f.title)
+    for least, titles in sorted(few.items()):
+        out.append(f"an interval takes {least} photos or more for {', '.join(titles)}")
+    out.append(f"λ = 0 weighs by 1 / p, p being at least {metrics.RAREST:g}")
+    for r in one_a_model(result):
+        if Sums(totals[r])["distributions"]:
+            info = result.scorer.colorizers[result.rows[r].source].info
+            out.append(f"{model_of(result, r)}: {info.about_probabilities}")
+    if result.fid and result.scorer.features is not None:
+        out.append(
+            f"FID: {result.scorer.features.protocol}; {len(result.used)} photos of each row "
+            "against the same originals, by TorchMetrics. Few photos make it too large, so compare "
+            "it only within one report"
+        )
+    return out
 
 
 def _with_limits(
@@ -191,15 +216,18 @@ def shown_value(facts: dict[str, Any]) -> list[Figure]:
     ]  # fmt: skip
 
 
-def cell_text(figure: Figure, value: dict[str, float] | None) -> str:
-    """The value with ± half the width of its interval, or with both ends if it is lopsided."""
-    if value is None:
+def cell_text(figure: Figure, value: Mapping[str, float | None] | None) -> str:
+    """The value with ± half the width of its interval, or with both ends if it is lopsided.
+
+    No interval is NaN, or None as in JSON.
+    """
+    if value is None or value["value"] is None:
         return ""
     text = f"{value['value']:.{figure.digits}f}"
-    below, above = value["value"] - value.get("low", math.nan), value.get("high", math.nan)
-    above -= value["value"]
-    if math.isnan(below) or math.isnan(above):
+    low, high = value.get("low"), value.get("high")
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
         return text
+    below, above = value["value"] - low, high - value["value"]
     if max(below, above) > 2 * min(below, above) + 10.0**-figure.digits:
-        return f"{text} [{value['low']:.{figure.digits}f}, {value['high']:.{figure.digits}f}]"
+        return f"{text} [{low:.{figure.digits}f}, {high:.{figure.digits}f}]"
     return f"{text} ± {(below + above) / 2:.{figure.digits}f}"

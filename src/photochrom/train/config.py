@@ -30,7 +30,7 @@ __all__ = [
 ARCHITECTURES = ("photochrom", "eccv16")
 ENCODERS = ("lite0", "lite1", "lite2")
 OBJECTIVES = ("full", "classification", "regression")
-SCHEDULES = ("cosine", "trapezoid")
+SCHEDULES = ("cosine", "trapezoid", "drops")
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,15 @@ class TrainConfig:
     lr: float = 1e-3
     """Peak learning rate (AdamW, linear warm-up)."""
     schedule: str = "cosine"
-    """How the rate falls over the budget: in a cosine, or not at all until the `cooldown`. A run of
-    the second kind can be resumed with any other budget, for as long as its rate has not fallen."""
+    """How the rate falls over the budget: in a cosine, or not at all until the `cooldown` (a
+    trapezoid), or in the paper's two drops. A trapezoid can be resumed with any other budget, for
+    as long as its rate has not fallen."""
     cooldown: float = 0.2
     """Last share of the budget in which the rate of a trapezoid falls to zero, linearly."""
     encoder_lr: float = 0.25
     """Learning rate of pretrained weights, as a share of `lr`."""
+    kmeans: bool = False
+    """Start the convolutions of eccv16 from k-means of what they see, as the paper does."""
     freeze: int = 0
     """How many parts of the encoder keep their weights: its stem, then its blocks in order."""
     warmup: int = 200
@@ -132,9 +135,12 @@ class TrainConfig:
         starts = [start for start, _ in self.sizes]
         if not self.sizes or starts[0] != 0 or starts != sorted(starts):
             raise ConfigError("sizes must be (share, size) pairs from share 0 upwards")
+        if self.kmeans and self.arch != "eccv16":
+            raise ConfigError(f"kmeans: is the start of arch eccv16, not of {self.arch}")
+        multiple = 8 if self.arch == "eccv16" else 32
         for _, size in self.sizes:
-            if size < 32 or size % 32:
-                raise ConfigError(f"size {size}: must be a multiple of 32")
+            if size < 32 or size % multiple:
+                raise ConfigError(f"size {size}: must be a multiple of {multiple}, 32 at least")
 
     def size_at(self, progress: float, step: int | None = None) -> int:
         """Side of the crop at a share of the budget in [0, 1].

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
-from photochrom.color.lab import fit_gamut, gray_to_L
+from photochrom.color import native
+from photochrom.color.lab import RGB_FROM_RATIOS, fit_gamut, gray_to_L
 from photochrom.color.upsample import Upsampler
 from photochrom.video.libraries import cv2
 from photochrom.video.luma import MATRICES, Luma, Scale
@@ -23,7 +24,7 @@ __all__ = ["Painter", "sited"]
 
 CORRECTIONS = 1
 """Times that L is corrected so that its luma is Y'. Each leaves about a tenth of the rest;
-after one, ab is right to the rounding of chroma."""
+after one, ab is right to the rounding of chroma. The compiled kernel does one, too."""
 _FINE = 4095  # steps of the table from Y' to L
 
 
@@ -81,25 +82,35 @@ class Painter:
         total = sited(luma, self.rows, self.columns)
         L = np.take(self._L_of_sum, total, mode="clip")
         upsampler = Upsampler(L, (ab.shape[0], ab.shape[1]))
-        large = np.stack(upsampler.rows(upsampler.fit(ab), L), axis=-1)
-        return self.planes(np.take(self._unit_of_sum, total, mode="clip"), L, large)
+        unit = np.take(self._unit_of_sum, total, mode="clip")
+        return self.planes(unit, L, upsampler.rows(upsampler.fit(ab), L))
 
-    def planes(self, unit: Float32, L: Float32, ab: Float32) -> tuple[Luma, Luma]:
+    def planes(self, unit: Float32, L: Float32, ab: tuple[Float32, Float32]) -> tuple[Luma, Luma]:
         """Cb and Cr at the size of chroma.
 
         Parameters
         ----------
         unit : float32 (h, w), Y' in 0..1
         L : float32 (h, w), 0..100, of the gray with this Y'
-        ab : float32 (h, w, 2)
+        ab : a and b, float32 (h, w) each
         """
+        scale = self.scale
+        if native.kernel is not None:
+            kind = np.uint8 if scale.bits == 8 else np.uint16
+            planes = np.empty((2, *unit.shape), kind)
+            matrix = self._red, self._blue, scale.chroma_span, self._middle, scale.top
+            native.kernel.chroma(
+                unit, L, *ab, RGB_FROM_RATIOS, _L_of_unit(), *matrix, planes[0], planes[1]
+            )
+            return planes[0], planes[1]
         aim = unit
-        rgb = fit_gamut(L, ab, np.float32)
+        both = np.stack(ab, axis=-1)
+        rgb = fit_gamut(L, both, np.float32)
         luma = cv2.transform(rgb, self._weights)
         for _ in range(CORRECTIONS):
             aim = aim + (unit - luma)
-            place = (aim * np.float32(_FINE) + np.float32(0.5)).astype(np.intp)
-            rgb = fit_gamut(np.take(_L_of_unit(), place, mode="clip"), ab, np.float32)
+            place = (np.clip(aim, 0, 1) * np.float32(_FINE) + np.float32(0.5)).astype(np.intp)
+            rgb = fit_gamut(np.take(_L_of_unit(), place), both, np.float32)
             luma = cv2.transform(rgb, self._weights)
         red, blue = rgb[..., 0] - luma, rgb[..., 2] - luma
         green = -(self._red * red + self._blue * blue) / (1 - self._red - self._blue)
@@ -113,11 +124,15 @@ class Painter:
 
     def _numbers(self, chroma: Float32) -> Luma:
         scale = self.scale
-        middle = np.float32((1 << (scale.bits - 1)) + 0.5)
-        numbers = chroma * np.float32(scale.chroma_span) + middle
+        numbers = chroma * np.float32(scale.chroma_span) + np.float32(self._middle)
         kind = np.uint8 if scale.bits == 8 else np.uint16
         whole: Luma = np.clip(numbers, 0, scale.top).astype(kind)
         return whole
+
+    @property
+    def _middle(self) -> float:
+        """No color, and a half to round."""
+        return (1 << (self.scale.bits - 1)) + 0.5
 
     @cached_property
     def _weights(self) -> NDArray[np.float32]:

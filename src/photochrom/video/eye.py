@@ -55,26 +55,24 @@ class Eye:
         x = network_input(seen.L, frame, self.info, [])
         return self._model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
-    def ab(self, planes: Float32, look: Look) -> Float32:
-        """Color, as the picture is stored: float32 (h, w, 2). See `upright_ab`."""
-        ab = self.upright_ab(planes, look)
+    def stored(self, ab: Float32) -> Float32:
+        """Color (h, w, 2), upright, as the picture is stored."""
         return np.ascontiguousarray(np.rot90(ab, -self._turns), dtype=np.float32)
 
-    def upright_ab(self, planes: Float32, look: Look) -> Float32:
+    def upright_ab(self, logits: Float32, look: Look, shift: Float32 | None = None) -> Float32:
         """Color, upright: float32 (h, w, 2).
 
         Parameters
         ----------
-        planes : float32 (Q, h, w), logits; two more planes, if there are, are added to a and b
+        logits : float32 (Q, h, w)
         look : temperature and saturation
+        shift : float32 (2, h, w), added to a and b
         """
-        count = len(self.info.bins) or 2
-        logits, shift = planes[:count], planes[count:]
         if self.info.regression:
             ab = np.moveaxis(logits, 0, -1) * np.float32(self.info.ab_scale)
         else:
             ab = bins.annealed_mean(logits, look.temperature, self.info.bins)
         ab = ab * np.float32(look.saturation)
-        if len(shift):
+        if shift is not None:
             ab = ab + np.moveaxis(shift, 0, -1)
-        return np.asarray(ab, dtype=np.float32)
+        return np.ascontiguousarray(ab, dtype=np.float32)

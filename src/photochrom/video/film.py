@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from photochrom.colorizer import Colorizer
 from photochrom.errors import ConfigError, FilmError
 from photochrom.files import whole
 from photochrom.look import Look
+from photochrom.video.ahead import ahead, while_wanted
 from photochrom.video.encode import Encoder, Quality
 from photochrom.video.eye import Eye
 from photochrom.video.libraries import av
@@ -28,6 +30,10 @@ from photochrom.video.stills import Stills, spread
 from photochrom.video.stretch import Carried, Pace, Stretch, stretches
 
 __all__ = ["ColoredFrame", "Report", "Settings", "as_rgb", "color_film", "frames"]
+
+
+WAITING = 6
+"""Colored pictures that may wait for the encoder."""
 
 
 @dataclass(frozen=True)
@@ -143,26 +149,44 @@ class _Way:
         self._ahead = Film(film.path, settings.deinterlace, colorizer.threads)
 
     def stretches(
-        self, first: int = 0, before: Carried | None = None
+        self, first: int = 0, before: Carried | None = None, mixed: int = 0
     ) -> Generator[tuple[Stretch, Iterator[tuple[Picture, Float32]]], None, None]:
-        """Stretch after stretch, each with its pictures and their ab (h, w, 2)."""
-        pace = self.settings.pace
-        if self.stills is not None:
-            pace = replace(pace, always=self.stills.numbers)
+        """Stretch after stretch, each with its pictures and their ab (h, w, 2).
+
+        While one stretch is colored, the next is looked at.
+        """
+        stop = Event()
         lumas = (picture.luma for picture in islice(self._ahead.pictures(), first, None))
+        looked = stretches(while_wanted(lumas, stop), self.eye, self._pace(), first, before, mixed)
         coloring = islice(self.film.pictures(), first, None)
-        with closing(stretches(lumas, self.eye, pace, first, before)) as found:
+        with closing(ahead(self._finished(looked), 1, stop)) as found:
+            for stretch in found:
+                with closing(stretch):
+                    colored = ahead(_colored(stretch, coloring, self.eye), WAITING)
+                    with closing(colored):
+                        yield stretch, colored
+
+    def _pace(self) -> Pace:
+        pace = self.settings.pace
+        return pace if self.stills is None else replace(pace, always=self.stills.numbers)
+
+    def _finished(self, found: Generator[Stretch, None, None]) -> Iterator[Stretch]:
+        with closing(found):
             for stretch in found:
                 stretch.look = self.settings.look
-                if self.stills is not None:
-                    spread(stretch, self.stills, self.eye)
-                yield stretch, _colored(stretch, coloring, self.eye)
+                try:
+                    if self.stills is not None:
+                        spread(stretch, self.stills, self.eye)
+                except BaseException:
+                    stretch.close()
+                    raise
+                yield stretch
 
 
 def _color_parts(way: _Way, work: Work, progress: Callable[[int, int], None]) -> None:
     film = way.film
     progress(work.done, film.facts.count)
-    with closing(way.stretches(work.done, work.carried)) as found:
+    with closing(way.stretches(work.done, work.carried, work.mixed)) as found:
         for stretch, colored in found:
             try:
                 with work.part(stretch) as part:

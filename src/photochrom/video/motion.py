@@ -7,6 +7,7 @@ Sources: Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from photochrom.video.libraries import cv2
 
 __all__ = ["ASTRAY", "Match", "Motion", "Seen", "carry"]
 
-ASTRAY = 0.6
+ASTRAY = 0.5
 """Standard deviation, in pixels of the network's output, of a way there and back that ends beside
 its start: what is further astray is another thing."""
-UNLIKE = 6.0
+UNLIKE = 4.0
 """Standard deviation over L of what is still taken for the same thing."""
 _BLUR = 1.0  # pixels: grain has no motion
 _GAIN = 2.0  # a picture's contrast is stretched by this at most to be like another's
@@ -51,12 +52,11 @@ class Seen:
         small = cv2.resize(L, (width // STRIDE, height // STRIDE), interpolation=cv2.INTER_AREA)
         return cls(L, image, np.asarray(small, np.float32))
 
-    def lit_as(self, other: Seen) -> Float32:
-        """`small` with the mean and contrast of another frame, so that flicker disappears."""
+    def light_of(self, other: Seen) -> tuple[float, float]:
+        """Gain and offset that give L the mean and contrast of another frame, against flicker."""
         mine, theirs = float(self.small.std()), float(other.small.std())
         gain = min(max(theirs / max(mine, 1e-3), 1 / _GAIN), _GAIN)
-        lit: Float32 = (self.small - self.small.mean()) * np.float32(gain) + other.small.mean()
-        return lit
+        return gain, float(other.small.mean()) - gain * float(self.small.mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,27 +82,69 @@ class Motion:
 
     def flow(self, here: Seen, there: Seen) -> Float32:
         """Motion of each place from `here` to `there`: float32 (h, w, 2), x and y, small pixels."""
-        height, width = here.small.shape
-        fine: Any = self._flow.calc(here.image, there.image, None)  # type: ignore[call-overload]
-        coarse = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
-        return np.asarray(coarse, np.float32) / np.float32(STRIDE)
+        return _coarse(self._fine(here, there), here)
+
+    def drift(self, here: Seen, there: Seen) -> tuple[float, float]:
+        """How far things are from where they were, and how many are lost.
+
+        Returns
+        -------
+        travel : way of the tenth that moved farthest, at least, in small pixels
+        lost : share of `here` that looks different where the motion leads
+        """
+        fine = self._fine(here, there)
+        way = _coarse(fine, here)
+        travel = float(np.percentile(np.hypot(way[..., 0], way[..., 1]), 90))
+        return travel, float((_unlike(here, there, fine) > (2 * UNLIKE) ** 2).mean())
 
     def match(self, here: Seen, there: Seen) -> Match:
         """Where each place of `here` is in `there`, and how sure that is."""
-        way, back = self.flow(here, there), self.flow(there, here)
+        fine = self._fine(here, there)
+        way, back = _coarse(fine, here), self.flow(there, here)
         height, width = here.small.shape
-        columns, rows = np.meshgrid(
-            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-        )
-        x, y = columns + way[..., 0], rows + way[..., 1]
+        start = _places(height, width)
+        x, y = start[..., 0] + way[..., 0], start[..., 1] + way[..., 1]
         returned = way + cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         astray = (returned**2).sum(axis=-1)
-        moved = carry(there.lit_as(here)[None], x, y, cv2.INTER_LINEAR)[0]
-        unlike = cv2.GaussianBlur(here.small - moved, (0, 0), 0.7) ** 2
-        certainty = np.exp(-astray / (2 * ASTRAY**2) - unlike / (2 * UNLIKE**2))
+        certainty = np.exp(-astray / (2 * ASTRAY**2) - _unlike(here, there, fine) / (2 * UNLIKE**2))
         beyond = np.maximum.reduce([-x, x - (width - 1), -y, y - (height - 1)])
         certainty *= np.clip(1 - beyond, 0, 1)  # it came from outside the picture
         return Match(x, y, np.asarray(certainty, np.float32))
+
+    def _fine(self, here: Seen, there: Seen) -> Float32:
+        """The same at the size of the network's input, and in its pixels."""
+        fine: Any = self._flow.calc(here.image, there.image, None)  # type: ignore[call-overload]
+        return np.asarray(fine, np.float32)
+
+
+def _coarse(fine: Float32, here: Seen) -> Float32:
+    height, width = here.small.shape
+    coarse = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(coarse, np.float32) / np.float32(STRIDE)
+
+
+def _unlike(here: Seen, there: Seen, fine: Float32) -> Float32:
+    """Mean squared difference of L along the motion, details and all: float32 (h, w).
+
+    A smooth thing in front of a textured one of the same lightness differs in its details only.
+    """
+    height, width = here.small.shape
+    place = fine + _places(*here.image.shape)
+    moved = cv2.remap(there.image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    gain, offset = there.light_of(here)
+    apart = here.image - np.float32(gain) * moved - np.float32(2.55 * offset)
+    apart *= apart
+    small = cv2.resize(apart, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), 0.7), np.float32) / np.float32(2.55**2)
+
+
+@cache
+def _places(height: int, width: int) -> Float32:
+    """x and y of each place: float32 (height, width, 2)."""
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
+    return np.stack([columns, rows], axis=-1)
 
 
 def carry(planes: Float32, x: Float32, y: Float32, interpolation: int = cv2.INTER_CUBIC) -> Float32:

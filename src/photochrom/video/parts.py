@@ -56,7 +56,8 @@ class Work:
     folder : its path
     done : pictures in the parts that are there
     shots : shots that have begun in them
-    carried : where the last part ends amid a shot, what is known there
+    carried : where the last part ends amid a shot or before a dissolve, what is known there
+    mixed : pictures of the dissolve that follows
 
     Raises
     ------
@@ -70,6 +71,7 @@ class Work:
         self._lock: IO[bytes] | None = None
         self.done = self.shots = 0
         self.carried: Carried | None = None
+        self.mixed = 0
         self._parts: list[dict[str, Any]] = []
         try:
             os.makedirs(self.folder, exist_ok=True)
@@ -104,10 +106,15 @@ class Work:
     def _note(self, stretch: Stretch) -> None:
         """Its part is whole; where the shot goes on, keep what is known of it."""
         state = os.path.join(self.folder, _STATE)
-        if stretch.goes_on and stretch.last is not None:
+        if (stretch.goes_on or stretch.dissolves) and stretch.last is not None:
             _save_state(state, stretch.last)
         self._parts.append(
-            {"count": stretch.count, "begins": stretch.begins, "goes_on": stretch.goes_on}
+            {
+                "count": stretch.count,
+                "begins": stretch.begins,
+                "goes_on": stretch.goes_on,
+                "dissolves": stretch.dissolves,
+            }
         )
         self._write_journal()
 
@@ -152,8 +159,11 @@ class Work:
                     os.unlink(os.path.join(self.folder, name))
         self.done = sum(part["count"] for part in self._parts)
         self.shots = sum(part["begins"] for part in self._parts)
-        if self._parts and self._parts[-1]["goes_on"]:
+        last = self._parts[-1] if self._parts else {}
+        if last.get("goes_on") or last.get("dissolves"):
             self.carried = _load_state(os.path.join(self.folder, _STATE))
+        if self.carried is not None:
+            self.mixed = last.get("dissolves", 0)
 
     def _write_journal(self) -> None:
         text = json.dumps({"key": self._key, "parts": self._parts}, indent=1)

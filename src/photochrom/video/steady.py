@@ -8,7 +8,7 @@ purple that nobody proposed.
 
 One pass gathers from the past. The second goes back from the end of the shot, so that each key has
 heard the past and the future, and the beginning of the shot agrees with its end. A picture between
-two keys takes from both, more from the nearer one.
+two keys takes its color from both, more from the nearer one.
 
 Sources: Genest and Zidek, "Combining Probability Distributions", 1986 (logarithmic pooling); Rauch,
 Tung, Striebel, 1965 (two passes over a sequence).
@@ -26,7 +26,7 @@ from photochrom.arrays import Float32
 from photochrom.video.libraries import cv2
 from photochrom.video.motion import Match, Motion, Seen, carry
 
-__all__ = ["Gathered", "Spool", "between", "carried", "said", "together"]
+__all__ = ["Gathered", "Spool", "between", "carried", "dissolved", "said", "together"]
 
 MOST = 24.0
 """Predictions that are remembered of a place: the more, the steadier; the fewer, the sharper, since
@@ -77,26 +77,44 @@ def together(one: Gathered, other: Gathered) -> Gathered:
 def between(
     here: Seen,
     keys: tuple[Seen, Seen],
-    planes: tuple[Float32, Float32],
+    colors: tuple[Float32, Float32],
     share: float,
     motion: Motion,
 ) -> Float32:
-    """Planes of a picture between two keys, from those of the keys: float32 (n, h, w).
+    """Color of a picture between two keys, from that of the keys: float32 (h, w, 2).
+
+    The keys have decided, each knowing what the other knows; so it is a fade from one color to the
+    other, over a few pictures.
 
     Parameters
     ----------
     here : the picture
-    keys, planes : the key before and the key after, and their planes (n, h, w)
+    keys, colors : the key before and the key after, and their ab (h, w, 2)
     share : of the way from the first to the second, 0..1
     """
     total = np.zeros(here.small.shape, dtype=np.float32)
-    mixed = np.zeros((len(planes[0]), *here.small.shape), dtype=np.float32)
-    for key, own, near in zip(keys, planes, (1 - share, share), strict=True):
+    mixed = np.zeros((*here.small.shape, 2), dtype=np.float32)
+    for key, own, near in zip(keys, colors, (1 - share, share), strict=True):
         match = motion.match(here, key)
         weight = np.float32(near) * (match.certainty + np.float32(NEVER_FOUND))
-        mixed += weight * carry(own, match.x, match.y, cv2.INTER_LINEAR)
+        moved = cv2.remap(own, match.x, match.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mixed += weight[..., None] * moved
         total += weight
-    return np.asarray(mixed / total, np.float32)
+    return np.asarray(mixed / total[..., None], np.float32)
+
+
+def dissolved(looks: tuple[Seen, Seen], colors: tuple[Float32, Float32], share: float) -> Float32:
+    """Color of a mixture of two shots, each counting as much as it is bright: float32 (h, w, 2).
+
+    Parameters
+    ----------
+    looks, colors : the last clear picture of the old shot and the first of the new one
+    share : of the new one in the mixture, 0..1
+    """
+    bright = [np.maximum(look.small, 1) * np.float32(part)
+              for look, part in zip(looks, (1 - share, share), strict=True)]  # fmt: skip
+    new = (bright[1] / (bright[0] + bright[1]))[..., None]
+    return np.asarray(colors[0] + (colors[1] - colors[0]) * new, np.float32)
 
 
 class Spool:

@@ -81,6 +81,7 @@ def write_stills(
     shot = -1
     os.makedirs(folder, exist_ok=True)
     for stretch in stretches((p.luma for p in ahead.pictures()), eye, Pace(passes=0)):
+        stretch.close()
         chosen = stretch.first + stretch.keys[representative(stretch.seen)]
         if progress is not None:
             progress(stretch.first + stretch.count, film.facts.count)
@@ -241,7 +242,7 @@ def spread(stretch: Stretch, stills: Stills, eye: Eye) -> None:
     shifts = np.zeros((len(stretch.keys), 2, *size), np.float32)
     if own:
         _from_stills(stretch, stills, eye, own, shifts)
-    elif stretch.before is not None and stretch.before.shift is not None:
+    elif not stretch.begins and stretch.before is not None and stretch.before.shift is not None:
         match = Motion().match(stretch.seen[0], stretch.before.seen)
         shifts[0] = (
             carry(stretch.before.shift, match.x, match.y, cv2.INTER_LINEAR) * match.certainty

@@ -9,11 +9,12 @@ import numpy as np
 
 from photochrom.arrays import Float32
 from photochrom.look import Look
+from photochrom.video.dissolves import shots
 from photochrom.video.eye import Eye
 from photochrom.video.luma import Luma
 from photochrom.video.motion import Motion, Seen
-from photochrom.video.shots import marked, same_shot
-from photochrom.video.steady import Gathered, Spool, between, carried, said, together
+from photochrom.video.shots import same_shot
+from photochrom.video.steady import Gathered, Spool, between, carried, dissolved, said, together
 
 __all__ = ["Carried", "Pace", "Stretch", "stretches"]
 
@@ -25,6 +26,9 @@ RAMP = 48
 of the stretch before could not."""
 TRAVEL = 2.5
 """Pixels of the network's output by which things may move before the network looks again."""
+LOST = 0.05
+"""Share of a picture that may be something else before the network looks again: an arm in the air
+has no color between two keys that don't show it there."""
 LONGEST = 8
 """Pictures after which it looks in any case: a third of a second."""
 
@@ -69,12 +73,15 @@ class Stretch:
     first : the number of the first picture in the film
     begins : whether a shot begins with it
     count : pictures
-    keys : numbers of pictures within the stretch, from 0 to the last
+    keys : numbers of pictures within the stretch; from 0 to the last, or from the first that is
+        clear, where the shot before dissolves into this one
     seen : what the network saw at each key, without the L that only it needs
     states : planes float32 (Q, h, w) of each key
-    before : what the stretch before handed on, if the shot began there
+    before : what the stretch before handed on, if the shot began there, or dissolves into this
     last : handed on to the next stretch
     goes_on : whether the shot may be longer than the stretch
+    mixed : pictures at the beginning that are mixed with the shot before
+    dissolves : the same of the next stretch
     shifts : what is added to a and b at each key, float32 (2, h, w), or None
     look : temperature and saturation
     """
@@ -88,13 +95,14 @@ class Stretch:
     before: Carried | None = None
     last: Carried | None = None
     goes_on: bool = False
+    mixed: int = 0
+    dissolves: int = 0
     shifts: list[Float32] | None = None
     look: Look = field(default_factory=Look)
 
-    def planes(self, key: int) -> Float32:
-        """Logits of a key, with its shift if there is one."""
-        planes = self.states[key]
-        return planes if self.shifts is None else np.concatenate([planes, self.shifts[key]])
+    def close(self) -> None:
+        """Give back the space on the disk."""
+        self.states.close()
 
     def colors(self, lumas: Iterable[Luma], eye: Eye) -> Iterator[Float32]:
         """ab (h, w, 2) of every picture, as it is stored.
@@ -104,19 +112,32 @@ class Stretch:
         lumas : Y' of the pictures of this stretch
         """
         motion = Motion()
-        at = 0
-        pair = [self.planes(0), self.planes(min(1, len(self.keys) - 1))]
+        at, last = 0, len(self.keys) - 1
+        pair = self._ab(0, eye), self._ab(min(1, last), eye)
+        old = self._old_ab(eye)
         for number, luma in zip(range(self.count), lumas, strict=False):
-            if at + 1 < len(self.keys) and number == self.keys[at + 1]:
+            if at < last and number == self.keys[at + 1]:
                 at += 1
-                pair = [pair[1], self.planes(min(at + 1, len(self.keys) - 1))]
-            if number == self.keys[at]:
-                yield eye.ab(pair[0], self.look)
-                continue
-            share = (number - self.keys[at]) / (self.keys[at + 1] - self.keys[at])
-            ends = self.seen[at], self.seen[at + 1]
-            mixed = between(eye.see(luma), ends, (pair[0], pair[1]), share, motion)
-            yield eye.ab(mixed, self.look)
+                pair = pair[1], self._ab(min(at + 1, last), eye)
+            if number < self.keys[0] and old is not None and self.before is not None:
+                share = (number + 1) / (self.keys[0] + 1)
+                looks = self.before.seen, self.seen[0]
+                yield eye.stored(dissolved(looks, (old, pair[0]), share))
+            elif number <= self.keys[at]:
+                yield eye.stored(pair[0])
+            else:
+                share = (number - self.keys[at]) / (self.keys[at + 1] - self.keys[at])
+                ends = self.seen[at], self.seen[at + 1]
+                yield eye.stored(between(eye.see(luma), ends, pair, share, motion))
+
+    def _ab(self, key: int, eye: Eye) -> Float32:
+        shift = None if self.shifts is None else self.shifts[key]
+        return eye.upright_ab(self.states[key], self.look, shift)
+
+    def _old_ab(self, eye: Eye) -> Float32 | None:
+        if self.mixed == 0 or self.before is None:
+            return None
+        return eye.upright_ab(self.before.known.logits, self.look, self.before.shift)
 
 
 class _Builder:
@@ -125,7 +146,7 @@ class _Builder:
     def __init__(self, stretch: Stretch, eye: Eye, pace: Pace) -> None:
         self.stretch = stretch
         self._eye, self._pace = eye, pace
-        self._before = stretch.before
+        self._before = None if stretch.mixed else stretch.before
         self._motion = Motion()
         self._said = Spool()
         self._latest: Seen | None = None
@@ -139,7 +160,9 @@ class _Builder:
         number = self.stretch.count
         self.stretch.count += 1
         self._latest = seen
-        if number == 0 or self._due(seen, number):
+        if number < self.stretch.mixed:
+            return
+        if number == self.stretch.mixed or self._due(seen, number):
             self._look(number, seen)
 
     def _due(self, seen: Seen, number: int) -> bool:
@@ -150,8 +173,8 @@ class _Builder:
             return passed >= self._pace.every
         if passed >= LONGEST:
             return True
-        way = self._motion.flow(self.stretch.seen[-1], seen)
-        return float(np.percentile(np.hypot(way[..., 0], way[..., 1]), 90)) > TRAVEL
+        travel, lost = self._motion.drift(seen, self.stretch.seen[-1])
+        return travel > TRAVEL or lost > LOST
 
     def _look(self, number: int, seen: Seen) -> None:
         stretch = self.stretch
@@ -172,16 +195,17 @@ class _Builder:
 
     def finished(self) -> Stretch:
         stretch = self.stretch
-        if self._latest is not None and stretch.keys[-1] != stretch.count - 1:
+        if self._latest is not None and stretch.keys[-1:] != [stretch.count - 1]:
             self._look(stretch.count - 1, self._latest)
         stretch.last, stretch.goes_on = self._before, self.full
         if self._pace.passes > 1:
             self._go_back()
+        self._said.close()
         return stretch
 
     def close(self) -> None:
         self._said.close()
-        self.stretch.states.close()
+        self.stretch.close()
 
     def _go_back(self) -> None:
         """The second pass: from the last key to the first."""
@@ -202,7 +226,12 @@ class _Builder:
 
 
 def stretches(
-    lumas: Iterable[Luma], eye: Eye, pace: Pace, first: int = 0, before: Carried | None = None
+    lumas: Iterable[Luma],
+    eye: Eye,
+    pace: Pace,
+    first: int = 0,
+    before: Carried | None = None,
+    mixed: int = 0,
 ) -> Generator[Stretch, None, None]:
     """A film, stretch after stretch: each is a shot, or a part of a long one.
 
@@ -210,31 +239,40 @@ def stretches(
     ----------
     lumas : Y' of the pictures
     first : number of the first of them in the film
-    before : where they go on with a shot, what is known of it
+    before : where they go on with a shot, or begin amid a dissolve, what is known of the old shot
+    mixed : pictures that are left of the dissolve
 
     Yields
     ------
-    Stretch : to be used before the next is asked for; its `states` are closed then
+    Stretch : to be closed by who takes it
     """
     number = first
     builder: _Builder | None = None
     motion = Motion()
     try:
-        for seen, begins in marked((eye.see(luma) for luma in lumas), motion):
+        for seen, begins, mixture in shots((eye.see(luma) for luma in lumas), motion):
             if builder is not None and (begins or builder.full):
-                yield builder.finished()
-                before = None if begins else builder.stretch.last
-                builder.close()
-                builder = None
-            elif builder is None and before and not same_shot(before.seen, seen, motion):
+                stretch = builder.finished()
+                stretch.dissolves, builder = mixture, None
+                yield stretch
+                before = stretch.last if mixture or not begins else None
+                mixed = mixture
+            elif number == first and _is_new(before, mixed, seen, motion):
                 before = None  # taken up again, just where a new shot begins
             if builder is None:
-                stretch = Stretch(number, before is None, Spool(), before=before)
+                anew = before is None or mixed > 0
+                stretch = Stretch(number, anew, Spool(), before=before, mixed=mixed)
                 builder = _Builder(stretch, eye, pace)
             builder.add(seen)
             number += 1
         if builder is not None:
-            yield builder.finished()
+            stretch, builder = builder.finished(), None
+            yield stretch
     finally:
         if builder is not None:
             builder.close()
+
+
+def _is_new(before: Carried | None, mixed: int, seen: Seen, motion: Motion) -> bool:
+    """Whether a picture does not go on with the shot that is known."""
+    return before is not None and not mixed and not same_shot(before.seen, seen, motion)

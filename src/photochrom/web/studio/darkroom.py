@@ -212,8 +212,7 @@ class Darkroom:
 
         key = ready.token, "leanings", ready.name, seed
         found = self.cache.get(key, make, KEPT["leanings"])
-        field: Float32 = found.fields[ready.coloring.candidate]
-        return replace(made, logits=np.add(found.logits, field[:, None, None]))
+        return made.leaning(found.logits, found.fields[ready.coloring.candidate])
 
     def _ab(self, ready: Ready) -> Float32:
         """Color at the network's resolution; users click more often than they change settings."""

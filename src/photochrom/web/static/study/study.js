@@ -124,7 +124,7 @@ document.addEventListener("keydown", (event) => {
 
 // --- one trial ------------------------------------------------------------------------------------
 
-/** Loads and decodes both photos, so that they appear at once and at the same time. */
+/** Loads and decodes both photos, so that they appear at once and at the same time; resolves to them. */
 async function load(trial) {
   const images = await Promise.all(Object.keys(sides).map(async (side) => {
     const image = new Image();
@@ -134,6 +134,11 @@ async function load(trial) {
     await image.decode();
     return [side, image];
   }));
+  attach(images);
+  return images;
+}
+
+function attach(images) {
   for (const [side, image] of images) sides[side].append(image);
 }
 
@@ -201,8 +206,9 @@ async function run(trial, note) {
   setProgress(trial);
   screen("trial");
   setState("loading", note || "Ready?");
+  let images;
   try {
-    await load(trial);
+    images = await load(trial);
   } catch {
     unload();
     await pause(500);
@@ -227,8 +233,10 @@ async function run(trial, note) {
     const { right, recolored } = reply.data;
     sides[recolored].classList.add("recolored");
     const verdict = right ? "✓ Correct:" : "✗ No,";
+    attach(images); // once more, for as long as it takes to see what gave it away
     setState("feedback", `${verdict} the ${recolored} one was recolored.`);
     await pressed("Next");
+    unload();
     sides[recolored].classList.remove("recolored");
   }
   return reply.ok ? "" : REPLACED;
