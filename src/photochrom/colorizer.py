@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import numpy as np
 
@@ -26,9 +26,11 @@ from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, check_pages, write_pages
-from photochrom.prediction import Prediction, Settings, divided
+from photochrom.prediction import FileSettings, Prediction, Settings, divided
 
 __all__ = ["Colorizer"]
+
+_OF_FILES = ("candidate", "page")
 
 
 class Colorizer:
@@ -41,6 +43,8 @@ class Colorizer:
     working_size : short side of what the network sees, pixels, a multiple of the model's
         `multiple`; None for the model's own
     threads : cores to use on the CPU; 0 for all
+    margins : whether to look for flat margins, such as the paper around a print, which then stay
+        gray and are not shown to the network
 
     Raises
     ------
@@ -62,7 +66,9 @@ class Colorizer:
         *,
         working_size: int | None = None,
         threads: int = 0,
+        margins: bool = True,
     ) -> None:
+        self.margins = margins
         self.model: Model = load_model(model, device, threads)
         self.threads = threads
         info = self.model.info
@@ -162,21 +168,43 @@ class Colorizer:
         hints: Sequence[Hint] = (),
         temperature: float = TEMPERATURE,
         saturation: float = 1.0,
-        **settings: Unpack[Settings],
+        **settings: Unpack[FileSettings],
     ) -> None:
-        """Color a file, with all its pages; see `predict` and `Prediction.save`."""
+        """Color a file, with all its pages; see `predict` and `Prediction.save`.
+
+        Hints are for the first page. The settings are those of `save`, and `FileSettings`.
+        """
         photo = source if isinstance(source, Photo) else open_photo(source)
+        candidate, page = settings.get("candidate"), settings.get("page")
+        saving = cast(Settings, {k: v for k, v in settings.items() if k not in _OF_FILES})
+
+        def predicted(one: Photo, hints: Sequence[Hint]) -> Prediction:
+            prediction = self._candidate(one, hints, candidate)
+            if page is not None:
+                page(prediction)
+            return prediction
+
         if photo.pages == 1:
-            self.predict(photo, hints).save(target, temperature, saturation, **settings)
+            predicted(photo, hints).save(target, temperature, saturation, **saving)
             return
-        look, output = divided(temperature, saturation, settings)
+        look, output = divided(temperature, saturation, saving)
         output.pop("quality", None)  # TIFF has none
         check_pages(photo, target)
 
         def pages() -> Iterator[tuple[Any, Photo]]:
-            for page in range(photo.pages):
-                one = photo if page == 0 else photo.turned_to(page)
-                prediction = self.predict(one, hints if page == 0 else ())
-                yield prediction.colors(look), one
+            for number in range(photo.pages):
+                one = photo if number == 0 else photo.turned_to(number)
+                yield predicted(one, hints if number == 0 else ()).colors(look), one
 
         write_pages(target, pages(), Output(model=self.info.name, **output))
+
+    def _candidate(
+        self, photo: Photo, hints: Sequence[Hint], candidate: tuple[int, int] | None
+    ) -> Prediction:
+        """The prediction for a photo, or another coloring of it."""
+        prediction = self.predict(photo, hints)
+        if candidate is None:
+            return prediction
+        plain = self.predict(photo).distribution if hints else None
+        other = prediction.distribution.candidate(*candidate, plain)
+        return replace(prediction, distribution=other)

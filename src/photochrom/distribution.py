@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
 from photochrom.color import bins
 from photochrom.color.lab import fit_gamut
+from photochrom.color.metrics import DULL, VIVID
 from photochrom.color.resize import box_mean
 from photochrom.errors import ConfigError
 from photochrom.hints import Anchors
@@ -18,10 +20,12 @@ from photochrom.look import PLAIN_LOOK, Look
 from photochrom.models import ModelInfo
 
 __all__ = [
+    "CANDIDATES",
     "FIELD_STRENGTH",
     "FIELD_WIDTH",
     "MODE_RADIUS",
     "NUCLEUS",
+    "UNSURE",
     "Distribution",
     "Swatch",
     "annealed_means",
@@ -41,6 +45,11 @@ APART = 0.25
 MARGIN = 0.08
 """No weak spot lies nearer to the border than this share of the short side. An edge says little
 about what it bounds, and is hard to hit with a finger."""
+
+UNSURE = 4.5
+"""Bits of entropy from which on a pixel counts as weak. A choice among 23 equally likely colors."""
+CANDIDATES = 6
+"""How many of the `leanings` are the same however many are asked for."""
 
 Swatch = tuple[tuple[int, int, int], tuple[float, float], float]
 """((r, g, b), (a, b), probability)"""
@@ -138,6 +147,40 @@ class Distribution:
         step = max(1, round(min(logits.shape[1:]) / 24))
         base, *maps = annealed_means(logits[:, ::step, ::step], fields, self.info.bins)
         return logits, fields[most_different(base, np.stack(maps), n)]
+
+    def candidate(self, number: int, seed: int, plain: Distribution | None = None) -> Distribution:
+        """The coloring that the studio shows under this number, 0..5, and seed.
+
+        Parameters
+        ----------
+        number, seed : of the studio
+        plain : the distribution without hints, if this one has some
+        """
+        fields = None if plain is None else plain.leanings(CANDIDATES, seed)[1]
+        logits, fields = self.leanings(CANDIDATES, seed, fields)
+        return replace(self, logits=logits + fields[number][:, None, None])
+
+    def certainty(
+        self, look: Look = PLAIN_LOOK, inside: NDArray[np.bool_] | None = None
+    ) -> tuple[float, float, float]:
+        """How sure the model is: (mean entropy in bits, share of weak pixels, share of inventions).
+
+        An invention is a vivid color where there was none. The last figure is the share of such
+        pixels that the model itself expects in a rendering: vivid ones, each with its probability
+        of having nearly no color.
+
+        Parameters
+        ----------
+        look : of the rendering
+        inside : bool (h, w), the pixels to count; None for all
+        """
+        bits = self.uncertainty()
+        p = np.exp(self.log_probabilities())
+        dull = p[np.linalg.norm(self.info.bins, axis=1) < DULL].sum(axis=0)
+        vivid = np.linalg.norm(self.ab(look), axis=-1) > VIVID
+        if inside is not None and inside.any():
+            bits, dull, vivid = bits[inside], dull[inside], vivid[inside]
+        return float(bits.mean()), float((bits > UNSURE).mean()), float((dull * vivid).mean())
 
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w).

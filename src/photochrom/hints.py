@@ -26,15 +26,41 @@ from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
 from photochrom.color.lab import rgb_to_lab
+from photochrom.color.names import color_code
 from photochrom.errors import HintError
 from photochrom.models import ModelInfo
 
-__all__ = ["Anchors", "Hint", "Place", "blend_hints", "check_hints"]
+__all__ = ["Anchors", "Hint", "Place", "blend_hints", "check_hints", "color_value"]
 
-Hint = tuple[float, float, Sequence[float]]
-"""What a user gives: (x, y, (r, g, b)), in pixels from the left and top, and sRGB in 0..255."""
+Hint = tuple[float, float, str | Sequence[float]]
+"""What a user gives: (x, y, color), in pixels from the left and top. A color is (r, g, b), sRGB in
+0..255, a code such as "#3a5fcd", or a name such as "navy"."""
 Place = tuple[float, float, Float32]
 """A checked hint: (x, y, ab), where x and y are shares of the photo in [0, 1)."""
+
+
+def color_value(color: str | Sequence[float]) -> tuple[float, float, float]:
+    """(r, g, b), sRGB in 0..255, of the color of a hint.
+
+    Raises
+    ------
+    HintError
+        It is not a color.
+    """
+    remedy = 'give (r, g, b) from 0 to 255, or "#3a5fcd", or "navy"'
+    if isinstance(color, str):
+        try:
+            red, green, blue = color_code(color)
+        except ValueError as error:
+            raise HintError(f"not a color: {error}", remedy) from None
+        return float(red), float(green), float(blue)
+    try:
+        r, g, b = (float(value) for value in color)
+    except (TypeError, ValueError):
+        raise HintError(f"{color!r} is not a color", remedy) from None
+    if not all(0 <= value <= 255 for value in (r, g, b)):
+        raise HintError(f"{(r, g, b)!r} is not a color", remedy)
+    return r, g, b
 
 
 def check_hints(hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo) -> list[Place]:
@@ -51,20 +77,19 @@ def check_hints(hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo) 
     checked = []
     for n, hint in enumerate(hints, 1):
         try:
-            x, y, rgb = hint
+            x, y, color = hint
             x, y = float(x), float(y)
-            values = np.array([float(v) for v in rgb], dtype=np.float32)
         except (TypeError, ValueError):
-            raise HintError(f"hint {n}: {hint!r} is not (x, y, (r, g, b))") from None
+            raise HintError(f"hint {n}: {hint!r} is not (x, y, color)") from None
         if not (0 <= x < width and 0 <= y < height):
             raise HintError(
                 f"hint {n}: ({x:g}, {y:g}) is outside the photo, "
                 f"which has {width} x {height} pixels"
             )
-        if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
-            raise HintError(
-                f"hint {n}: {tuple(rgb)!r} is not a color", "give r, g, b from 0 to 255"
-            )
+        try:
+            values = np.array(color_value(color), dtype=np.float32)
+        except HintError as error:
+            raise HintError(f"hint {n}: {error.problem}", error.remedy) from None
         ab = rgb_to_lab(values / np.float32(255))[1:]
         checked.append(((x + 0.5) / width, (y + 0.5) / height, ab))
     return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]

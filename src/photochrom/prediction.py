@@ -17,17 +17,17 @@ from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
 from photochrom.errors import HintError
 from photochrom.hints import Anchors
-from photochrom.look import Look
+from photochrom.look import PLAIN_LOOK, Look
 from photochrom.models import ModelInfo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, write_photo
 from photochrom.render import PART, Brush, Strips, colored_strips, painted
 
-__all__ = ["Prediction", "Settings", "divided"]
+__all__ = ["FileSettings", "Prediction", "Settings", "divided"]
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `Prediction.save` and `Colorizer.color_file`; all are optional.
+    """The keyword arguments of `Prediction.save`; all are optional.
 
     Keys
     ----
@@ -43,6 +43,19 @@ class Settings(TypedDict, total=False):
     force: bool
     draft: str | None
     ready: Callable[[str], None] | None
+
+
+class FileSettings(Settings, total=False):
+    """Those of `Colorizer.color_file` alone.
+
+    Keys
+    ----
+    candidate : (number, seed) of another coloring, see `Distribution.candidate`
+    page : called with the prediction of each page before it is written
+    """
+
+    candidate: tuple[int, int] | None
+    page: Callable[[Prediction], None] | None
 
 
 def divided(
@@ -180,6 +193,12 @@ class Prediction:
         removed first, so this is the model's honest uncertainty.
         """
         return self.distribution.uncertainty()
+
+    def certainty(self, look: Look = PLAIN_LOOK) -> tuple[float, float, float] | None:
+        """How sure the model is, see `Distribution.certainty`; None for a regression."""
+        if self.info.regression:
+            return None
+        return self.distribution.certainty(look)
 
     def palette(self, x: float, y: float, n: int = 6) -> list[tuple[tuple[int, int, int], float]]:
         """The likely colors of one spot, likeliest first.

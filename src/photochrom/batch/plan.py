@@ -6,14 +6,29 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from photochrom.batch.job import Job, Settings, identity, result_name
-from photochrom.batch.manifest import read_manifests
+from photochrom._version import __version__
+from photochrom.batch.history import History, home_of, read_history
+from photochrom.batch.job import Job, OwnColor, Past, Settings, identity, result_name
+from photochrom.batch.sidecar import with_sidecar
+from photochrom.errors import PhotoError
 
-__all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
+__all__ = [
+    "ALTERED",
+    "Rules",
+    "Step",
+    "found_result",
+    "lacking",
+    "other_color",
+    "plan",
+    "unknown_result",
+]
 
 ALTERED = "done, but changed since"
+MOST_NAME = 255
+"""Bytes of a file name on nearly all file systems."""
 
 
 class Step(NamedTuple):
@@ -22,15 +37,35 @@ class Step(NamedTuple):
     job: Job
     do: Literal["color", "skip", "fail"]
     why: str
+    tally: Literal["", "done", "failed before", "color photos", "need an extra"] = ""
+    """What it counts as, if there is nothing to do or it cannot be done."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What else decides the plan.
+
+    Attributes
+    ----------
+    shard : (i, n), the i-th of n equal parts. The part of a photo depends only on the name of its
+        result, so that all runs agree even if photos are added meanwhile.
+    force : color all photos, whatever exists
+    retry : try again what failed before
+    color : what to do with color photos
+    """
+
+    shard: tuple[int, int] = (1, 1)
+    force: bool = False
+    retry: bool = False
+    color: OwnColor = "recolor"
 
 
 def plan(
     photos: Iterable[tuple[str, str]],
     settings: Settings,
     folder: str | None,
-    *,
-    shard: tuple[int, int] = (1, 1),
-    force: bool = False,
+    rules: Rules | None = None,
+    history: History | None = None,
 ) -> Iterator[Step]:
     """Compare photos with existing results; nothing is written, and no photo is read.
 
@@ -38,43 +73,61 @@ def plan(
     ----------
     photos : (source, target) each
     settings : the settings of this run
-    folder : where the manifests are; None if there are none
-    shard : (i, n), the i-th of n equal parts. The part of a photo depends only on the name of its
-        result, so that all runs agree even if photos are added meanwhile.
-    force : color all photos, whatever exists
+    folder : where the manifest of this run is; None if every result has its own, in its folder or
+        above it
+    rules : what else decides
+    history : what is known of the targets; None to read it
     """
-    known = read_manifests(folder) if folder is not None else {}
+    rules = rules or Rules()
     photos = list(dict.fromkeys(photos))
+    if history is None:
+        history = read_history(os.path.abspath(target) for _, target in photos)
     owners = _owners(photos)
     # With force, any file is replaced but an original.
-    originals = {identity(source) for source, _ in photos} - {None} if force else set()
+    originals = {identity(source) for source, _ in photos} - {None} if rules.force else set()
+    homes: dict[str, str] = {}
     for source, target in photos:
-        result = target if folder is None else result_name(target, folder)
-        if _shard_of(result, shard[1]) != shard[0]:
+        place = os.path.abspath(target)
+        home = folder
+        if home is None:
+            inside = os.path.dirname(place)
+            home = homes.get(inside) or homes.setdefault(inside, home_of(inside))
+        result = result_name(target, home)
+        if rules.shard[1] > 1 and _shard_of(result, rules.shard[1]) != rules.shard[0]:
             continue
-        job = Job(source, target, result, known.get(result), force)
-        if identity(target) is not None and identity(target) == identity(source):
-            yield Step(
-                job,
-                "fail",
-                f"{source}: the result would overwrite the photo; choose another output folder",
-            )
-        elif owners[target] != source:
-            yield Step(
-                job,
-                "fail",
-                f"{source}: {owners[target]} would have the same result, "
-                f"{target}; rename one of them",
-            )
-        elif force and identity(target) in originals:
-            yield Step(
-                job,
-                "fail",
-                f"{target}: is one of the photos, and originals are never overwritten; choose "
-                "another output folder",
-            )
-        else:
-            yield _compare(job, settings)
+        job = Job(source, target, result, history.known.get(place), rules.force)
+        refused = _refused(job, owners[target], originals)
+        if refused:
+            yield Step(job, "fail", refused)
+            continue
+        try:
+            job = job._replace(settings=with_sidecar(source, settings))
+        except PhotoError as error:
+            yield Step(job, "fail", str(error))
+            continue
+        yield _compare(job, job.settings or settings, rules, history.past.get(place))
+
+
+def _refused(job: Job, owner: str, originals: set[tuple[int, int] | None]) -> str:
+    """Why a photo cannot have the result that is asked for; "" if it can."""
+    source, target = job.source, job.target
+    there = identity(target)
+    if there is not None and there == identity(source):
+        return f"{source}: the result would overwrite the photo; choose another output folder"
+    if owner != source:
+        return f"{source}: {owner} would have the same result, {target}; rename one of them"
+    if job.force and there in originals:
+        return (
+            f"{target}: is one of the photos, and originals are never overwritten; choose "
+            "another output folder"
+        )
+    size = len(os.fsencode(os.path.basename(target)))
+    if size > MOST_NAME:
+        return (
+            f"{source}: the name of its result has {size} bytes, and file systems allow "
+            f"{MOST_NAME}; shorten the name of the photo, or name another output folder with -o"
+        )
+    return ""
 
 
 def _owners(photos: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -93,10 +146,16 @@ def _shard_of(result: str, n: int) -> int:
     return int.from_bytes(digest[:8], "big") % n + 1
 
 
-def _compare(job: Job, settings: Settings) -> Step:
+def _compare(job: Job, settings: Settings, rules: Rules, past: Past | None) -> Step:
     known = job.known
     there = found_result(job)
+    if past is not None and not job.force and _is_as_then(job, past):
+        step = _settled(job, settings, rules, past)
+        if step is not None:
+            return step
     if there is None:
+        if why := lacking(job):
+            return Step(job, "fail", why, "need an extra")
         return Step(job, "color", "new" if known is None else "its result is missing")
     if stat.S_ISDIR(there.st_mode):
         return Step(job, "fail", f"{job.source}: the result {job.target} is a folder; move it away")
@@ -104,7 +163,7 @@ def _compare(job: Job, settings: Settings) -> Step:
         return Step(job, "color", "forced")
     if known is None:
         return Step(job, "fail", unknown_result(job))
-    if known.settings != settings.key:
+    if known.settings != settings.key or other_color(known.own_color, rules.color):
         return Step(job, "color", "other settings")
     try:
         same = known.source_file.is_untouched(os.stat(job.source))
@@ -113,7 +172,47 @@ def _compare(job: Job, settings: Settings) -> Step:
     if not same or known.source != os.path.abspath(job.source):
         return Step(job, "color", "may be another photo")
     altered = there.st_size != known.result_file.size
-    return Step(job, "skip", ALTERED if altered else "done")
+    return Step(job, "skip", ALTERED if altered else "done", "done")
+
+
+def other_color(done: str, wanted: OwnColor) -> bool:
+    """Whether a color photo was treated in another way than is asked for now."""
+    return done not in ("", wanted) and wanted != "skip"
+
+
+def _is_as_then(job: Job, past: Past) -> bool:
+    """Whether a photo has not changed since it was tried."""
+    try:
+        same = past.source_file is not None and past.source_file.is_untouched(os.stat(job.source))
+    except OSError:
+        return False
+    return same and past.source == os.path.abspath(job.source)
+
+
+def _settled(job: Job, settings: Settings, rules: Rules, past: Past) -> Step | None:
+    """What an earlier try has settled for now; None if it is worth another one."""
+    if not past.error:
+        left = rules.color == "skip"
+        return Step(job, "skip", "a color photo", "color photos") if left else None
+    if rules.retry or past.version != __version__ or past.settings != settings.key:
+        return None
+    if past.extra:
+        return Step(job, "skip", past.error, "need an extra") if lacking(job) else None
+    return Step(job, "skip", f"failed before: {past.error}", "failed before")
+
+
+def lacking(job: Job) -> str:
+    """The error for a photo that needs an extra, by the names; "" if it needs none."""
+    from photochrom.photo.formats.table import format_of
+
+    for path in (job.source, job.target):
+        form = format_of(path)
+        if form is not None and form.extra:
+            try:
+                form.check(path)
+            except PhotoError as error:
+                return str(error)
+    return ""
 
 
 def found_result(job: Job) -> os.stat_result | None:

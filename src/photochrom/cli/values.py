@@ -17,6 +17,7 @@ __all__ = [
     "named_model",
     "named_value",
     "numbers_value",
+    "report_value",
     "seconds_value",
     "shard_value",
     "sizes_value",
@@ -25,21 +26,36 @@ __all__ = [
 
 
 def hint_value(text: str) -> tuple[float, float, tuple[int, int, int]]:
-    """(x, y, (red, green, blue)) of X,Y,RRGGBB. Raises HintError."""
+    """(x, y, (red, green, blue)) of X,Y,COLOR. Raises HintError."""
+    from photochrom.color.names import color_code
+
     parts = text.split(",")
     try:
-        x, y, code = float(parts[0]), float(parts[1]), parts[2].removeprefix("#")
-        if len(parts) != 3 or len(code) != 6:
-            raise ValueError
-        red, green, blue = bytes.fromhex(code)
-    except (ValueError, IndexError):
-        raise HintError(f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc") from None
-    return x, y, (red, green, blue)
+        if len(parts) != 3:
+            raise ValueError(f"{len(parts)} parts")
+        x, y = float(parts[0]), float(parts[1])
+    except ValueError:
+        raise HintError(
+            f"--hint {text}: must be X,Y,COLOR, such as 120,80,3366cc or 120,80,navy",
+            "`photochrom studio PHOTO` opens the photo and shows x and y of the place that you "
+            "point at",
+        ) from None
+    try:
+        return x, y, color_code(parts[2])
+    except ValueError as error:
+        raise HintError(f"--hint {text}: {error}") from None
 
 
 def is_address(text: str) -> bool:
     """Whether a text is an address in the web rather than the name of a file."""
     return text.lower().startswith(("http://", "https://", "ftp://"))
+
+
+def report_value(text: str) -> str:
+    """The file of --report."""
+    if not text.lower().endswith((".html", ".csv")):
+        raise argparse.ArgumentTypeError("must be a file name that ends in .html or .csv")
+    return text
 
 
 def seconds_value(text: str) -> float:
