@@ -34,6 +34,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # --- markers --------------------------------------------------------------------------------------
 
 TESTS = Path(__file__).parent
+SCHEMA = Path("web/studio/test_description.py")
 STARTERS = {"subprocess", "Crew", "Worker", "spread"}  # names of what starts a process
 
 
@@ -53,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.train)
         if item.path.stem == "test_hostile":
             item.add_marker(pytest.mark.hostile)
-        if item.path.stem == "test_studio_schema":
+        if place == SCHEMA:
             item.add_marker(pytest.mark.schema)
         if isinstance(item, pytest.Function):
             found = item._fixtureinfo.name2fixturedefs.values()
@@ -278,9 +279,9 @@ def serve_study() -> Iterator[Callable[..., Server]]:
     yield from _servers("study", "serve")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serve_studio() -> Iterator[Callable[..., Server]]:
-    """Starts studios, which do not outlive the module's tests."""
+    """Starts studios, which do not outlive the tests."""
     yield from _servers("studio")
 
 

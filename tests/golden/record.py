@@ -1,13 +1,13 @@
 """Record what photochrom makes, for the golden test, or for a comparison byte by byte.
 
-``python tests/golden/record.py``
+``python -m tests.golden.record``
     Makes the inputs and the results anew, and writes `data/`: what `test_golden.py` compares with.
     It accepts whatever comes out, so look at the changes (`git diff --stat`, `expected.json` is
     text) before they are committed. Two runs on one machine write the same bytes. With
     ``--keep-inputs`` the inputs stay as they are: so it is done where results shall change, but the
     encoders of this machine have other versions than those that the inputs were made with.
 
-``python tests/golden/record.py --bytes DIR``
+``python -m tests.golden.record --bytes DIR``
     Writes every result into DIR, and DIR/SHA256SUMS: the cases of the golden test, the examples in
     full size with several settings, large photos, what a prediction answers besides, folders and
     single photos through the command, with the manifest and all that it says, and its help. On one
@@ -40,11 +40,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in the tests: sums are round
 import numpy as np
 import PIL.Image
 import tifffile
-from cases import COMMANDED, DATA, INPUTS, SIZE, cases
-from description import describe
-from make_inputs import EXAMPLES, deep, luma, make_inputs, scene
 
 from photochrom import Colorizer, __version__
+from tests.golden.cases import COMMANDED, DATA, INPUTS, SIZE, cases
+from tests.golden.description import describe
+from tests.golden.make_inputs import EXAMPLES, deep, luma, make_inputs, scene
 
 EXPECTED, PIXELS = DATA / "expected.json", DATA / "expected.npz.xz"
 

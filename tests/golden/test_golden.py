@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from cases import COMMANDED, INPUTS, Case, cases
-from description import describe
-from record import EXPECTED, PIXELS, command_on_folder
+
+from tests.golden.cases import COMMANDED, INPUTS, Case, cases
+from tests.golden.description import describe
+from tests.golden.record import EXPECTED, PIXELS, command_on_folder
 
 CASES = cases()
 

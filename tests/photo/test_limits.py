@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from material import refusal, smooth, to_pil, to_vips
 
 from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.open import open_photo
 from photochrom.photo.read import read_photo
+from tests.photo.material import refusal, smooth, to_pil, to_vips
 
 
 def test_too_many_pixels_are_refused_before_any_is_touched() -> None:

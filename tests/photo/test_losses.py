@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
-from material import colored, smooth, to_pil, to_vips, xmp_packet
 
 from photochrom.photo.losses import losses
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import colored, smooth, to_pil, to_vips, xmp_packet
 
 
 def test_what_a_format_cannot_hold_is_told(tmp_path: Path) -> None:

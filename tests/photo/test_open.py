@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from material import (
+
+from photochrom.photo.limits import ReadLimits
+from photochrom.photo.open import open_photo
+from photochrom.photo.samples import requantize
+from photochrom.photo.write import write_photo
+from tests.photo.material import (
     apart_from_clipping,
     assert_only,
     assert_srgb_profile,
@@ -27,11 +32,6 @@ from material import (
     smooth,
     to_pil,
 )
-
-from photochrom.photo.limits import ReadLimits
-from photochrom.photo.open import open_photo
-from photochrom.photo.samples import requantize
-from photochrom.photo.write import write_photo
 
 shapes = st.one_of(
     hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),

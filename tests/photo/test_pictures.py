@@ -6,10 +6,10 @@ import io
 
 import numpy as np
 import PIL.Image
-from material import smooth
 
 from photochrom.photo.pictures import resized, to_jpeg
 from photochrom.photo.samples import to_uint8
+from tests.photo.material import smooth
 
 
 def test_pictures_are_resized_without_aliasing() -> None:

@@ -11,7 +11,13 @@ import PIL.Image
 import PIL.ImageCms
 import pytest
 import pyvips
-from material import (
+
+from photochrom.photo.formats.table import EXTENSIONS
+from photochrom.photo.open import open_photo
+from photochrom.photo.read import read_photo
+from photochrom.photo.samples import to_uint8
+from photochrom.photo.write import write_photo
+from tests.photo.material import (
     apart_from_clipping,
     assert_srgb_profile,
     colored,
@@ -22,12 +28,6 @@ from material import (
     to_pil,
     to_vips,
 )
-
-from photochrom.photo.formats.table import EXTENSIONS
-from photochrom.photo.open import open_photo
-from photochrom.photo.read import read_photo
-from photochrom.photo.samples import to_uint8
-from photochrom.photo.write import write_photo
 
 
 def gray_profile(gamma: float) -> bytes:

@@ -16,12 +16,22 @@ import pyvips
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from material import IS_ROOT, exif_with, noise, photo_of, python, refusal, smooth, to_pil, to_vips
 
 from photochrom.errors import PhotoError
 from photochrom.photo.formats.table import EXTENSIONS
 from photochrom.photo.read import decode_photo, read_photo, read_stream
 from photochrom.photo.write import Output, write_photo
+from tests.photo.material import (
+    IS_ROOT,
+    exif_with,
+    noise,
+    photo_of,
+    python,
+    refusal,
+    smooth,
+    to_pil,
+    to_vips,
+)
 
 LOSSLESS = [".png", ".tif"]
 

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from material import (
+
+from photochrom.errors import PhotoError
+from photochrom.photo.formats.table import EXTENSIONS
+from photochrom.photo.open import open_photo
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import Output, write_photo
+from tests.photo.material import (
     IS_ROOT,
     assert_only,
     colored,
@@ -26,12 +32,6 @@ from material import (
     smooth,
     to_pil,
 )
-
-from photochrom.errors import PhotoError
-from photochrom.photo.formats.table import EXTENSIONS
-from photochrom.photo.open import open_photo
-from photochrom.photo.read import read_photo
-from photochrom.photo.write import Output, write_photo
 
 FORMATS = {
     ".jpg": "JPEG",

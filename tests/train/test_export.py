@@ -1,8 +1,9 @@
+"""Exported models: their files compute what the network computes."""
+
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
-from torch import Tensor, nn
+from torch import nn
 
 from photochrom import Colorizer
 from photochrom._version import __version__
@@ -24,23 +24,12 @@ from photochrom.models import Model, ModelInfo
 from photochrom.runtime import onnxruntime
 from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
-from photochrom.train.eccv16 import ECCV16
 from photochrom.train.export import MAX_AB, MAX_MEAN_AB, Comparison, _reduced, export_run
-from photochrom.train.networks import build, output_layer
-from photochrom.train.published import ImportOptions, import_published, load_published
-from photochrom.train.quantize import AVERAGE_BITS
-from photochrom.train.restore import restore
-
-Picture = NDArray[np.uint8]
+from photochrom.train.networks import output_layer
+from tests.train.exported import Picture, inputs, prior, published_network
 
 # Where several processes share the tests, one of them gets all of these: an export takes a minute.
 pytestmark = pytest.mark.xdist_group("export")
-
-
-def prior() -> NDArray[np.float32]:
-    p = np.exp(-np.linalg.norm(bins.BINS, axis=1) / 20)
-    shares: NDArray[np.float32] = (p / p.sum()).astype(np.float32)
-    return shares
 
 
 def write_run(run: Path, config: TrainConfig, network: nn.Module) -> None:
@@ -50,20 +39,6 @@ def write_run(run: Path, config: TrainConfig, network: nn.Module) -> None:
     np.save(run / "prior.npy", prior())
     state = {"network": network.state_dict(), "ema": {}, "step": 10, "seconds": 60.0, "data": ""}
     torch.save(state, run / "checkpoint.pt")
-
-
-def published_network(outputs: int, seed: int = 0) -> ECCV16:
-    """ECCV16 with random weights and statistics under which signals keep a natural size."""
-    torch.manual_seed(seed)
-    network = ECCV16(outputs)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 1.0, 2.0)
-            nn.init.normal_(module.bias, std=0.2)
-            assert module.running_mean is not None and module.running_var is not None
-            nn.init.uniform_(module.running_mean, 0.0, 1.0)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-    return network.eval()
 
 
 @pytest.fixture(scope="module")
@@ -78,43 +53,6 @@ def photos(
         path, [(f"{i}.webp", encode_picture(draw_picture(i, 40 + 8 * i, 40))) for i in range(3)]
     )
     return path
-
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory, shard: Path) -> Iterator[tuple[Path, Path, str]]:
-    """A run of our network that has opinions and follows hints; its file; what the export said."""
-    folder = tmp_path_factory.mktemp("ours")
-    run, file = folder / "run", folder / "ours.onnx"
-    # Long enough to have opinions: logits all but equal would hide any error of the export.
-    arguments = [
-        *("train", str(shard), "-o", str(run), "--steps", "40", "--lr", "0.003", "--warmup", "5"),
-        *("--batch", "4", "--size", "32", "--hints", "0.5", "--sample-every", "0"),
-    ]
-    assert main(arguments) == 0
-    # In so few steps hints have hardly begun to count.
-    state = torch.load(run / "checkpoint.pt", weights_only=True)
-    torch.manual_seed(0)
-    for name, value in state["ema"].items():
-        if name.startswith("hints.") and value.ndim > 1:
-            nn.init.normal_(value, std=0.5)
-    torch.save(state, run / "checkpoint.pt")
-    result = export_run(run, file, name="tiny", license="CC0-1.0", training_data="drawn pictures")
-    yield run, file, str(result)
-    shutil.rmtree(folder)
-
-
-def inputs(batch: int, height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
-    """Input of our network: pictures in three degrees of detail, every other one with hints."""
-    rng = np.random.default_rng(seed)
-    x = np.zeros((batch, 4, height, width), dtype=np.float32)
-    for i in range(batch):
-        block = (4, 16, 32)[i % 3]
-        cells = rng.uniform(-1, 1, (height // block, width // block))
-        x[i, 0] = np.kron(cells, np.ones((block, block)))
-        if i % 2 == 0:
-            x[i, 1:, 5:9, 11:18] = np.array([0.5, -0.3, 1.0])[:, None, None]
-            x[i, 1:, 28:31, 2:4] = np.array([-0.2, 0.6, 1.0])[:, None, None]
-    return x
 
 
 def in_16_bits(network: nn.Module) -> nn.Module:
@@ -288,57 +226,6 @@ def test_a_missing_exporter_is_named(
 # --- from a file, and smaller ---------------------------------------------------------------------
 
 
-@torch.no_grad()
-def test_a_file_is_exported_smaller_with_less_rebalancing(
-    ours: tuple[Path, Path, str], shard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, file, _ = ours
-    small = tmp_path / "small.onnx"
-    command = ["export", str(file), "-o", str(small), "--bits", "4", "--rebalance", "0.25"]
-    assert main([*command, "--photos", str(shard)]) == 0
-    said = capsys.readouterr().out
-    assert f"allowed with 4 bits: {MAX_MEAN_AB[4]} and {MAX_AB[4]}" in said
-    assert f"small.onnx: {small.stat().st_size / 2**20:.2f} MiB" in said
-    whole, model = Model(file), Model(small)
-    assert small.stat().st_size < file.stat().st_size * (AVERAGE_BITS[4] + 0.4) / 16
-    # Of a file, too, the share of rebalancing is that of the training.
-    weights = whole.info.log_weights
-    np.testing.assert_allclose(model.info.log_weights, 0.25 * weights, atol=2e-3)
-    x = inputs(1, 64, 96)[0]
-    expected = bins.annealed_mean(whole(x) - 0.75 * weights[:, None, None])
-    distance = np.linalg.norm(bins.annealed_mean(model(x)) - expected, axis=-1)
-    assert distance.mean() < MAX_MEAN_AB[4]
-    # And back: what training would start from is what the file computes.
-    _, network, _ = restore(small)
-    np.testing.assert_allclose(network(torch.from_numpy(x[None]))[0].numpy(), model(x), atol=0.02)
-
-
-def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
-    ours: tuple[Path, Path, str], tmp_path: Path
-) -> None:
-    run, file, _ = ours
-    with pytest.raises(ConfigError, match="weights of 5 bits: must be 32, 16, 8 or 4"):
-        export_run(run, tmp_path / "a.onnx", bits=5)
-    with pytest.raises(SystemExit):
-        main(["export", str(run), "-o", str(tmp_path / "a.onnx"), "--bits", "2"])
-    with pytest.raises(ModelError, match="no such model file"):
-        export_run(tmp_path / "none.onnx", tmp_path / "a.onnx")
-    assert not list(tmp_path.iterdir())
-    # With another lambda than the default nothing tells how much is left; all can be taken off.
-    model = onnx.load(file)
-    info = Model(file).info
-    log_weights = info.log_weights * np.linspace(0.5, 1, bins.Q, dtype=np.float32)
-    model.metadata_props[0].value = replace(info, log_weights=log_weights).to_json()
-    other = tmp_path / "other.onnx"
-    onnx.save(model, other)
-    with pytest.raises(ConfigError, match="cannot be told from it"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
-    model.metadata_props[0].value = replace(info, log_weights=0 * log_weights).to_json()
-    onnx.save(model, other)
-    with pytest.raises(ConfigError, match="has no rebalancing"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
-
-
 def test_a_name_that_is_no_run_and_no_model_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -469,68 +356,6 @@ def test_photos_too_small_to_compare_on_are_refused(
 
 
 # --- the published checkpoint ---------------------------------------------------------------------
-
-
-@torch.no_grad()
-def test_the_published_checkpoint_becomes_a_model(
-    run: Path, capsys: pytest.CaptureFixture[str], pictures: list[Picture]
-) -> None:
-    run.mkdir()
-    network = published_network(313)
-    table = (torch.tensor(bins.BINS.T) + 0.5) / 110  # a table of its own
-    state: dict[str, Tensor] = dict(network.state_dict())
-    state["model_out.weight"] = table.reshape(2, 313, 1, 1)
-    path, file = run / "colorization_release_v2-1234.pth", run / "eccv16.onnx"
-    torch.save(state, path)
-    shares = run / "prior_probs.npy"
-    np.save(shares, prior().astype(np.float64))
-    assert main(["import", str(path), "-o", str(file), "--prior", str(shares)]) == 0
-    said = capsys.readouterr().out
-    assert "against PyTorch on 12 photos" in said and "with 32 bits" in said
-    assert "class weights of its training are taken off" in said
-    assert main(["import", str(path), "-o", str(file)]) == 1
-    assert "use --force" in capsys.readouterr().err
-
-    model = Model(file)
-    info = model.info
-    assert (info.name, info.arch, info.working_size) == ("eccv16", "eccv16", 256)
-    assert (info.channels, info.multiple, info.L_scale) == (1, 8, 100)
-    assert "BSD" in info.license and "ImageNet" in info.training_data
-    np.testing.assert_allclose(info.bins, bins.BINS + 0.5, atol=1e-4)
-    w = bins.rebalancing_weights(prior(), 0.5)
-    np.testing.assert_allclose(info.log_weights, np.log(w), atol=1e-4)
-    assert np.ptp(info.log_weights) > 2 and not info.unknown_rebalancing
-    assert "lambda = 0.5, targets with k = 10" in info.training_data
-    kinds = {t.data_type for t in onnx.load(file).graph.initializer if np.prod(t.dims) >= 64}
-    assert kinds == {TensorProto.FLOAT}
-    loaded = load_published(path).network
-    x = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 48, 40)).astype(np.float32)
-    expected = loaded(torch.from_numpy(x)[None])[0].numpy()
-    np.testing.assert_allclose(model(x), expected, rtol=0, atol=1e-4)
-    prediction = Colorizer(file, working_size=32).predict(pictures[1])
-    assert prediction.render().shape == pictures[1].shape
-    # What the product calls the distribution is the network's with the weights divided out.
-    p = np.exp(prediction.logits - prediction.logits.max(axis=0)) / w[:, None, None]
-    np.testing.assert_allclose(
-        np.exp(prediction.log_probabilities()), p / p.sum(axis=0), rtol=1e-2, atol=1e-6
-    )
-    # Without the prior nothing can be taken off, and the file says so.
-    halved = ImportOptions(bits=16, force=True)
-    compared, _ = import_published(path, file, options=halved)
-    assert compared.max_logit > 1e-4 and compared.close
-    info = Model(file).info
-    assert info.unknown_rebalancing and not info.log_weights.any()
-    assert "favor rare colors" in info.about_probabilities
-
-
-def test_what_is_not_the_published_checkpoint_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "other.pth"
-    torch.save(build(TrainConfig(steps=1)).state_dict(), path)
-    with pytest.raises(ModelError, match=r"other\.pth: has neither model_out"):
-        import_published(path, tmp_path / "a.onnx")
-    assert main(["import", str(path), "-o", str(tmp_path / "a.onnx")]) == 1
-    assert main(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "a.onnx")]) == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
 
 
 def test_32_bits_have_bounds_of_their_own() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from studio_client import serving
 
 from photochrom import Colorizer
 from photochrom.web.studio.studio import Studio
+from tests.web.studio_client import serving
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
-from material import to_vips
 
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import to_vips
 
 
 @pytest.mark.parametrize("bits", [10, 12])

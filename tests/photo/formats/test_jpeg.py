@@ -12,7 +12,12 @@ import numpy as np
 import PIL.Image
 import pytest
 import pyvips
-from material import (
+
+from photochrom.photo.formats.jpeg import jpeg_quality
+from photochrom.photo.losses import losses
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import Output, write_photo
+from tests.photo.material import (
     NEW_SOURCE_TYPE,
     colored,
     iptc,
@@ -26,11 +31,6 @@ from material import (
     xmp_of,
     xmp_packet,
 )
-
-from photochrom.photo.formats.jpeg import jpeg_quality
-from photochrom.photo.losses import losses
-from photochrom.photo.read import read_photo
-from photochrom.photo.write import Output, write_photo
 
 
 def test_jpeg_keeps_the_full_resolution_of_color(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ import PIL.ImageOps
 import pytest
 import pyvips
 import tifffile
-from material import LARGE
 
 from photochrom import Colorizer, PhotoError
 from photochrom.photo.limits import LIMITS
 from photochrom.photo.read import decode_photo, read_photo
+from tests.photo.material import LARGE
 
 KINDS = {"minisblack": 1, "miniswhite": 1, "rgb": 3, "separated": 4}
 

@@ -12,7 +12,14 @@ import PIL.Image
 import PIL.IptcImagePlugin
 import pytest
 import pyvips
-from material import (
+
+from photochrom.photo.losses import losses
+from photochrom.photo.metadata.iptc import photoshop_block
+from photochrom.photo.metadata.xmp import result_packet
+from photochrom.photo.open import open_photo
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
+from tests.photo.material import (
     colored,
     exif_with,
     iptc,
@@ -24,13 +31,6 @@ from material import (
     taken,
     to_pil,
 )
-
-from photochrom.photo.losses import losses
-from photochrom.photo.metadata.iptc import photoshop_block
-from photochrom.photo.metadata.xmp import result_packet
-from photochrom.photo.open import open_photo
-from photochrom.photo.read import read_photo
-from photochrom.photo.write import write_photo
 
 
 @pytest.mark.parametrize(("kind", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from material import noise, p3_profile, to_pil
 
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import noise, p3_profile, to_pil
 
 
 @pytest.mark.parametrize("lossless", [True, False])

@@ -14,7 +14,6 @@ import PIL.ExifTags
 import PIL.Image
 import pytest
 import pyvips
-from material import colored, exif_with, full_source, smooth, to_pil
 
 from photochrom.photo.formats.format import replace_bytes
 from photochrom.photo.formats.jpeg import JPEG_EXIF_LIMIT
@@ -22,6 +21,7 @@ from photochrom.photo.losses import losses
 from photochrom.photo.metadata.exif import exif_resolution, for_result
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import colored, exif_with, full_source, smooth, to_pil
 
 
 def exif_with_thumbnail(orientation: int) -> bytes:

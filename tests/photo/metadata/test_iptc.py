@@ -13,7 +13,13 @@ import pytest
 import pyvips
 from hypothesis import given
 from hypothesis import strategies as st
-from material import (
+
+from photochrom.photo.losses import losses
+from photochrom.photo.metadata.iptc import photoshop_block, read_iptc
+from photochrom.photo.metadata.xmp import result_packet, say_synthetic, with_iptc
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import write_photo
+from tests.photo.material import (
     NEW_SOURCE_TYPE,
     colored,
     iptc,
@@ -25,12 +31,6 @@ from material import (
     to_vips,
     xmp_packet,
 )
-
-from photochrom.photo.losses import losses
-from photochrom.photo.metadata.iptc import photoshop_block, read_iptc
-from photochrom.photo.metadata.xmp import result_packet, say_synthetic, with_iptc
-from photochrom.photo.read import read_photo
-from photochrom.photo.write import write_photo
 
 
 def test_a_caption_without_end_stays_out_of_xmp() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import PIL.Image
 import pytest
 import tifffile
-from material import exif_with, photo_of, smooth, to_pil
 
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
+from tests.photo.material import exif_with, photo_of, smooth, to_pil
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,13 @@ import pytest
 import pyvips
 from hypothesis import given
 from hypothesis import strategies as st
-from material import (
+
+from photochrom.photo.formats.table import EXTENSIONS
+from photochrom.photo.losses import losses
+from photochrom.photo.metadata.xmp import result_packet, say_synthetic
+from photochrom.photo.read import read_photo
+from photochrom.photo.write import Output, write_photo
+from tests.photo.material import (
     IPTC_EXTENSION,
     NEW_SOURCE_TYPE,
     colored,
@@ -26,12 +32,6 @@ from material import (
     xmp_of,
     xmp_packet,
 )
-
-from photochrom.photo.formats.table import EXTENSIONS
-from photochrom.photo.losses import losses
-from photochrom.photo.metadata.xmp import result_packet, say_synthetic
-from photochrom.photo.read import read_photo
-from photochrom.photo.write import Output, write_photo
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)

@@ -11,7 +11,13 @@ import httpx
 import numpy as np
 import PIL.Image
 import pytest
-from studio_client import (
+
+from photochrom import Colorizer
+from photochrom.photo.read import read_photo
+from photochrom.web.studio.asked import Box, Coloring
+from photochrom.web.studio.limits import Limits
+from photochrom.web.studio.studio import Studio
+from tests.web.studio_client import (
     EXAMPLES,
     added,
     encoded,
@@ -22,12 +28,6 @@ from studio_client import (
     serving,
     told_at,
 )
-
-from photochrom import Colorizer
-from photochrom.photo.read import read_photo
-from photochrom.web.studio.asked import Box, Coloring
-from photochrom.web.studio.limits import Limits
-from photochrom.web.studio.studio import Studio
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])

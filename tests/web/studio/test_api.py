@@ -9,12 +9,12 @@ import httpx
 import numpy as np
 import PIL.Image
 import pyvips
-from studio_client import EXAMPLES, encoded, gray_photo, opened, send, serving
 
 from photochrom import Colorizer
 from photochrom.photo.limits import ReadLimits
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.studio import Studio
+from tests.web.studio_client import EXAMPLES, encoded, gray_photo, opened, send, serving
 
 
 def test_a_photo_is_described(client: httpx.Client) -> None:

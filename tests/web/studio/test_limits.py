@@ -12,7 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from studio_client import (
+
+from photochrom import Colorizer
+from photochrom.web.studio.asked import Coloring
+from photochrom.web.studio.cache import Cache
+from photochrom.web.studio.limits import Limits
+from photochrom.web.studio.store import KNOWN, Store, Unknown, prediction_name
+from photochrom.web.studio.studio import Studio
+from tests.web.studio_client import (
     added,
     blocked,
     encoded,
@@ -23,13 +30,6 @@ from studio_client import (
     send,
     serving,
 )
-
-from photochrom import Colorizer
-from photochrom.web.studio.asked import Coloring
-from photochrom.web.studio.cache import Cache
-from photochrom.web.studio.limits import Limits
-from photochrom.web.studio.store import KNOWN, Store, Unknown, prediction_name
-from photochrom.web.studio.studio import Studio
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from photochrom.web.serving.host import is_address, is_local
 from photochrom.web.serving.listen import address, listen, make_server
 from photochrom.web.study.api import study_app
 
-STATIC = Path(__file__).parents[2] / "src/photochrom/web/static/study"
+STATIC = Path(__file__).parents[3] / "src/photochrom/web/static/study"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files that are broken, built to break, or oddly named: a named error each, or a good result.
+"""Folders of broken, malicious or oddly named files: a named error each, or a good result.
 
 Never a crash, a hang, a half-written file, or a changed original.
 """
@@ -9,185 +9,26 @@ import hashlib
 import io
 import json
 import os
-import random
 import resource
 import subprocess
 import sys
 import zlib
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
-import pillow_heif
 import pytest
 import pyvips
 import tifffile
 
 from photochrom.batch.manifest import MANIFEST
 from photochrom.errors import PhotoError
-from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.read import read_photo
-from photochrom.photo.write import Output, write_photo
+from tests.hostile import GIGABYTE, chunk, limited, mutants, png
 
-EXTENSIONS = (".jpg", ".png", ".tif", ".webp", ".avif", ".heic")
-READ = 2400  # mutants that are read, every fourth written again if it can be
 COMMAND = 100  # mutants that go through the command
-GIGABYTE = 1 << 30
-
-
-# --- mutants --------------------------------------------------------------------------------------
-
-
-def seeds() -> dict[str, bytes]:
-    """Small photos of every format, layout and coding that is read."""
-    y, x = np.mgrid[:40, :56]
-    grain = np.random.default_rng(0).integers(0, 20, (40, 56))
-    gray = (x * 3 + y * 2 + grain).clip(0, 255).astype(np.uint8)
-    rgb = np.stack([gray, gray[::-1], 255 - gray], axis=-1)
-    deep = gray.astype(np.uint16) * 257
-    exif = PIL.Image.Exif()
-    exif[0x0112] = 6
-    exif[0x010E] = "a description"
-    extras = {
-        "exif": exif.tobytes(),
-        "icc_profile": PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes(),
-    }
-    made: dict[str, bytes] = {}
-
-    def pil(name: str, mode: str, **options: Any) -> None:
-        file = io.BytesIO()
-        image = PIL.Image.fromarray(deep if mode == "I;16" else rgb)
-        kind = {".jpg": "JPEG", ".tif": "TIFF"}.get(name[-4:], name.rpartition(".")[2].upper())
-        (image if image.mode == mode else image.convert(mode)).save(file, kind, **options)
-        made[name] = file.getvalue()
-
-    def tiff(name: str, array: np.ndarray, **options: Any) -> None:
-        file = io.BytesIO()
-        tifffile.imwrite(file, array, **options)
-        made[name] = file.getvalue()
-
-    pil("gray.jpg", "L")
-    pil("color.jpg", "RGB", **extras)
-    pil("progressive.jpg", "RGB", progressive=True)
-    pil("cmyk.jpg", "CMYK")
-    pil("gray.png", "L")
-    pil("palette.png", "P")
-    pil("alpha.png", "RGBA", **extras)
-    pil("deep.png", "I;16")
-    pil("bits.png", "1")
-    pil("lossy.webp", "RGB", **extras)
-    pil("lossless.webp", "RGBA", lossless=True)
-    pil("photo.avif", "RGB", **extras)
-    pil("lzw.tif", "RGB", compression="tiff_lzw")
-    pil("jpeg.tif", "RGB", compression="jpeg")
-    pil("fax.tif", "1", compression="group4")
-    tiff("strips.tif", gray, rowsperstrip=8)
-    tiff("tiles.tif", rgb, tile=(32, 32), photometric="rgb", compression="zlib")
-    tiff("deep.tif", deep, byteorder=">")
-    tiff("float.tif", (gray / 255).astype(np.float32))
-    tiff("big.tif", gray, bigtiff=True)
-    file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
-        for page in (gray, gray[:20], gray[:, :30]):
-            writer.write(page, photometric="minisblack", metadata=None)
-    made["pages.tif"] = file.getvalue()
-    pyramid = pyvips.Image.new_from_array(np.tile(gray, (4, 4))).cast("uchar")
-    made["pyramid.tif"] = bytes(
-        pyramid.tiffsave_buffer(tile=True, tile_width=32, tile_height=32, pyramid=True)
-    )
-    file = io.BytesIO()
-    pillow_heif.from_bytes("RGB", rgb.shape[1::-1], rgb.tobytes()).save(file, exif=exif.tobytes())
-    made["photo.heic"] = file.getvalue()
-    return made
-
-
-def mutants(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """(extension, content): cut, flipped, overwritten, zeroed, spliced, or under a wrong name."""
-    rng = random.Random(seed)
-    whole = seeds()
-    names = sorted(whole)
-    kinds = ("cut", "flip", "overwrite", "zero", "splice", "rename")
-    for n in range(count):
-        name = names[n % len(names)]  # each format in turn
-        data = bytearray(whole[name])
-        extension = os.path.splitext(name)[1]
-        kind = rng.choice(kinds)
-        at = rng.randrange(len(data))
-        if kind == "cut":
-            del data[at:]
-        elif kind == "flip":
-            for _ in range(rng.choice((1, 3, 20))):
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        elif kind == "overwrite":  # mostly in the headers, with what sizes and offsets hate
-            at = rng.randrange(min(len(data), rng.choice((64, 400, len(data)))))
-            data[at : at + 4] = rng.choice((b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff"))
-        elif kind == "zero":
-            data[at : at + 100] = bytes(len(data[at : at + 100]))
-        elif kind == "splice":
-            other = whole[rng.choice(names)]
-            data[at:] = other[rng.randrange(len(other)) :]
-        else:
-            extension = rng.choice(EXTENSIONS)
-        yield extension, bytes(data)
-
-
-def read_mutants(folder: str) -> None:
-    """What the test below starts: prints how many were read, and how many refused."""
-    counts: Counter[str] = Counter()
-    for number, (extension, data) in enumerate(mutants(READ, seed=1)):
-        path = Path(folder, f"mutant{extension}")
-        path.write_bytes(data)
-        Path(folder, "last").write_text(str(number))
-        # A third of them as if they were huge, strip by strip; every page is read.
-        limits = ReadLimits(stream_pixels=0) if number % 3 == 0 else LIMITS
-        try:
-            photo = read_photo(path, limits=limits)
-            assert photo.pixels.shape[:2] == (photo.height, photo.width)
-            for page in range(1, min(photo.pages, 4)):
-                assert photo.turned_to(page).pixels.size
-            counts["read"] += 1
-            if number % 4 == 0 and photo.pixels.size < 1_000_000:
-                rgb = np.broadcast_to(photo.pixels, (photo.height, photo.width, 3))
-                target = Path(folder, f"result{EXTENSIONS[number // 4 % 4]}")  # AVIF is slow
-                write_photo(target, rgb, photo, Output(force=True))
-                assert read_photo(target).width == photo.width
-        except PhotoError as error:
-            counts["refused"] += 1
-            message = str(error)
-            assert message.startswith(folder) and ";" in message and "\n" not in message
-        assert path.read_bytes() == data
-    print(json.dumps(counts))
-
-
-def limited(memory: int, seconds: int) -> Any:
-    """Limits for a process: one that hangs, or takes memory without end, dies by them."""
-
-    def apply() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-
-    return apply
-
-
-def test_thousands_of_mutants_are_read_or_refused_by_name(tmp_path: Path) -> None:
-    code = "import sys, test_hostile; test_hostile.read_mutants(sys.argv[1])"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-        preexec_fn=limited(4 * GIGABYTE, 240),
-    )
-    where = f"at mutant {(tmp_path / 'last').read_text()}"
-    assert done.returncode == 0, f"{where}: exit code {done.returncode}: {done.stderr[-2000:]}"
-    assert done.stderr == "", where  # the libraries in C say nothing on their own
-    counts = json.loads(done.stdout)
-    assert counts["read"] + counts["refused"] >= READ
-    assert min(counts.values()) > READ / 5  # it would prove nothing if all were of one kind
 
 
 # --- through the command --------------------------------------------------------------------------
@@ -331,17 +172,6 @@ def test_links_pipes_and_wrong_extensions(tmp_path: Path) -> None:
     assert (out / "b.jpg").read_bytes().startswith(b"\xff\xd8")
     after = {name: h for name, h in tree(tmp_path).items() if not name.startswith(b"out/")}
     assert after == before
-
-
-def chunk(name: bytes, data: bytes) -> bytes:
-    crc = zlib.crc32(name + data).to_bytes(4, "big")
-    return len(data).to_bytes(4, "big") + name + data + crc
-
-
-def png(width: int, height: int, packed: bytes, *more: bytes) -> bytes:
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
-    image = chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(more) + image
 
 
 def test_bombs_cost_neither_memory_nor_the_other_photos(tmp_path: Path) -> None:

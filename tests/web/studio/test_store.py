@@ -16,11 +16,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from studio_client import encoded, gray_photo
 
 from photochrom.cli.main import main
 from photochrom.web.studio.cache import Cache
 from photochrom.web.studio.store import Store
+from tests.web.studio_client import encoded, gray_photo
 
 
 class Command:
