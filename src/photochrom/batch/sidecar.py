@@ -15,6 +15,7 @@ All entries but the first are optional. A color is also [58, 95, 205] or a name 
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,6 +50,8 @@ def with_sidecar(source: str, settings: Settings) -> Settings | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
         raise PhotoError(f"{path}: cannot be read: {error.strerror}", "change it") from None
     try:
         return _changed(text, settings)
