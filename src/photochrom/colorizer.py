@@ -18,10 +18,11 @@ from photochrom import render
 from photochrom.arrays import Float32
 from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler, guide_size
-from photochrom.distribution import Distribution
+from photochrom.distribution import Distribution, neutral
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
 from photochrom.hints import Anchors, Hint, blend_hints, check_hints
+from photochrom.margin import Margin, find_margin, look_size
 from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
@@ -110,20 +111,37 @@ class Colorizer:
         shape = opened.height, opened.width
         if not opened.streamed:
             L = render.lightness(opened.pixels, self.threads)
-            return Prediction(opened, L, self.distribution(L, shape, hints), self.threads)
+            found = self.distribution(L, shape, hints, margin=self.margin(L, shape))
+            return Prediction(opened, L, found, self.threads)
         check_hints(hints, shape, self.info)  # before the long way through the file
-        frame = self.frame(shape)
-        stride = self.info.stride
-        small = frame.height // stride, frame.width // stride
-        sizes = [(frame.height, frame.width), guide_size(small, shape)]
-        seen, guide = render.reduced_L(opened, sizes, self.threads)
-        upsampler = Upsampler(guide, small, shape)
-        found = self.distribution(seen, shape, hints)
+        seen, guide, margin = self._reduced(opened, shape)
+        found = self.distribution(seen, shape, hints, margin=margin)
+        upsampler = Upsampler(guide, found.size, shape)
         return Prediction(opened, guide, found, self.threads, upsampler)
 
-    def frame(self, shape: tuple[int, int]) -> Frame:
+    def _reduced(
+        self, photo: Photo, shape: tuple[int, int]
+    ) -> tuple[Float32, Float32, Margin | None]:
+        """L of a streamed photo as the network and the upsampler look at it, and its margin."""
+        margin = None
+        while True:
+            frame = self.frame(shape, margin)
+            stride = self.info.stride
+            small = frame.height // stride, frame.width // stride
+            sizes = [(frame.height, frame.width), guide_size(small, shape), look_size(shape)]
+            seen, guide, look = render.reduced_L(photo, sizes, self.threads)
+            # Without a margin, one way through the file is enough.
+            if margin is not None or (margin := self.margin(look, shape)) is None:
+                return seen, guide, margin
+
+    def margin(self, L: Float32, shape: tuple[int, int]) -> Margin | None:
+        """The margin of a photo of (height, width), unless we don't look; see `find_margin`."""
+        return find_margin(L, shape) if self.margins else None
+
+    def frame(self, shape: tuple[int, int], margin: Margin | None = None) -> Frame:
         """The size of a photo of (height, width) as the network sees it."""
-        return Frame.of(*shape, self.working_size, self.info.multiple)
+        box = None if margin is None else margin.box
+        return Frame.of(*shape, self.working_size, self.info.multiple, box)
 
     def distribution(
         self,
@@ -132,6 +150,7 @@ class Colorizer:
         hints: Sequence[Hint] = (),
         *,
         plain: Float32 | None = None,
+        margin: Margin | None = None,
     ) -> Distribution:
         """Run the network on a photo's lightness: `predict` without a photo.
 
@@ -142,11 +161,16 @@ class Colorizer:
         shape : (height, width) of the photo
         hints : see `predict`, also for the errors
         plain : the logits without hints, if they are known
+        margin : of the photo, if it has one; a hint in it says that it is none
         """
-        frame = self.frame(shape)
+        frame = self.frame(shape, margin)
         places = check_hints(hints, shape, self.info)
+        if margin is not None and any(margin.holds(x, y) for x, y, _ in places):
+            frame, margin, plain = frame.whole(self.info.multiple), None, None
         x = network_input(L, frame, self.info, [])
         found = Distribution(self._logits(x, frame) if plain is None else plain, self.info)
+        if margin is not None:
+            found = found.gray_in(margin)
         if not places:
             return found
         hinted = self._logits(network_input(L, frame, self.info, places), frame)
@@ -159,7 +183,15 @@ class Colorizer:
 
     def _logits(self, x: Float32, frame: Frame) -> Float32:
         stride = self.info.stride
-        return self.model(x)[:, : frame.height // stride, : frame.width // stride]
+        rows, columns = frame.cells(stride)
+        seen = self.model(x)[:, : rows.stop - rows.start, : columns.stop - columns.start]
+        size = frame.height // stride, frame.width // stride
+        if seen.shape[1:] == size:
+            return seen
+        logits = np.empty((len(seen), *size), dtype=np.float32)
+        logits[...] = neutral(self.info)[:, None, None]
+        logits[:, rows, columns] = seen
+        return logits
 
     def color_file(
         self,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
 from photochrom.color import bins
@@ -17,6 +16,7 @@ from photochrom.color.resize import box_mean
 from photochrom.errors import ConfigError
 from photochrom.hints import Anchors
 from photochrom.look import PLAIN_LOOK, Look
+from photochrom.margin import Margin
 from photochrom.models import ModelInfo
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "color_fields",
     "modes_of",
     "most_different",
+    "neutral",
 ]
 
 FIELD_WIDTH = 25.0
@@ -67,11 +68,13 @@ class Distribution:
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
     anchors : the places where the user's hints apply exactly; None without hints
+    margin : what of the photo is margin and stays gray; there, the logits say gray
     """
 
     logits: Float32
     info: ModelInfo
     anchors: Anchors | None = None
+    margin: Margin | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -160,26 +163,21 @@ class Distribution:
         logits, fields = self.leanings(CANDIDATES, seed, fields)
         return replace(self, logits=logits + fields[number][:, None, None])
 
-    def certainty(
-        self, look: Look = PLAIN_LOOK, inside: NDArray[np.bool_] | None = None
-    ) -> tuple[float, float, float]:
+    def certainty(self, look: Look = PLAIN_LOOK) -> tuple[float, float, float]:
         """How sure the model is: (mean entropy in bits, share of weak pixels, share of inventions).
 
         An invention is a vivid color where there was none. The last figure is the share of such
         pixels that the model itself expects in a rendering: vivid ones, each with its probability
-        of having nearly no color.
-
-        Parameters
-        ----------
-        look : of the rendering
-        inside : bool (h, w), the pixels to count; None for all
+        of having nearly no color. Margins don't count.
         """
         bits = self.uncertainty()
         p = np.exp(self.log_probabilities())
         dull = p[np.linalg.norm(self.info.bins, axis=1) < DULL].sum(axis=0)
         vivid = np.linalg.norm(self.ab(look), axis=-1) > VIVID
-        if inside is not None and inside.any():
-            bits, dull, vivid = bits[inside], dull[inside], vivid[inside]
+        if self.margin is not None:
+            inside = self.margin.depth(*self._centers()) > 0
+            if inside.any():
+                bits, dull, vivid = bits[inside], dull[inside], vivid[inside]
         return float(bits.mean()), float((bits > UNSURE).mean()), float((dull * vivid).mean())
 
     def uncertainty(self) -> Float32:
@@ -264,6 +262,25 @@ class Distribution:
         z = z - z.max(axis=0)
         return np.asarray(z - np.log(np.exp(z).sum(axis=0)), dtype=np.float32)
 
+    def _centers(self) -> tuple[Float32, Float32]:
+        """The centers of the pixels, x (1, w) and y (h, 1), in shares of the photo."""
+        h, w = self.size
+        y = (np.arange(h, dtype=np.float32)[:, None] + np.float32(0.5)) / np.float32(h)
+        x = (np.arange(w, dtype=np.float32)[None] + np.float32(0.5)) / np.float32(w)
+        return x, y
+
+    def gray_in(self, margin: Margin) -> Distribution:
+        """The same with a margin: gray is certain there."""
+        h, w = self.size
+        # Pixels that the margin shares with a picture belong to the picture.
+        cell = max(margin.look[0] / h, margin.look[1] / w)
+        outside = margin.depth(*self._centers()) < -0.75 * cell
+        return replace(
+            self,
+            logits=np.where(outside, neutral(self.info)[:, None, None], self.logits),
+            margin=margin,
+        )
+
     def _needs_distribution(self, what: str) -> None:
         if self.info.regression:
             raise ConfigError(f"the model {self.info.name} is a regression, so it has no {what}")
@@ -292,6 +309,15 @@ class Distribution:
         count = (np.cumsum(falling, axis=0) < NUCLEUS).sum(axis=0, keepdims=True)
         least = np.take_along_axis(falling, count, axis=0)
         return np.where(p >= least, self.logits, self.logits - np.float32(12))
+
+
+def neutral(info: ModelInfo) -> Float32:
+    """Logits of a pixel that is gray for certain: float32 (Q,)."""
+    if info.regression:
+        return np.zeros(2, dtype=np.float32)
+    logits = np.full(len(info.bins), -40, dtype=np.float32)
+    logits[np.linalg.norm(info.bins, axis=1).argmin()] = 0
+    return logits
 
 
 def color_fields(centers: Float32, n: int, seed: int) -> Float32:

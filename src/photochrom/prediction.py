@@ -245,7 +245,12 @@ class Prediction:
 
     def _brush(self, look: Look) -> Brush:
         upsampler = self.upsampler or self._own_upsampler
-        return Brush(upsampler, upsampler.fit(self.distribution.ab(look)), look.keep_color)
+        return Brush(
+            upsampler,
+            upsampler.fit(self.distribution.ab(look)),
+            look.keep_color,
+            self.distribution.margin,
+        )
 
     @cached_property
     def _own_upsampler(self) -> Upsampler:
