@@ -33,7 +33,7 @@ def test_it_answers_without_a_photo() -> None:
     found = distribution()
     assert found.size == (24, 36)
     assert found.ab().shape == (24, 36, 2)
-    assert len(found.variants(2)) == 2
+    assert len(found.candidates(2)) == 2
     p = found.at(0.99, 0.99)
     assert p.shape == (313,) and p[120] > 0.999
     ((_, ab, share),) = found.swatches(1.0, 1.0, 50)
@@ -94,7 +94,7 @@ def test_a_regression_says_what_it_lacks(colorizer: Colorizer) -> None:
     )
     found = Distribution(np.full((2, 4, 4), 0.1, np.float32), info)
     np.testing.assert_allclose(found.ab(), 0.1 * info.ab_scale, rtol=1e-6)
-    for ask in (found.uncertainty, found.variants, found.log_probabilities):
+    for ask in (found.uncertainty, found.candidates, found.log_probabilities):
         with pytest.raises(ConfigError, match="is a regression, so it has no"):
             ask()
 
@@ -110,7 +110,7 @@ def test_candidates_are_smooth_where_the_prediction_is(prediction: Prediction) -
         ) / float(np.linalg.norm(ab, axis=-1).mean())
 
     # Independent draws per pixel would be rougher by an order of magnitude.
-    for variant in prediction.variants(4):
+    for variant in prediction.candidate_predictions(4):
         assert roughness(variant) < 3 * roughness(prediction)
 
 
@@ -118,7 +118,7 @@ def test_candidate_of_a_sure_pixel_is_its_color(prediction: Prediction) -> None:
     logits = np.full((313, 8, 8), -20.0, dtype=np.float32)
     logits[120] = 20
     sure = replace(prediction.distribution, logits=logits)
-    for variant in sure.variants(3):
+    for variant in sure.candidates(3):
         np.testing.assert_allclose(variant.ab(), sure.ab(), atol=1e-3)
 
 

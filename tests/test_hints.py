@@ -167,7 +167,7 @@ def test_at_its_place_a_hint_is_the_color_at_every_temperature(
 @pytest.mark.slow
 def test_alternatives_keep_the_hint(colorizer: Colorizer, gray: NDArray[np.uint8]) -> None:
     result, wanted, place = predicted(colorizer, gray, 40, 60, (180, 90, 30))
-    for variant in result.variants(3):
+    for variant in result.candidate_predictions(3):
         assert np.linalg.norm(variant.ab()[place] - wanted) < 6
 
 

@@ -36,11 +36,11 @@ __all__ = [
 ]
 
 FIELD_WIDTH = 25.0
-"""Correlation length, in ab units, of the fields that `variants` adds: near colors go together."""
+"""Correlation length, in ab units, of the fields that `candidates` add: near colors go together."""
 FIELD_STRENGTH = 1.6
 """Standard deviation of those fields in nats; that of Gumbel noise is pi / sqrt(6) = 1.28."""
 NUCLEUS = 0.65
-"""`variants` choose among the likeliest colors that make up this share of a pixel's probability."""
+"""Candidates choose among the likeliest colors that make up this share of a pixel's probability."""
 APART = 0.25
 """Distance between weak spots, as a share of the short side; also about that to the hints."""
 MARGIN = 0.08
@@ -99,7 +99,7 @@ class Distribution:
             ab = self.anchors.corrected(ab)
         return ab * np.float32(look.saturation)
 
-    def variants(self, n: int = 4, seed: int = 0) -> list[Distribution]:
+    def candidates(self, n: int = 4, seed: int = 0) -> list[Distribution]:
         """n different distributions, each leaning toward other plausible colors.
 
         We add one random field over the *colors*, not over the pixels, to the logits of every
@@ -114,7 +114,7 @@ class Distribution:
         Parameters
         ----------
         n : how many, at least 1
-        seed : equal seeds give equal variants
+        seed : equal seeds give equal candidates
 
         Sources: E. J. Gumbel, 1954 (the maximum of perturbed logits is a sample); Holtzman et al.,
         "The Curious Case of Neural Text Degeneration", 2020 (nucleus).
@@ -125,19 +125,19 @@ class Distribution:
     def leanings(
         self, n: int = 4, seed: int = 0, fields: Float32 | None = None
     ) -> tuple[Float32, Float32]:
-        """The parts that `variants` adds up.
+        """The parts that `candidates` adds up.
 
         Parameters
         ----------
-        n, seed : as for `variants`
+        n, seed : as for `candidates`
         fields : float32 (n, Q), used instead of choosing new ones. With the fields of the same
-            photo before a hint, each variant keeps its place and its look.
+            photo before a hint, each candidate keeps its place and its look.
 
         Returns
         -------
         logits : float32 (Q, h, w), lowered for colors outside the nucleus
-        fields : float32 (n, Q). The i-th variant has logits + fields[i]. The first six are the same
-            for every n.
+        fields : float32 (n, Q). The i-th candidate has logits + fields[i]. The first six are the
+            same for every n.
         """
         if n < 1:
             raise ConfigError(f"n = {n}: must be at least 1")

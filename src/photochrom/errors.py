@@ -38,29 +38,39 @@ class PhotochromError(Exception):
 
     Parameters
     ----------
-    problem : what is wrong, and with which file
+    problem : what is wrong
     remedy : what the user can do about it; "" if the problem says it
     retry : whether the same call may succeed later, as after a full disk
+    name : what has the problem, a file for example; "" if `problem` says it
+
+    Attributes
+    ----------
+    problem : what is wrong, and with what
+    reason : the same without the name
+    remedy, retry, name : as given
     """
 
-    def __init__(self, problem: str, remedy: str = "", *, retry: bool = False) -> None:
-        super().__init__(f"{problem}; {remedy}" if remedy else problem)
-        self.problem, self.remedy, self.retry = problem, remedy, retry
+    not_written = ""
+    """Why a file could not be written; "" if something else failed."""
+
+    def __init__(
+        self, problem: str, remedy: str = "", *, retry: bool = False, name: str = ""
+    ) -> None:
+        self.reason, self.remedy, self.retry, self.name = problem, remedy, retry, name
+        self.problem = f"{name}: {problem}" if name else problem
+        super().__init__(f"{self.problem}; {remedy}" if remedy else self.problem)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Workers send their errors to the parent process.
-        return _restore, (type(self), self.problem, self.remedy, self.retry), self.__dict__
+        return _restore, (type(self), self.reason, self.remedy, self.name), self.__dict__
 
 
-def _restore(kind: type[PhotochromError], problem: str, remedy: str, retry: bool) -> Exception:
-    return kind(problem, remedy, retry=retry)
+def _restore(kind: type[PhotochromError], reason: str, remedy: str, name: str) -> Exception:
+    return kind(reason, remedy, name=name)
 
 
 class PhotoError(PhotochromError):
     """A photograph cannot be read, used or written."""
-
-    not_written = ""
-    """Why the result could not be written; "" if something else failed."""
 
 
 class HintError(PhotochromError):

@@ -199,6 +199,7 @@ class Model:
     path : an .onnx file written by `photochrom export` or `photochrom import`
     device : "cpu" or "cuda"
     threads : cores to use on the CPU; 0 for all
+    label : how errors begin; the path when None
 
     Raises
     ------
@@ -206,12 +207,22 @@ class Model:
         The file is missing, damaged or not ours, or the device is not available.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "cpu", threads: int = 0) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        device: str = "cpu",
+        threads: int = 0,
+        *,
+        label: str | None = None,
+    ) -> None:
         self.path, self._device, self._threads = Path(path), device, threads
+        self._label = label or str(path)
         if not self.path.is_file():
             known = ", ".join(m.name for m in MODELS)
-            raise ModelError(f"{path}: no such model file", f"the bundled models are: {known}")
-        data = _checked(self.path)
+            raise ModelError(
+                f"{self._label}: no such model file", f"the bundled models are: {known}"
+            )
+        data = _checked(self.path, self._label)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = threads
@@ -223,19 +234,19 @@ class Model:
             raise
         except Exception as error:  # ONNX Runtime raises a class of its own for each kind of damage
             raise ModelError(
-                f"{path}: cannot be loaded as a model; the file is damaged or is not ONNX "
-                f"({type(error).__name__})"
+                f"{self._label}: cannot be loaded as a model ({type(error).__name__})",
+                "the file is damaged or is not ONNX",
             ) from error
-        text = _text(self.session, self.path)
+        text = _text(self.session, self._label)
         if text is None:
             raise ModelError(
-                f"{path}: is not a photochrom model",
+                f"{self._label}: is not a photochrom model",
                 "write one with `photochrom export` or `photochrom import`",
             )
         try:
             self.info = ModelInfo.from_json(text)
         except ValueError as error:
-            raise ModelError(f"{path}: cannot be used: {error}") from error
+            raise ModelError(f"{self._label}: cannot be used: {error}") from error
         self._input = self._only_input()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -259,7 +270,7 @@ class Model:
             )
             if not fits:
                 raise ModelError(
-                    f"{self.path}: its inputs and outputs are not those of a photochrom model",
+                    f"{self._label}: its inputs and outputs are not those of a photochrom model",
                     "write one with `photochrom export` or `photochrom import`",
                 )
         return str(taken[0].name)
@@ -284,21 +295,21 @@ class Model:
             output = self.session.run(None, {self._input: x[None]})[0]
         except Exception as error:
             raise ModelError(
-                f"{self.path}: failed to run: {' '.join(str(error).split())}"
+                f"{self._label}: failed to run: {' '.join(str(error).split())}"
             ) from error
         stride = self.info.stride
         expected = (1, len(self.info.bins) or 2, x.shape[1] // stride, x.shape[2] // stride)
         logits = np.asarray(output, dtype=np.float32)
         if logits.shape != expected or not np.isfinite(logits).all():
             raise ModelError(
-                f"{self.path}: returned {logits.shape} rather than finite {expected}",
+                f"{self._label}: returned {logits.shape} rather than finite {expected}",
                 "the file may be damaged",
             )
         first: NDArray[np.float32] = logits[0]
         return first
 
 
-def _checked(path: Path) -> bytes:
+def _checked(path: Path, label: str) -> bytes:
     """The bytes of a file that is safe to load."""
     try:
         with path.open("rb") as file:
@@ -306,21 +317,21 @@ def _checked(path: Path) -> bytes:
             data = file.read(min(os.fstat(file.fileno()).st_size, MOST_BYTES) + 1)
         check_model(data)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ModelError(f"{label}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ModelError(
-            f"{path}: cannot be loaded as a model: it {error}",
+            f"{label}: cannot be loaded as a model: it {error}",
             "write one with `photochrom export` or `photochrom import`",
         ) from error
     return data
 
 
-def _text(session: Any, path: Path) -> str | None:
+def _text(session: Any, label: str) -> str | None:
     """What a model says about itself, as text; None if it says nothing."""
     try:
         text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     except Exception as error:  # text that is not UTF-8, for one
-        raise ModelError(f"{path}: its metadata is damaged") from error
+        raise ModelError(f"{label}: its metadata is damaged") from error
     return None if text is None else str(text)
 
 

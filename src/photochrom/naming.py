@@ -1,4 +1,4 @@
-"""What the name of a photo tells: its subject, its class, whether it is a result."""
+"""The name of a photo tells its subject, its class, and whether it is a result."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Crew:
     workers : processes to start at once; more are started as they are hired
     threads : threads per process for the libraries, unless the environment says how many
     prepare : called by each process when it starts, for example to import something large;
-        picklable. What it raises is dropped: the work will run into it again, and can explain it.
+        picklable. Its errors are dropped: the work will meet them again, and can explain them.
     worker : the class of the processes
     """
 

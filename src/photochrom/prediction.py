@@ -172,19 +172,19 @@ class Prediction:
     ) -> list[Any]:
         """n different plausible colorings, each coherent over its objects, rendered as by `render`.
 
-        `variants` returns them as predictions.
+        `candidate_predictions` returns them as predictions.
         """
-        return [v.render(temperature, saturation) for v in self.variants(n, seed)]
+        return [c.render(temperature, saturation) for c in self.candidate_predictions(n, seed)]
 
-    def variants(self, n: int = 4, seed: int = 0) -> list[Prediction]:
-        """n predictions, each leaning toward other plausible colors; see `Distribution.variants`.
+    def candidate_predictions(self, n: int = 4, seed: int = 0) -> list[Prediction]:
+        """n predictions, each leaning toward other plausible colors; see `Distribution.candidates`.
 
         Parameters
         ----------
         n : how many, at least 1
-        seed : equal seeds give equal variants
+        seed : equal seeds give equal candidates
         """
-        return [replace(self, distribution=d) for d in self.distribution.variants(n, seed)]
+        return [replace(self, distribution=d) for d in self.distribution.candidates(n, seed)]
 
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w) at the network's resolution.

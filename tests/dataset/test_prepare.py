@@ -244,8 +244,8 @@ def test_other_settings_or_photos_are_refused_unless_forced(tmp_path: Path) -> N
     assert tree(tmp_path / "out") == before
     (photos / "new.png").unlink()
     run(photos, tmp_path / "out", force=True)
-    run(photos, tmp_path / "anew")
-    assert tree(tmp_path / "out") == tree(tmp_path / "anew")  # and the other two shards are gone
+    run(photos, tmp_path / "again")
+    assert tree(tmp_path / "out") == tree(tmp_path / "again")  # and the other two shards are gone
 
 
 def test_unfinished_work_of_another_call_is_refused_unless_forced(tmp_path: Path) -> None:

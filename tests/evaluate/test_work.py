@@ -140,11 +140,11 @@ def test_starting_anew_forgets_only_once_all_is_in_order(
     work = tmp_path / "report" / ".work"
     measured(asked, work)
     with pytest.raises(ModelError):
-        evaluate(replace(asked, models=(("m", "no.onnx"),)), work, anew=True, progress=False)
+        evaluate(replace(asked, models=(("m", "no.onnx"),)), work, force=True, progress=False)
     with pytest.raises(ConfigError, match="no such row"):
-        evaluate(replace(asked, compare="x"), work, anew=True, progress=False)
+        evaluate(replace(asked, compare="x"), work, force=True, progress=False)
     assert len(list(work.glob("part-*.npz"))) == 2
-    assert len(evaluate(replace(asked, limit=3), work, anew=True, progress=False).keys) == 3
+    assert len(evaluate(replace(asked, limit=3), work, force=True, progress=False).keys) == 3
     with pytest.raises(ConfigError, match="workers"):
         measured(asked, tmp_path / "other", workers=-1)
 

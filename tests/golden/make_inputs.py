@@ -1,7 +1,7 @@
 """The photos that the golden test colors: small files of every kind, made here and then kept.
 
 They are made of crops of `examples/`, by Pillow, tifffile, libvips and byte by byte. The test does
-not make them anew but reads what `record.py` has put into `data/inputs/`: an encoder of another
+not make them but reads what `record.py` has put into `data/inputs/`: an encoder of another
 version would write other bytes.
 """
 

@@ -1,10 +1,10 @@
 """Record what photochrom makes, for the golden test, or for a comparison byte by byte.
 
 ``python -m tests.golden.record``
-    Makes the inputs and the results anew, and writes `data/`: what `test_golden.py` compares with.
+    Makes the inputs and the results, and writes `data/`: what `test_golden.py` compares with.
     It accepts whatever comes out, so look at the changes (`git diff --stat`, `expected.json` is
     text) before they are committed. Two runs on one machine write the same bytes. With
-    ``--keep-inputs`` the inputs stay as they are: so it is done where results shall change, but the
+    ``--keep-inputs`` the inputs stay as they are: use it when results are meant to change, and the
     encoders of this machine have other versions than those that the inputs were made with.
 
 ``python -m tests.golden.record --bytes DIR``
@@ -287,7 +287,7 @@ def write_sums(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Record what the golden test compares with.")
     parser.add_argument("--bytes", type=Path, metavar="DIR", help="write all results, with hashes")
-    parser.add_argument("--keep-inputs", action="store_true", help="do not make the inputs anew")
+    parser.add_argument("--keep-inputs", action="store_true", help="leave the inputs as they are")
     options = parser.parse_args()
     if options.bytes is not None:
         write_bytes(options.bytes)

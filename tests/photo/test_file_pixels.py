@@ -25,7 +25,7 @@ from photochrom.color.resize import AreaShrink, area_shrink
 from photochrom.photo.file_pixels import FilePixels
 from photochrom.photo.limits import ReadLimits
 from photochrom.photo.photo import Photo
-from photochrom.photo.read import decode_photo, read_photo, read_stream
+from photochrom.photo.read import decode_photo, read_photo, read_pipe
 
 # Everything is huge, and a strip has only a few rows.
 HUGE = ReadLimits(stream_pixels=0, cache_bytes=0, strip_pixels=5000)
@@ -177,7 +177,7 @@ def test_bytes_and_streams_are_streamed_as_well(colorizer: Colorizer, tmp_path: 
     assert photo.streamed
     np.testing.assert_array_equal(colorizer.predict(photo).render(), wanted)
     with path.open("rb") as stream:
-        photo = read_stream(stream, limits=HUGE)
+        photo = read_pipe(stream, limits=HUGE)
     assert photo.streamed
     prediction = colorizer.predict(photo)
     for _ in range(2):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from photochrom.errors import PhotoError
 from photochrom.photo.formats.table import EXTENSIONS
-from photochrom.photo.read import decode_photo, read_photo, read_stream
+from photochrom.photo.read import decode_photo, read_photo, read_pipe
 from photochrom.photo.write import Output, write_photo
 from tests.photo.material import (
     IS_ROOT,
@@ -208,7 +208,7 @@ def test_a_stream_is_read_like_the_file_and_knows_its_format(
     piped = subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE)
     assert piped.stdout is not None
     with piped, piped.stdout as stream:
-        of_stream = read_stream(stream)
+        of_stream = read_pipe(stream)
     np.testing.assert_array_equal(of_stream.pixels, of_file.pixels)
     expected = {".jpeg": ".jpg", ".tiff": ".tif"}.get(extension, extension)
     assert of_stream.extension == of_file.extension == expected
@@ -218,16 +218,16 @@ def test_a_stream_is_read_like_the_file_and_knows_its_format(
 def test_a_stream_that_is_no_photo_is_refused_before_it_ends(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with (tmp_path / "empty").open("rb") as stream:
-        assert refusal(read_stream, stream).startswith("stdin: the file is empty")
+        assert refusal(read_pipe, stream).startswith("stdin: the file is empty")
     with open("/dev/zero", "rb") as endless:
-        assert "not a JPEG" in refusal(read_stream, endless)
+        assert "not a JPEG" in refusal(read_pipe, endless)
 
 
 def test_the_file_behind_a_stream_is_an_original_too(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     write_photo(path, smooth(), photo_of(smooth()))
     with path.open("rb") as stream:
-        photo = read_stream(stream)
+        photo = read_pipe(stream)
     assert "never overwritten" in refusal(
         write_photo, path, photo.pixels, photo, Output(force=True)
     )

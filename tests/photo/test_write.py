@@ -173,12 +173,12 @@ def test_the_original_is_never_overwritten_by_whatever_name(
             assert "originals are never overwritten" in message
     assert original.read_bytes() == content
 
-    # Renamed in the meantime, or saved anew by an editor: still the original.
+    # Renamed in the meantime, or saved again by an editor: still the original.
     original.rename(tmp_path / "renamed.png")
     refusal(write_photo, tmp_path / "renamed.png", photo.pixels, photo, Output(force=True))
-    original.write_bytes(b"saved anew")
+    original.write_bytes(b"saved again")
     refusal(write_photo, original, photo.pixels, photo, Output(force=True))
-    assert original.read_bytes() == b"saved anew"
+    assert original.read_bytes() == b"saved again"
     assert_only(tmp_path, "folder", "hard.png", "photo.png", "renamed.png", "symbolic.png")
 
 

@@ -229,6 +229,6 @@ def test_exports_hold_every_answer_and_replace_nothing(study: Study, tmp_path: P
     assert target.read_text() == "one\n"
     write_export(target, "two\n", force=True)
     assert target.read_text() == "two\n"
-    with pytest.raises(StudyError, match="cannot be written"):
+    with pytest.raises(StudyError, match="its folder does not exist"):
         write_export(tmp_path / "no/out.json", "x")
     assert sorted(p.suffix for p in tmp_path.iterdir() if p.name.startswith(".")) == []

@@ -51,7 +51,7 @@ def test_an_existing_file_is_never_replaced(study_folders: Path, tmp_path: Path)
         Study.create(tmp_path / "s.db", pairs_of(study_folders, "ours"), SMALL)
     assert (tmp_path / "s.db").read_bytes() == b"precious"
     assert len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(StudyError, match="cannot be written"):
+    with pytest.raises(StudyError, match="its folder does not exist"):
         Study.create(tmp_path / "no/s.db", pairs_of(study_folders, "ours"), SMALL)
 
 

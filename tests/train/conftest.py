@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from photochrom.cli.main import main
-from photochrom.train.export import export_run
+from photochrom.train.export import ExportOptions, export_run
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory, shard: Path) -> Iterator[tupl
         if name.startswith("hints.") and value.ndim > 1:
             nn.init.normal_(value, std=0.5)
     torch.save(state, run / "checkpoint.pt")
-    result = export_run(run, file, name="tiny", license="CC0-1.0", training_data="drawn pictures")
+    said = ExportOptions(name="tiny", license="CC0-1.0", training_data="drawn pictures")
+    result = export_run(run, file, options=said)
     yield run, file, str(result)
     shutil.rmtree(folder)

@@ -14,7 +14,7 @@ from photochrom.cli.main import main
 from photochrom.color import bins
 from photochrom.errors import ConfigError, ModelError
 from photochrom.models import Model
-from photochrom.train.export import MAX_AB, MAX_MEAN_AB, export_run
+from photochrom.train.export import MAX_AB, MAX_MEAN_AB, ExportOptions, export_run
 from photochrom.train.quantize import AVERAGE_BITS
 from photochrom.train.restore import restore
 from tests.train.exported import inputs
@@ -53,7 +53,7 @@ def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
 ) -> None:
     run, file, _ = ours
     with pytest.raises(ConfigError, match="weights of 5 bits: must be 32, 16, 8 or 4"):
-        export_run(run, tmp_path / "a.onnx", bits=5)
+        export_run(run, tmp_path / "a.onnx", options=ExportOptions(bits=5))
     with pytest.raises(SystemExit):
         main(["export", str(run), "-o", str(tmp_path / "a.onnx"), "--bits", "2"])
     with pytest.raises(ModelError, match="no such model file"):
@@ -66,9 +66,10 @@ def test_odd_bits_and_what_is_left_of_no_rebalancing_are_refused(
     model.metadata_props[0].value = replace(info, log_weights=log_weights).to_json()
     other = tmp_path / "other.onnx"
     onnx.save(model, other)
-    with pytest.raises(ConfigError, match="cannot be told from it"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
+    half = ExportOptions(rebalance=0.5)
+    with pytest.raises(ConfigError, match="does not tell which part"):
+        export_run(other, tmp_path / "a.onnx", options=half)
     model.metadata_props[0].value = replace(info, log_weights=0 * log_weights).to_json()
     onnx.save(model, other)
     with pytest.raises(ConfigError, match="has no rebalancing"):
-        export_run(other, tmp_path / "a.onnx", rebalance=0.5)
+        export_run(other, tmp_path / "a.onnx", options=half)

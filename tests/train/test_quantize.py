@@ -102,7 +102,7 @@ def decoded(model: onnx.ModelProto, name: str) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize(("bits", "width"), [(4, 7), (4, 24), (8, 24)])
 def test_errors_are_made_up_for_as_least_squares_would(bits: int, width: int) -> None:
-    """After each column the ones that follow are the best there are, solved for anew here."""
+    """After each column the ones that follow are the best there are, solved for again here."""
     rng = np.random.default_rng(0)
     n = 24
     X = rng.normal(size=(n, 200)) + rng.normal(size=(1, 200))

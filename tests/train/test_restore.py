@@ -16,7 +16,7 @@ from photochrom.errors import ConfigError, ModelError
 from photochrom.models import DEFAULT, MODELS, WEIGHTS, Model, load_model
 from photochrom.train.checkpoint import load_run
 from photochrom.train.config import TrainConfig
-from photochrom.train.export import export_run
+from photochrom.train.export import ExportOptions, export_run
 from photochrom.train.loop import Session, Trainer, train
 from photochrom.train.networks import Photochrom, output_layer
 from photochrom.train.restore import restore
@@ -105,12 +105,13 @@ def test_what_is_exported_and_restored_and_exported_again_is_the_same(
     command = ["train", str(shard), "-o", str(run), "--steps", "2", "--batch", "2", "--size", "32"]
     command += ["--encoder", "lite0", "--no-pretrained"]
     assert main(command) == 0
-    export_run(run, file, rebalance=0.5)
+    half = ExportOptions(rebalance=0.5)
+    export_run(run, file, options=half)
     next_run = tmp_path / "next"
     command[3] = str(next_run)
     command[5] = "1"
     assert main([*command, "--init", str(file), "--lr", "1e-12"]) == 0
-    export_run(next_run, again, rebalance=0.5)
+    export_run(next_run, again, options=half)
     x = picture(4, 64, 32)
     np.testing.assert_allclose(Model(again)(x), Model(file)(x), atol=0.02)
 

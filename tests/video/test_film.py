@@ -298,7 +298,7 @@ def test_errors_name_the_file_and_the_remedy(tmp_path, colorizer, draw_scene):
         (source, "new.avi", "new.avi: no such kind of film"),
         (source, "new.webm", "cannot hold h264; use .mp4"),
         (source, "old.mkv", "would be replaced by its own result"),
-        (source, "text.mp4", "text.mp4: exists; use --force"),
+        (source, "text.mp4", "text.mp4: already exists; use --force"),
     ]
     for old, new, said in cases:
         with pytest.raises(FilmError, match=said):

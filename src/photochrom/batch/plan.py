@@ -36,9 +36,16 @@ class Step(NamedTuple):
 
     job: Job
     do: Literal["color", "skip", "fail"]
-    why: str
+    reason: str = ""
     tally: Literal["", "done", "failed before", "color photos", "need an extra"] = ""
     """What it counts as, if there is nothing to do or it cannot be done."""
+    error: PhotoError | None = None
+    """Why it fails."""
+
+    @property
+    def why(self) -> str:
+        """The reason, in words."""
+        return self.reason if self.error is None else str(self.error)
 
 
 @dataclass(frozen=True)
@@ -97,37 +104,38 @@ def plan(
             continue
         job = Job(source, target, result, history.known.get(place), rules.force)
         refused = _refused(job, owners[target], originals)
-        if refused:
-            yield Step(job, "fail", refused)
+        if refused is not None:
+            yield Step(job, "fail", error=refused)
             continue
         try:
             job = job._replace(settings=with_sidecar(source, settings))
         except PhotoError as error:
-            yield Step(job, "fail", str(error))
+            yield Step(job, "fail", error=error)
             continue
         yield _compare(job, job.settings or settings, rules, history.past.get(place))
 
 
-def _refused(job: Job, owner: str, originals: set[tuple[int, int] | None]) -> str:
-    """Why a photo cannot have the result that is asked for; "" if it can."""
+def _refused(job: Job, owner: str, originals: set[tuple[int, int] | None]) -> PhotoError | None:
+    """Why a photo cannot have the result that is asked for; None if it can."""
     source, target = job.source, job.target
     there = identity(target)
     if there is not None and there == identity(source):
-        return f"{source}: the result would overwrite the photo; choose another output folder"
+        problem = f"{source}: the result would overwrite the photo"
+        return PhotoError(problem, "choose another output folder")
     if owner != source:
-        return f"{source}: {owner} would have the same result, {target}; rename one of them"
+        problem = f"{source}: {owner} would have the same result, {target}"
+        return PhotoError(problem, "rename one of them")
     if job.force and there in originals:
-        return (
-            f"{target}: is one of the photos, and originals are never overwritten; choose "
-            "another output folder"
-        )
+        problem = f"{target}: is one of the photos, and originals are never overwritten"
+        return PhotoError(problem, "choose another output folder")
     size = len(os.fsencode(os.path.basename(target)))
     if size > MOST_NAME:
-        return (
+        return PhotoError(
             f"{source}: the name of its result has {size} bytes, and file systems allow "
-            f"{MOST_NAME}; shorten the name of the photo, or name another output folder with -o"
+            f"{MOST_NAME}",
+            "shorten the name of the photo, or name another output folder with -o",
         )
-    return ""
+    return None
 
 
 def _owners(photos: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -154,15 +162,16 @@ def _compare(job: Job, settings: Settings, rules: Rules, past: Past | None) -> S
         if step is not None:
             return step
     if there is None:
-        if why := lacking(job):
-            return Step(job, "fail", why, "need an extra")
+        if (needs := lacking(job)) is not None:
+            return Step(job, "fail", "", "need an extra", needs)
         return Step(job, "color", "new" if known is None else "its result is missing")
     if stat.S_ISDIR(there.st_mode):
-        return Step(job, "fail", f"{job.source}: the result {job.target} is a folder; move it away")
+        error = PhotoError(f"{job.source}: the result {job.target} is a folder", "move it away")
+        return Step(job, "fail", error=error)
     if job.force:
         return Step(job, "color", "forced")
     if known is None:
-        return Step(job, "fail", unknown_result(job))
+        return Step(job, "fail", error=unknown_result(job))
     if known.settings != settings.key or other_color(known.own_color, rules.color):
         return Step(job, "color", "other settings")
     try:
@@ -201,8 +210,8 @@ def _settled(job: Job, settings: Settings, rules: Rules, past: Past) -> Step | N
     return Step(job, "skip", f"failed before: {past.error}", "failed before")
 
 
-def lacking(job: Job) -> str:
-    """The error for a photo that needs an extra, by the names; "" if it needs none."""
+def lacking(job: Job) -> PhotoError | None:
+    """The error for a photo that needs an extra, by the names; None if it needs none."""
     from photochrom.photo.formats.table import format_of
 
     for path in (job.source, job.target):
@@ -211,8 +220,8 @@ def lacking(job: Job) -> str:
             try:
                 form.check(path)
             except PhotoError as error:
-                return str(error)
-    return ""
+                return error
+    return None
 
 
 def found_result(job: Job) -> os.stat_result | None:
@@ -225,9 +234,10 @@ def found_result(job: Job) -> os.stat_result | None:
     return None if empty and job.known is not None else there
 
 
-def unknown_result(job: Job) -> str:
-    """What to say if a file that no manifest knows has the name of the result."""
-    return (
-        f"{job.source}: {job.target} exists but is not a known result; move it away, or use "
-        "--force to replace it"
+def unknown_result(job: Job) -> PhotoError:
+    """The error for a file that has the name of the result, and that no manifest knows."""
+    return PhotoError(
+        f"{job.source}: {job.target} exists but is not a known result",
+        "move it away, or use --force to replace it",
+        retry=True,
     )

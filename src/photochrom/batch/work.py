@@ -54,7 +54,7 @@ from photochrom.batch.job import (
 from photochrom.batch.manifest import ManifestError, Recorder
 from photochrom.batch.plan import found_result, lacking, other_color, unknown_result
 from photochrom.errors import PhotochromError, PhotoError
-from photochrom.files import publish, to_disk
+from photochrom.files import whole
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
@@ -159,7 +159,7 @@ class Coloring:
             return work.done()
         except PhotochromError as error:
             message = str(error)
-            extra = bool(lacking(job))
+            extra = lacking(job) is not None
             lasting = not error.retry
             stop = _ends_all(job, error)
         except MemoryError:
@@ -226,7 +226,7 @@ class _Work:
         self.before = _look(job.source)
         if found_result(job) is not None and not job.force:
             if job.known is None:
-                raise PhotoError(unknown_result(job), retry=True)
+                raise unknown_result(job)
             if self._is_done(job.known):
                 attempt = Attempt(
                     self.seconds(),
@@ -308,20 +308,15 @@ class _Work:
             )
         draft = self.coloring.manifest.draft(job.target)
         self.coloring.watch.begun(draft)
-        try:
-            shutil.copyfile(job.source, draft)
-            size = photo.width, photo.height
-            with to_disk(draft):
-                attempt = Attempt(
-                    self.seconds(), self.before, FileState.of(draft), own_color="keep", size=size
-                )
-                self._recorded(attempt)
-            publish(draft, job.target, self._replace())
-        except FileExistsError:
-            raise PhotoError(unknown_result(job), retry=True) from None
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(draft)
+        size = photo.width, photo.height
+
+        def ready(draft: str) -> None:
+            file = FileState.of(draft)
+            self._recorded(Attempt(self.seconds(), self.before, file, own_color="keep", size=size))
+
+        force = self._replace()
+        with whole(job.target, PhotoError, force=force, draft=draft, ready=ready) as name:
+            shutil.copyfile(job.source, name)
         return Outcome("done", notes=tuple(self.notes))
 
     def _replace(self) -> bool:

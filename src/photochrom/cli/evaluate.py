@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> int:
     work = folder / ".work"
     try:
         check_target(folder, work, options.force)
-        result = evaluate(asked, work, workers=options.workers, anew=options.force)
+        result = evaluate(asked, work, workers=options.workers, force=options.force)
         facts = summary(result)
         write_report(result, facts, folder)
     except KeyboardInterrupt:
@@ -161,8 +161,8 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         place = getattr(error, "filename", None) or folder
         raise DataError(
-            f"{place}: cannot be written: {error.strerror}; finished scores are kept, so make "
-            "room or name another folder, and run this again"
+            f"{place}: cannot be written: {error.strerror}",
+            "make room or name another folder, and run this again; finished scores are kept",
         ) from error
     print(table(facts))
     print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets are 95 % intervals")

@@ -35,8 +35,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--caution", type=float, nargs=2, metavar=("SURE", "UNSURE"),
-        help="bits of entropy up to which renderings keep all of the rebalancing, and from which "
-             "on none of it (default: all everywhere; for a file, what it has)",
+        help="keep all of the rebalancing where the entropy is below SURE bits, and fade it out up "
+             "to UNSURE bits (default: keep it everywhere; for a file, what it has)",
     )  # fmt: skip
     p.add_argument("--size", type=int, metavar="N", help="default working size, in pixels")
     p.add_argument("--license", help="license to state in the file")
@@ -52,20 +52,23 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run `photochrom export`."""
     needs_torch()
-    from photochrom.train.export import export_run
+    from photochrom.train.export import ExportOptions, export_run
 
-    result = export_run(
-        start_value(options.run_folder),
-        options.output,
+    chosen = ExportOptions(
         name=options.name,
         rebalance=options.rebalance,
         caution=None if options.caution is None else (options.caution[0], options.caution[1]),
         working_size=options.size,
         license=options.license,
         training_data=options.training_data,
-        photos=options.photos or (),
         bits=options.bits,
         force=options.force,
+    )
+    result = export_run(
+        start_value(options.run_folder),
+        options.output,
+        photos=options.photos or (),
+        options=chosen,
     )
     size = Path(options.output).stat().st_size / 2**20
     print(f"{options.output}: {size:.2f} MiB; {result}")

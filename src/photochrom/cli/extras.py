@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from photochrom.errors import DependencyError
 
 __all__ = ["needs_torch", "needs_web"]
@@ -9,12 +11,9 @@ __all__ = ["needs_torch", "needs_web"]
 
 def needs_torch() -> None:
     """Raise DependencyError if PyTorch is not installed."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise DependencyError(
-            "this command needs PyTorch", "run pip install 'photochrom[train]'"
-        ) from None
+    # PyTorch takes seconds to load, and a wrong option should not.
+    if importlib.util.find_spec("torch") is None:
+        raise DependencyError("this command needs PyTorch", "run pip install 'photochrom[train]'")
 
 
 def needs_web(error: ImportError) -> DependencyError:

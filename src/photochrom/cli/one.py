@@ -144,17 +144,15 @@ def colorize_stream(options: argparse.Namespace) -> int:
     """`-` is stdin as the input and stdout as the output; the format stays the same."""
     if len(options.inputs) > 1 or os.path.isdir(options.inputs[0]) or options.dry_run:
         raise ConfigError(
-            "-: a stream is a single photo, so don't give another input, a folder or --dry-run"
+            "-: stdin is a single photo, so don't give another input, a folder or --dry-run"
         )
     if options.shard is not None:
-        raise ConfigError(
-            "--shard: splits folders or several photos, and a stream is a single photo"
-        )
+        raise ConfigError("--shard: splits folders or several photos, and stdin is a single photo")
     if options.report is not None:
         raise ConfigError("--report: is for photos in files", "give files or folders")
     if options.color in ("keep", "skip"):
         raise ConfigError(
-            f"--color {options.color}: a stream has to have a result", "use --keep-color 1"
+            f"--color {options.color}: a pipe has to have a result", "use --keep-color 1"
         )
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
@@ -178,7 +176,7 @@ def colorize_stream(options: argparse.Namespace) -> int:
 def _stream(options: argparse.Namespace, source: str, target: str, signals: Signals) -> int:
     from photochrom.files import draft_name, sweep_drafts
     from photochrom.photo.losses import losses
-    from photochrom.photo.read import read_photo, read_stream
+    from photochrom.photo.read import read_photo, read_pipe
     from photochrom.photo.source import no_room
     from photochrom.photo.write import has_quality
 
@@ -189,7 +187,7 @@ def _stream(options: argparse.Namespace, source: str, target: str, signals: Sign
         with scratch, Limit(source, options.timeout) as limit:
             if target != "-":
                 _check_target(source, target, options.force)
-            photo = read_stream(sys.stdin.buffer) if source == "-" else read_photo(source)
+            photo = read_pipe(sys.stdin.buffer) if source == "-" else read_photo(source)
             signals.check()
             if target != "-":
                 folder, path = os.path.dirname(target) or ".", target

@@ -19,20 +19,28 @@ def arguments(p: argparse.ArgumentParser) -> None:
         "--short-side",
         type=int,
         default=128,
+        metavar="PIXELS",
         help="short side of the stored photos, in pixels (default: %(default)s)",
     )
     p.add_argument(
-        "--max-aspect", type=float, default=1.5, metavar="X",
+        "--max-aspect", type=float, default=1.5, metavar="RATIO",
         help="crop longer photos to this aspect ratio (default: %(default)s)",
     )  # fmt: skip
-    p.add_argument("--quality", type=int, default=50, help="WebP quality (default: %(default)s)")
     p.add_argument(
-        "--shard-size", type=int, default=10000, help="photos per shard (default: %(default)s)"
-    )
+        "--quality", type=int, default=50, metavar="Q",
+        help="WebP quality, from 1 to 100 (default: %(default)s)",
+    )  # fmt: skip
     p.add_argument(
-        "--seed", type=int, default=0, help="seed for the shuffle (default: %(default)s)"
+        "--shard-size", type=int, default=10000, metavar="PHOTOS",
+        help="photos per shard (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument(
+        "--seed", type=int, default=0, metavar="N",
+        help="seed for the shuffle (default: %(default)s)",
+    )  # fmt: skip
+    p.add_argument(
+        "--workers", type=int, metavar="N", help="number of processes (default: one per core)"
     )
-    p.add_argument("--workers", type=int, help="number of processes (default: one per core)")
     p.add_argument("-f", "--force", action="store_true", help="replace the contents of SHARDS")
 
 

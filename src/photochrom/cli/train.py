@@ -18,25 +18,28 @@ EXAMPLES = """\
   photochrom train shards/ -o runs/first --resume
   torchrun --nproc-per-node 2 -m photochrom train shards/ -o runs/two --steps 20000"""
 
-_NUMBERS: tuple[tuple[str, type[int] | type[float], str], ...] = (
-    ("batch", int, "photos per step, over all processes"),
-    ("lr", float, "peak learning rate"),
-    ("cooldown", float, "final share of the budget, in which a trapezoid's rate falls to 0"),
-    ("encoder_lr", float, "learning rate of pretrained weights, as a share of --lr"),
-    ("freeze", int, "how many parts of the encoder keep their weights, counted from its stem"),
-    ("warmup", int, "steps until the learning rate peaks"),
-    ("weight_decay", float, "weight decay, for matrices only"),
-    ("clip", float, "largest gradient norm"),
-    ("ema", float, "decay of the averaged weights, which are the ones exported"),
-    ("neighbors", int, "bins that a color is spread over in the targets"),
-    ("sigma", float, "width of that spread, in ab units"),
-    ("rebalance", float, "lambda of the class rebalancing, from 0 (full) to 1 (none)"),
-    ("crop", float, "size of the smallest crop, as a share of the photo's short side"),
-    ("tone", float, "share of photos with faded, blurred or noisy tones"),
-    ("hints", float, "share of photos with simulated hints"),
-    ("seed", int, "seed for the run"),
-    ("save_every", float, "seconds between checkpoints"),
-    ("sample_every", int, "steps between pictures in TensorBoard; 0 for no pictures"),
+_NUMBERS: tuple[tuple[str, type[int] | type[float], str, str], ...] = (
+    ("lr", float, "X", "peak learning rate"),
+    (
+        "cooldown",
+        float,
+        "SHARE",
+        "final share of the budget, in which a trapezoid's rate falls to 0",
+    ),
+    ("encoder_lr", float, "SHARE", "learning rate of pretrained weights, as a share of --lr"),
+    ("freeze", int, "N", "how many parts of the encoder keep their weights, counted from its stem"),
+    ("warmup", int, "STEPS", "steps until the learning rate peaks"),
+    ("weight_decay", float, "X", "weight decay, for matrices only"),
+    ("clip", float, "X", "largest gradient norm"),
+    ("ema", float, "X", "decay of the averaged weights, which are the ones exported"),
+    ("neighbors", int, "N", "bins that a color is spread over in the targets"),
+    ("sigma", float, "X", "width of that spread, in ab units"),
+    ("rebalance", float, "X", "lambda of the class rebalancing, from 0 (full) to 1 (none)"),
+    ("crop", float, "SHARE", "size of the smallest crop, as a share of the photo's short side"),
+    ("tone", float, "SHARE", "share of photos with faded, blurred or noisy tones"),
+    ("hints", float, "SHARE", "share of photos with simulated hints"),
+    ("save_every", float, "SECONDS", "seconds between checkpoints"),
+    ("sample_every", int, "STEPS", "steps between pictures in TensorBoard; 0 for no pictures"),
 )
 _SWITCHES = (
     ("pretrained", "start the encoder from its ImageNet weights"),
@@ -61,20 +64,23 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--config", metavar="FILE", help="take the settings from this run's config.json")
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     budget = p.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=float, help="train for this many minutes")
-    budget.add_argument("--steps", type=int, help="train for this many steps")
+    budget.add_argument("--minutes", type=float, metavar="N", help="train for this many minutes")
+    budget.add_argument("--steps", type=int, metavar="N", help="train for this many steps")
     _setting_arguments(p)
+    p.add_argument(
+        "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
+        help="print figures for every third of these photos; repeatable",
+    )  # fmt: skip
+    p.add_argument(
+        "--validate-every", type=float, default=30.0, metavar="MINUTES",
+        help="minutes of training between validations (default: 30)",
+    )  # fmt: skip
+    _expert_arguments(p.add_argument_group("expert options"))
 
 
 def _setting_arguments(p: argparse.ArgumentParser) -> None:
-    """What TrainConfig holds; None for what is not given."""
-    from photochrom.train.config import (
-        ARCHITECTURES,
-        ENCODERS,
-        OBJECTIVES,
-        SCHEDULES,
-        TrainConfig,
-    )
+    """The settings that most runs choose; None for those that are not given."""
+    from photochrom.train.config import ARCHITECTURES, ENCODERS, OBJECTIVES, TrainConfig
 
     p.add_argument("--arch", choices=ARCHITECTURES, help=f"network (default: {TrainConfig.arch})")
     p.add_argument(
@@ -86,6 +92,25 @@ def _setting_arguments(p: argparse.ArgumentParser) -> None:
         help=f"which of the paper's methods to train (default: {TrainConfig.objective})",
     )  # fmt: skip
     p.add_argument(
+        "--size", dest="sizes", type=sizes_value, metavar="SIZES",
+        help="side of the crops: SIZE, or SHARE:SIZE[/SIZE...],... to change it after each "
+             "share of the budget; each step draws one of several sizes (default: "
+             "0:96,0.6:128)",
+    )  # fmt: skip
+    p.add_argument(
+        "--batch", type=int, metavar="PHOTOS",
+        help=f"photos per step, over all processes (default: {TrainConfig.batch})",
+    )  # fmt: skip
+    p.add_argument(
+        "--seed", type=int, metavar="N", help=f"seed for the run (default: {TrainConfig.seed})"
+    )
+
+
+def _expert_arguments(p: argparse._ArgumentGroup) -> None:
+    """All other settings; None for those that are not given."""
+    from photochrom.train.config import SCHEDULES, TrainConfig
+
+    p.add_argument(
         "--schedule", choices=SCHEDULES,
         help="lower the learning rate over the whole budget, or only in its last part (--cooldown)",
     )  # fmt: skip
@@ -94,25 +119,11 @@ def _setting_arguments(p: argparse.ArgumentParser) -> None:
         help="weight a source of N photos by N^X: 1 treats all photos alike, 0 all sources "
              "alike",
     )  # fmt: skip
-    p.add_argument(
-        "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
-        help="print figures for every third of these photos; repeatable",
-    )  # fmt: skip
-    p.add_argument(
-        "--validate-every", type=float, default=30.0, metavar="MINUTES",
-        help="minutes of training between validations (default: 30)",
-    )  # fmt: skip
-    p.add_argument(
-        "--size", dest="sizes", type=sizes_value, metavar="SIZES",
-        help="side of the crops: SIZE, or SHARE:SIZE[/SIZE...],... to change it after each "
-             "share of the budget; each step draws one of several sizes (default: "
-             "0:96,0.6:128)",
-    )  # fmt: skip
-    for name, kind, text in _NUMBERS:
+    for name, kind, metavar, text in _NUMBERS:
         p.add_argument(
             f"--{name.replace('_', '-')}",
             type=kind,
-            metavar="N" if kind is int else "X",
+            metavar=metavar,
             help=f"{text} (default: {getattr(TrainConfig, name):g})",
         )
     for name, text in _SWITCHES:

@@ -148,7 +148,7 @@ def start_value(name: str) -> Path:
     path = files.get(name) or Path(name)
     if not path.exists():
         raise ModelError(
-            f"{name}: no such run or model file; the bundled models are: {', '.join(files)}"
+            f"{name}: no such run or model file", f"the bundled models are: {', '.join(files)}"
         )
     return path
 

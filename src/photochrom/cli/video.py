@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     if not jobs:
         return fail("no films found in the given folders")
     if len(jobs) > 1 and (options.stills or options.use):
-        raise ConfigError("--stills and --use: stills are of one film; give one")
+        raise ConfigError("--stills and --use: stills are of one film", "give one")
     from photochrom.colorizer import Colorizer
 
     colorizer = Colorizer(
@@ -204,11 +204,13 @@ def _stream(options: argparse.Namespace, settings: Settings) -> int:
     from photochrom.colorizer import Colorizer
 
     if len(options.inputs) > 1 or options.stills or os.path.isdir(options.inputs[0]):
-        raise ConfigError("-: a stream is one film; give no other input, no folder, no --stills")
+        raise ConfigError(
+            "-: stdin and stdout are one film", "give no other input, no folder, no --stills"
+        )
     source, target = options.inputs[0], options.output or "-"
     for stream, name in ((source, "stdin"), (target, "stdout")):
         if stream == "-" and (name in closed or getattr(sys, name).isatty()):
-            raise ConfigError(f"-: no film can go through {name} here; use a file, or a pipe")
+            raise ConfigError(f"-: no film can go through {name} here", "use a file, or a pipe")
     colorizer = Colorizer(
         options.model, options.device, working_size=options.size, threads=options.threads
     )

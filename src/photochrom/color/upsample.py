@@ -21,8 +21,8 @@ CELL = 8
 """The fit sees at most this many pixels of L along a side of a small pixel. Finer ones add nothing,
 and so a huge photo costs no more than a small one."""
 FLAT = 6.0
-"""L units, added in quadrature to the local spread of L. What varies less, such as grain and the
-blocks of a JPEG, hardly guides."""
+"""L units, added in quadrature to the local spread of L. Smaller variations, such as grain and
+the blocks of a JPEG, hardly guide."""
 SMOOTH = 0.03
 """Weight of the squared difference between the curves of neighboring small pixels."""
 LEVEL = 0.008

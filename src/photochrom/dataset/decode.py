@@ -26,7 +26,7 @@ def require_pillow() -> None:
         import PIL  # noqa: F401
     except ModuleNotFoundError as error:
         raise DependencyError(
-            "reading training photos needs Pillow: pip install 'photochrom[train]'"
+            "reading training photos needs Pillow", "run pip install 'photochrom[train]'"
         ) from error
 
 

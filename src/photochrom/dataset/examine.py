@@ -122,7 +122,7 @@ def is_toned(lab: NDArray[np.float32]) -> bool:
     Notes
     -----
     At edges the curve is lost: JPEG stores chroma at half the resolution, and making a photo
-    smaller averages colors along it. Hence the smooth quarter.
+    smaller averages colors along it. So the quarter has to be smooth.
 
     Measured: of 195 photos of 128 px tinted in five ways, 95 to 100 % are found; of the same stored
     at twice the size as JPEG of quality 80 and made smaller again, all of the soft tints, 73 % of

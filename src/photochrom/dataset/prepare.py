@@ -36,6 +36,7 @@ from photochrom.dataset.examine import (
 from photochrom.dataset.journal import Journal, refuse_other_work
 from photochrom.dataset.store import JOURNAL, REPORT, PhotoStore, write_shard
 from photochrom.errors import ConfigError, DataError
+from photochrom.files import sync_folder, whole, write_whole
 from photochrom.naming import subject_of
 from photochrom.pool import Died, cpus, spread
 
@@ -150,8 +151,9 @@ def _write(
     for shard, start in enumerate(starts):
         numbers = range(start, min(start + settings.shard_size, len(kept)))
         write_shard(done / f"shard-{shard:05d}.tar", samples(numbers))
-    np.save(done / PRIOR, (prior / prior.sum()).astype(np.float32))
-    with (done / DROPPED).open("w", encoding="utf-8") as file:
+    with whole(done / PRIOR) as draft:
+        np.save(draft, (prior / prior.sum()).astype(np.float32))
+    with whole(done / DROPPED) as draft, open(draft, "x", encoding="utf-8") as file:
         for i, record in enumerate(records):
             if record.kind != "kept" or i in first_of:
                 again = i in first_of
@@ -172,10 +174,11 @@ def _write(
         shards=len(starts),
         subjects=dict(sorted(subjects.items(), key=lambda item: (-item[1], item[0]))),
     )
-    (done / REPORT).write_text(report._to_json(), encoding="utf-8")
-    # The report goes last: while it is missing, the output is not finished.
-    for path in sorted(done.iterdir(), key=lambda path: (path.name == REPORT, path.name)):
+    for path in sorted(done.iterdir()):
         os.replace(path, output / path.name)
+    sync_folder(output)
+    # The report goes last: while it is missing, the output is not finished.
+    write_whole(output / REPORT, report._to_json())
     return report
 
 

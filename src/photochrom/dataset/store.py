@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photochrom.errors import DataError
+from photochrom.files import whole
 
 __all__ = ["PHOTO_SUFFIXES", "PhotoStore", "write_shard"]
 
@@ -61,7 +62,7 @@ class PhotoStore:
     Notes
     -----
     A compressed shard is unpacked once into a nameless temporary file, which ends with the process.
-    Unpickling a store opens its sources anew.
+    Unpickling a store opens its sources again.
     """
 
     def __init__(self, sources: Sequence[str | os.PathLike[str]]) -> None:
@@ -245,8 +246,9 @@ def _open_shard(path: Path) -> int:
         raise _damaged(path, error) from error
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be opened: {error.strerror} (compressed shards are unpacked in "
-            f"{tempfile.gettempdir()}; set TMPDIR to use another folder)"
+            f"{path}: cannot be opened: {error.strerror}",
+            f"compressed shards are unpacked in {tempfile.gettempdir()}: make room there, or set "
+            "TMPDIR to another folder",
         ) from error
 
 
@@ -290,22 +292,14 @@ def write_shard(path: str | os.PathLike[str], samples: Iterable[tuple[str, bytes
     -------
     How many samples were written.
     """
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     count = 0
-    try:
-        with part.open("wb") as file:
-            with tarfile.open(
-                fileobj=file, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8"
-            ) as shard:
-                for name, data in samples:
-                    member = tarfile.TarInfo(name)  # no time, no owner: its defaults are constants
-                    member.size = len(data)
-                    shard.addfile(member, io.BytesIO(data))
-                    count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        whole(path, force=True) as draft,
+        tarfile.open(draft, "w", format=tarfile.GNU_FORMAT, encoding="utf-8") as shard,
+    ):
+        for name, data in samples:
+            member = tarfile.TarInfo(name)  # no time, no owner: its defaults are constants
+            member.size = len(data)
+            shard.addfile(member, io.BytesIO(data))
+            count += 1
     return count

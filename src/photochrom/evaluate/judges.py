@@ -106,7 +106,7 @@ class _Judge:
             rows.append(np.asarray(row, np.float32).ravel())
             if not np.isfinite(rows[-1]).all():
                 raise ModelError(
-                    f"{self.path}: returned values that are not finite; the file may be damaged"
+                    f"{self.path}: returned values that are not finite", "the file may be damaged"
                 )
         return np.stack(rows)
 
@@ -164,7 +164,9 @@ class Features(_Judge):
         try:
             import torchmetrics  # noqa: F401
         except ImportError:
-            raise DependencyError("FID needs TorchMetrics: pip install 'photochrom[fid]'") from None
+            raise DependencyError(
+                "FID needs TorchMetrics", "run pip install 'photochrom[fid]'"
+            ) from None
         super().__init__(path, threads)
 
     def __call__(self, pictures: Sequence[RGB]) -> NDArray[np.float32]:

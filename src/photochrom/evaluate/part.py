@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import secrets
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from photochrom.arrays import Float64
 from photochrom.color import metrics
 from photochrom.evaluate.figures import COLUMNS, STRENGTHS
 from photochrom.evaluate.question import TEMPERATURES
+from photochrom.files import write_whole
 
 __all__ = ["Part", "T", "Tally"]
 
@@ -35,13 +35,11 @@ class Part:
     features: NDArray[np.float32]  # (photos, rows, width); width 0 without a feature network
 
     def save(self, path: Path) -> None:
-        """Write to a draft, then rename it: a kill leaves a whole part or none."""
+        """Write the part; a kill leaves a whole part or none."""
         file = io.BytesIO()
         arrays = {k: v for k, v in vars(self).items() if k != "skipped"}
         np.savez_compressed(file, skipped=json.dumps(self.skipped), **arrays)
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        beside.write_bytes(file.getvalue())
-        beside.replace(path)
+        write_whole(path, file.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Part | None:

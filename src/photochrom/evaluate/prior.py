@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +18,7 @@ from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, DataError, PhotoError
 from photochrom.evaluate.photos import open_store, original
 from photochrom.evaluate.question import Evaluation
+from photochrom.files import whole
 from photochrom.pool import Died, spread
 
 __all__ = ["PART", "PRIOR_PHOTOS", "given_prior", "mapped_figures", "measured_prior"]
@@ -114,9 +114,8 @@ def measured_prior(
     if not total.any():
         raise DataError(f"no photo can be measured; the first failed with: {reason}")
     prior = bins.smooth_prior(total)
-    beside = work / f".prior.{secrets.token_hex(4)}.npy"
-    np.save(beside, prior)
-    beside.replace(kept)
+    with whole(kept, force=True) as draft:
+        np.save(draft, prior)
     return prior.astype(np.float64)
 
 

@@ -5,10 +5,10 @@ The page is a single file that asks for nothing else: styles, curves and picture
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from photochrom.evaluate.figures import FIGURES, Sums
 from photochrom.evaluate.page import report_page
 from photochrom.evaluate.result import Result
 from photochrom.evaluate.summary import cell_text, finite, shown_value
+from photochrom.files import whole
 from photochrom.text import spreadsheet_cell
 
 __all__ = ["check_target", "table", "write_report"]
@@ -43,7 +44,7 @@ def check_target(folder: Path, work: Path, force: bool) -> None:
 
 
 def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:
-    """Write report.json, photos.csv and report.html as drafts, then rename them.
+    """Write report.json, photos.csv and report.html; they get their names once all are complete.
 
     Parameters
     ----------
@@ -55,17 +56,11 @@ def write_report(result: Result, facts: dict[str, Any], folder: Path) -> None:
         "photos.csv": _csv(result),
         "report.html": report_page(result, facts),
     }
-    token = secrets.token_hex(4)
-    beside = {name: folder / f".{name}.{token}" for name in texts}
-    try:
+    with contextlib.ExitStack() as all_three:
         for name, text in texts.items():
+            draft = all_three.enter_context(whole(folder / name, force=True))
             # The name of a folder may hold bytes that are not text.
-            beside[name].write_bytes(text.encode("utf-8", "replace"))
-        for name, path in beside.items():
-            path.replace(folder / name)
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+            Path(draft).write_bytes(text.encode("utf-8", "replace"))
 
 
 def table(facts: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """How good colorings are, measured as in the paper and beyond.
 
 Every photo is made gray, colored by each model through the whole product, and compared with the
-original in the pixels that a user gets. What is kept of a photo is a row of sums, so that every
+original in the pixels that a user gets. Each photo leaves a row of sums, so that every
 figure, and its bootstrap interval, is a function of sums over photos:
 
     photos ──scoring──▶ parts (sums of a few photos, on disk) ──collect──▶ Result ──▶ figures
@@ -40,7 +40,7 @@ def evaluate(
     *,
     workers: int = 0,
     progress: bool = True,
-    anew: bool = False,
+    force: bool = False,
 ) -> Result:
     """Score all photos; an earlier run of the same evaluation is resumed.
 
@@ -49,7 +49,7 @@ def evaluate(
     asked : what to measure
     work : folder for the parts; created, and kept for the next run
     workers : processes; 0 for one per core
-    anew : remove what an earlier run has left there, once all settings are checked
+    force : start over: remove what an earlier run left there, once all settings are checked
 
     Raises
     ------
@@ -72,13 +72,13 @@ def evaluate(
     names = [row.name for row in scorer.rows]
     if asked.compare is not None and asked.compare not in names:
         raise ConfigError(
-            f"--compare {asked.compare}: no such row; the rows are {'; '.join(names)}"
+            f"--compare {asked.compare}: no such row", f"the rows are {'; '.join(names)}"
         )
     if workers < 0:
         raise ConfigError(f"workers = {workers}: must not be negative")
     _check_labels(scorer, chosen)
     sources = sources_of_work(scorer, given)
-    if anew:
+    if force:
         forget(work)
     open_work(asked, work, sources)
     workers = workers or cpus()

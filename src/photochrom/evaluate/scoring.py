@@ -1,7 +1,7 @@
 """From a photo to its sums: made gray, colored in every way, compared with the original.
 
 A `Scorer` holds the models and scores photos one by one; a `Part` is what some photos came to, as
-it is stored and added up. What is done with many photos stands in `evaluate`.
+it is stored and added up. `evaluate` does the rest with many photos.
 """
 
 from __future__ import annotations

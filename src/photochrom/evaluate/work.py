@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from photochrom.evaluate.figures import COLUMNS
 from photochrom.evaluate.judges import judge_digest
 from photochrom.evaluate.question import Evaluation
 from photochrom.evaluate.scoring import Scorer
+from photochrom.files import write_whole
 
 __all__ = ["SETTINGS", "forget", "open_work", "sources_of_work"]
 
@@ -58,9 +58,7 @@ def open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
         )
     work.mkdir(parents=True, exist_ok=True)
     (work / "prior.npy").unlink(missing_ok=True)
-    beside = work / f".settings.{secrets.token_hex(4)}"
-    beside.write_text(text)
-    beside.replace(path)
+    write_whole(path, text)
 
 
 def forget(work: Path) -> None:

@@ -34,10 +34,10 @@ class ReadLimits:
         size, remedy = f"{width} x {height} pixels", "scale it down, or cut it into tiles"
         if width * height > self.max_pixels:
             limit = f"{self.max_pixels / 1e6:g} megapixels"
-            raise PhotoError(f"{name}: has {size}, over the limit of {limit}", remedy)
+            raise PhotoError(f"has {size}, over the limit of {limit}", remedy, name=name)
         if max(width, height) > self.max_side:
             limit = f"{self.max_side} per side"
-            raise PhotoError(f"{name}: has {size}, over the limit of {limit}", remedy)
+            raise PhotoError(f"has {size}, over the limit of {limit}", remedy, name=name)
 
     def check_whole(self, name: str, kind: str, size: int) -> None:
         """Raise PhotoError if a decoder has to hold too much at once.
@@ -49,9 +49,10 @@ class ReadLimits:
         """
         if size > self.max_whole:
             raise PhotoError(
-                f"{name}: decoding {kind} takes {size / 1e9:.2g} GB at once, over the limit of "
+                f"decoding {kind} takes {size / 1e9:.2g} GB at once, over the limit of "
                 f"{self.max_whole / 1e9:g} GB",
                 "convert it to TIFF or to a PNG that is not interlaced",
+                name=name,
             )
 
 

@@ -76,14 +76,15 @@ def open_photo(source: Any, limits: ReadLimits = LIMITS) -> Photo:
         return _from_pil(source, limits)
     if not hasattr(source, "__array__"):
         raise PhotoError(
-            f"{type(source).__name__}: not a photo", "give a path, a NumPy array or a PIL image"
+            "not a photo", "give a path, a NumPy array or a PIL image", name=type(source).__name__
         )
     try:
         array = np.asarray(source)
     except Exception as error:  # any error a foreign array type may raise, such as torch's on GPU
         raise PhotoError(
-            f"{type(source).__name__}: cannot be read as a NumPy array: {one_line(error)}",
+            f"cannot be read as a NumPy array: {one_line(error)}",
             "convert it to one first",
+            name=type(source).__name__,
         ) from error
     return _from_array(array, limits)
 
@@ -98,9 +99,9 @@ def _from_array(array: NDArray[Any], limits: ReadLimits) -> Photo:
         remedy = "give (height, width) or (height, width, channels) with 1 to 4 channels"
         if array.ndim == 3 and array.shape[0] in (1, 2, 3, 4):
             remedy = "move the channels last: array.transpose(1, 2, 0)"
-        raise PhotoError(f"{name}: an array of shape {shape} is not a photo", remedy)
+        raise PhotoError(f"an array of shape {shape} is not a photo", remedy, name=name)
     if array.size == 0:
-        raise PhotoError(f"{name}: an array of shape {shape} has no pixels", "give at least one")
+        raise PhotoError(f"an array of shape {shape} has no pixels", "give at least one", name=name)
     limits.check_size(name, array.shape[1], array.shape[0])
 
     dtype = array.dtype.newbyteorder("=")
@@ -118,7 +119,7 @@ def _from_array(array: NDArray[Any], limits: ReadLimits) -> Photo:
         remedy = "give uint8, uint16, bool, or float16/32/64 in 0..1"
         if np.issubdtype(dtype, np.integer):
             remedy = "convert it, for example array.astype('uint8') for values 0..255"
-        raise PhotoError(f"{name}: dtype {dtype} is not supported", remedy)
+        raise PhotoError(f"dtype {dtype} is not supported", remedy, name=name)
     samples = array.reshape(*array.shape[:2], -1)
     pixels, alpha = split_alpha(samples, color_space(samples))
     return Photo(Held(pixels, alpha), Facts(name, "array", dtype=restored))
@@ -147,13 +148,13 @@ def _from_pil(image: PIL.Image.Image, limits: ReadLimits) -> Photo:
     name = "PIL image"
     width, height = image.size
     if width == 0 or height == 0:
-        raise PhotoError(f"{name}: has no pixels ({width} x {height})", "give at least one")
+        raise PhotoError(f"has no pixels ({width} x {height})", "give at least one", name=name)
     limits.check_size(name, width, height)
     try:
         samples = _pil_samples(image, name)
     except (OSError, SyntaxError, ValueError) as error:  # PIL decodes a lazily opened file here
         raise PhotoError(
-            f"{name}: cannot be decoded: {one_line(error)}", "save or export it again"
+            f"cannot be decoded: {one_line(error)}", "save or export it again", name=name
         ) from error
     profile = image.info.get("icc_profile")
     space = "CMYK" if image.mode == "CMYK" else color_space(samples)
@@ -185,8 +186,9 @@ def _pil_samples(image: PIL.Image.Image, name: str) -> NDArray[Any]:
         wide = np.asarray(image)
         if wide.min() < 0 or wide.max() > 65535:
             raise PhotoError(
-                f"{name}: mode I holds values from {wide.min()} to {wide.max()}",
+                f"mode I holds values from {wide.min()} to {wide.max()}",
                 "scale them to 0..65535",
+                name=name,
             )
         samples = wide.astype(np.uint16)
     elif mode == "F":
@@ -194,5 +196,5 @@ def _pil_samples(image: PIL.Image.Image, name: str) -> NDArray[Any]:
         check_unit_range(samples, name)
     else:
         remedy = "convert it: image.convert('RGB')"
-        raise PhotoError(f"{name}: mode {mode} is not supported", remedy)
+        raise PhotoError(f"mode {mode} is not supported", remedy, name=name)
     return samples.reshape(image.height, image.width, -1)

@@ -212,7 +212,7 @@ class Photo:
             return self.facts.turn(page)
         if page == 0:
             return self
-        raise PhotoError(f"{self.name}: has no page {page}", "it has only one")
+        raise PhotoError(f"has no page {page}", "it has only one", name=self.name)
 
     def restore(self, rgb: NDArray[Any]) -> Any:
         """Give colored pixels back as the type that came in.
@@ -255,6 +255,7 @@ def check_colors(rgb: NDArray[Any], photo: Photo) -> None:
     expected = (photo.height, photo.width, 3)
     if rgb.shape != expected or rgb.dtype not in (photo.samples, photo.content.dtype):
         raise PhotoError(
-            f"{photo.name}: colors with shape {rgb.shape} and dtype {rgb.dtype} don't fit",
+            f"colors with shape {rgb.shape} and dtype {rgb.dtype} don't fit",
             f"give shape {expected} and dtype {photo.samples}",
+            name=photo.name,
         )

@@ -41,7 +41,7 @@ from photochrom.photo.vips import (
     watched,
 )
 
-__all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_stream"]
+__all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_pipe"]
 
 _HEAD = 64  # bytes by which a format is found
 _COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
@@ -81,12 +81,12 @@ def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits =
     return named_in_words(name, lambda: _read_file(name, page, limits))
 
 
-def read_stream(stream: BinaryIO, name: str = "stdin", limits: ReadLimits = LIMITS) -> Photo:
-    """Read a photo, as with :func:`read_photo`, from a stream that cannot seek.
+def read_pipe(pipe: BinaryIO, name: str = "stdin", limits: ReadLimits = LIMITS) -> Photo:
+    """Read a photo, as with :func:`read_photo`, from a pipe, which cannot seek.
 
     Parameters
     ----------
-    stream : binary file object with a descriptor
+    pipe : binary file object with a descriptor
         Read to its end, unless it does not begin like a photo.
     name : str
         For messages.
@@ -102,7 +102,7 @@ def read_stream(stream: BinaryIO, name: str = "stdin", limits: ReadLimits = LIMI
     PhotoError
         As for a file.
     """
-    return named_in_words(name, lambda: _read_copy(stream, name, limits))
+    return named_in_words(name, lambda: _read_copy(pipe, name, limits))
 
 
 def decode_photo(data: bytes, name: str = "photo", limits: ReadLimits = LIMITS) -> Photo:
@@ -122,7 +122,7 @@ def decode_photo(data: bytes, name: str = "photo", limits: ReadLimits = LIMITS) 
         As for a file.
     """
     if not data:
-        raise PhotoError(f"{name}: is empty", "restore it from a copy")
+        raise PhotoError("is empty", "restore it from a copy", name=name)
     form = find_format(data[:_HEAD], name)
     request = Request(BytesOrigin(data), name, limits=limits)
     return named_in_words(name, lambda: _decode(form, request))
@@ -168,10 +168,10 @@ def _read_file(name: str, page: int, limits: ReadLimits) -> Photo:
         os.close(descriptor)
 
 
-def _read_copy(stream: BinaryIO, name: str, limits: ReadLimits) -> Photo:
-    head = stream.read(1 << 16)
+def _read_copy(pipe: BinaryIO, name: str, limits: ReadLimits) -> Photo:
+    head = pipe.read(1 << 16)
     if head:
-        find_format(head[:_HEAD], name)  # before an endless stream fills the disk
+        find_format(head[:_HEAD], name)  # before an endless pipe fills the disk
     with temporary_file(name) as copy:
         part = head
         while part:
@@ -180,12 +180,12 @@ def _read_copy(stream: BinaryIO, name: str, limits: ReadLimits) -> Photo:
                     part = part[copy.write(part) :]
             except OSError as error:
                 raise no_room(name, error.strerror, tempfile.gettempdir()) from None
-            part = stream.read(1 << 20)
+            part = pipe.read(1 << 20)
         os.lseek(copy.fileno(), 0, os.SEEK_SET)
         owner = TemporaryCopy(os.dup(copy.fileno()))
     status, form = _examined(owner.descriptor, name)
     origin = FileOrigin("", name, file_state(status), owner)
-    status = os.fstat(stream.fileno())
+    status = os.fstat(pipe.fileno())
     # "< photo.jpg" is the file itself, which is never overwritten.
     is_file = stat.S_ISREG(status.st_mode)
     place = ("", status.st_dev, status.st_ino) if is_file else None
@@ -196,9 +196,9 @@ def _examined(descriptor: int, name: str) -> tuple[os.stat_result, Format]:
     """The state of an open file, and its format."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise PhotoError(f"{name}: not a file", "give the path of a photo")
+        raise PhotoError("not a file", "give the path of a photo", name=name)
     if status.st_size == 0:
-        raise PhotoError(f"{name}: the file is empty", "restore it from a copy")
+        raise PhotoError("the file is empty", "restore it from a copy", name=name)
     return status, find_format(os.read(descriptor, _HEAD), name)
 
 
@@ -250,16 +250,18 @@ def _check_header(form: Format, page: Page, limits: ReadLimits) -> None:
     limits.check_size(name, image.width, image.height)
     if image.format not in DTYPES:
         raise PhotoError(
-            f"{name}: samples of type {image.format} are not supported",
+            f"samples of type {image.format} are not supported",
             "convert it to 8 or 16 bits per channel",
+            name=name,
         )
     kind, size = form.held_whole(page)
     limits.check_whole(name, kind, image.width * image.height * size)
     cmyk = image.interpretation == "cmyk"
     if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
         raise PhotoError(
-            f"{name}: {image.bands} channels of {image.interpretation} are not supported",
+            f"{image.bands} channels of {image.interpretation} are not supported",
             "convert it to gray or RGB",
+            name=name,
         )
 
 

@@ -33,7 +33,7 @@ def check_unit_range(array: NDArray[Any], name: str) -> None:
     else:
         problem = f"holds floating-point values from {low:g} to {high:g}, which must be from 0 to 1"
         remedy = "scale or clip them"
-    raise PhotoError(f"{name}: {problem}", remedy)
+    raise PhotoError(problem, remedy, name=name)
 
 
 def color_space(samples: NDArray[Any]) -> str:

@@ -67,9 +67,10 @@ def no_room(name: str, why: str | None, folder: str | None = None) -> PhotoError
     """The error for a temporary folder that is full or missing; by default that of libvips."""
     folder = folder or os.environ.get("TMPDIR") or "/tmp"
     return PhotoError(
-        f"{name}: the temporary folder {folder} cannot be used: {why}",
+        f"the temporary folder {folder} cannot be used: {why}",
         "make room there, or name another folder in the environment variable TMPDIR",
         retry=True,
+        name=name,
     )
 
 
@@ -78,21 +79,21 @@ def named_in_words(name: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except FileNotFoundError:
-        raise PhotoError(f"{name}: no such file", "check the name") from None
+        raise PhotoError("no such file", "check the name", name=name) from None
     except (IsADirectoryError, NotADirectoryError):
-        raise PhotoError(f"{name}: not a file", "give the path of a photo") from None
+        raise PhotoError("not a file", "give the path of a photo", name=name) from None
     except PermissionError:
-        raise PhotoError(f"{name}: permission denied", "change its permissions") from None
+        raise PhotoError("permission denied", "change its permissions", name=name) from None
     except OSError as error:
-        raise PhotoError(f"{name}: cannot be read: {error.strerror}", REMEDY_DAMAGED) from error
-    # The rest without a traceback. Its frames hold the image, hence memory and a file descriptor,
+        raise PhotoError(f"cannot be read: {error.strerror}", REMEDY_DAMAGED, name=name) from error
+    # The rest without a traceback. Its frames hold the image, with its memory and file descriptor,
     # and code that works through a folder may keep all errors to the end.
     except pyvips.Error as error:
         raise _of_libvips(name, error) from error.with_traceback(None)
     except UnicodeDecodeError as error:  # from a pyvips other than the one that `samples` knows
         pyvips.vips_lib.vips_error_clear()
         raise PhotoError(
-            f"{name}: cannot be read: its data is damaged", REMEDY_DAMAGED
+            "cannot be read: its data is damaged", REMEDY_DAMAGED, name=name
         ) from error.with_traceback(None)
     except PhotoError as error:
         raise error.with_traceback(None) from None
@@ -103,8 +104,8 @@ def _of_libvips(name: str, error: pyvips.Error) -> PhotoError:
         return no_room(name, reason(error))
     for said, (problem, remedy) in _BEYOND.items():
         if said in error.detail:
-            return PhotoError(f"{name}: {problem}", remedy)
-    return PhotoError(f"{name}: cannot be read: {reason(error)}", REMEDY_DAMAGED)
+            return PhotoError(problem, remedy, name=name)
+    return PhotoError(f"cannot be read: {reason(error)}", REMEDY_DAMAGED, name=name)
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
@@ -203,7 +204,7 @@ class FileOrigin:
 
     def _compare(self, status: os.stat_result) -> None:
         if file_state(status) != self.state:
-            raise PhotoError(f"{self.name}: has changed since it was read", "read it again")
+            raise PhotoError("has changed since it was read", "read it again", name=self.name)
 
 
 def file_state(status: os.stat_result) -> tuple[int, ...]:

@@ -29,6 +29,11 @@ __all__ = [
 
 T = TypeVar("T")
 
+# pyvips hands the messages of libvips to Python's logging, in the middle of a call of libvips and
+# in any of its threads. Python may collect garbage there, and free an image that has a message of
+# its own. GLib ends the process for that: "recursed". So nothing of Python hears of messages.
+getattr(pyvips, "_remove_log_handler", lambda: None)()
+
 _STOP_SECONDS = 1.0  # how long to wait for a saver that has to stop
 
 

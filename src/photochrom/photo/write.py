@@ -14,7 +14,7 @@ import pyvips
 from numpy.typing import NDArray
 
 from photochrom.errors import PhotoError
-from photochrom.files import draft_name, publish, to_disk
+from photochrom.files import whole
 from photochrom.photo.carried import Carried, carried_by
 from photochrom.photo.formats.format import Format
 from photochrom.photo.formats.table import EXTENSIONS, format_of
@@ -118,7 +118,7 @@ def write_pages(
     form = format_for(path, photo)
     if not form.holds.pages:
         raise PhotoError(
-            f"{name}: only TIFF can hold several pages", "use a name that ends in .tif"
+            "only TIFF can hold several pages", "use a name that ends in .tif", name=name
         )
 
     def save(draft: str) -> None:
@@ -151,8 +151,9 @@ def _add_masks(joiner: Joiner, photo: Photo) -> None:
         for place in photo.layout.masks:
             if not joiner.add_stored(source, place):
                 raise PhotoError(
-                    f"{photo.name}: its transparency mask is damaged",
+                    "its transparency mask is damaged",
                     "restore the file from a copy, or remove that page",
+                    name=photo.name,
                 )
 
 
@@ -160,9 +161,10 @@ def check_pages(photo: Photo, path: str | os.PathLike[str]) -> None:
     """Raise PhotoError if a photo has more pages than a file of this name can hold."""
     if photo.pages > 1 and not format_for(path, photo).holds.pages:
         raise PhotoError(
-            f"{file_name(path)}: {photo.name} has {photo.pages} pages, which only TIFF can hold",
+            f"{photo.name} has {photo.pages} pages, which only TIFF can hold",
             "use a name that ends in .tif, for the result or, if it takes its name from the photo, "
             "for the photo",
+            name=file_name(path),
         )
 
 
@@ -174,14 +176,15 @@ def format_for(path: str | os.PathLike[str], photo: Photo) -> Format:
         suffix = os.path.splitext(name)[1].lower()
         extensions = " ".join(EXTENSIONS)
         raise PhotoError(
-            f"{name}: unknown extension {suffix or '(none)'}", f"use one of {extensions}"
+            f"unknown extension {suffix or '(none)'}", f"use one of {extensions}", name=name
         )
     form.check(name)
     if max(photo.width, photo.height) > form.holds.side:
         raise PhotoError(
-            f"{name}: {photo.width} x {photo.height} pixels exceed this format's limit of "
+            f"{photo.width} x {photo.height} pixels exceed this format's limit of "
             f"{form.holds.side} per side",
             "use .png or .tif",
+            name=name,
         )
     return form
 
@@ -191,61 +194,32 @@ def format_for(path: str | os.PathLike[str], photo: Photo) -> Format:
 
 def _write(name: str, photo: Photo, output: Output, save: Callable[[str], None]) -> None:
     """Save a file under the name of a draft, and then give it its own name."""
-    suffix = os.path.splitext(name)[1].lower()
-    _check_target(name, photo, output.force)
-    # In the same folder, so that the last step is a rename; with the same extension, for tools that
-    # watch folders.
-    draft = output.draft or draft_name(os.path.dirname(name), suffix)
+    _check_target(name, photo)
+    force, draft, ready = output.force, output.draft, output.ready
     try:
-        save(draft)
-        with to_disk(draft):
-            if output.ready is not None:
-                output.ready(draft)
-        publish(draft, name, output.force)
-    except FileExistsError:
-        raise _exists(name) from None
-    except FileNotFoundError as error:
-        if os.path.isdir(os.path.dirname(name) or "."):
-            raise PhotoError(
-                f"{error.filename or draft}: has gone while {name} was being written", "try again"
-            ) from None
-        raise PhotoError(f"{name}: its folder does not exist", "create it first") from None
-    except OSError as error:
-        remedy = "choose a folder that is writable and has free space"
-        raise _not_written(name, str(error.strerror), remedy) from error
+        with whole(name, PhotoError, force=force, draft=draft, ready=ready) as draft:
+            save(draft)
     except (OverflowError, struct.error) as error:  # an offset that is too wide
         why = "it would exceed the 4 GB that such a file can hold"
         raise _not_written(name, why, "color its pages as separate files", False) from error
     except pyvips.Error as error:
         remedy = "check the free space, or use .png"
         raise _not_written(name, reason(error), remedy) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
 
 
 def _not_written(name: str, why: str, remedy: str, retry: bool = True) -> PhotoError:
-    error = PhotoError(f"{name}: cannot be written: {why}", remedy, retry=retry)
+    error = PhotoError(f"cannot be written: {why}", remedy, retry=retry, name=name)
     error.not_written = why
     return error
 
 
-def _exists(name: str) -> PhotoError:
-    return PhotoError(f"{name}: already exists", "use --force (force=True) to replace it")
-
-
-def _check_target(name: str, photo: Photo, force: bool) -> None:
-    if not os.path.lexists(name):
-        return
-    if os.path.isdir(name):
-        raise PhotoError(f"{name}: is a folder", "name a file")
-    if _is_source(name, photo):
+def _check_target(name: str, photo: Photo) -> None:
+    if os.path.lexists(name) and _is_source(name, photo):
         raise PhotoError(
-            f"{name}: is the photo itself, and originals are never overwritten",
+            "is the photo itself, and originals are never overwritten",
             "choose another name or folder",
+            name=name,
         )
-    if not force:
-        raise _exists(name)
 
 
 def _is_source(name: str, photo: Photo) -> bool:

@@ -26,7 +26,6 @@ __all__ = [
     "immediate_transaction",
     "open_database",
     "participant_of",
-    "publish_file",
     "sha256",
     "utc_now",
 ]
@@ -147,19 +146,21 @@ def open_database(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             return db
-        problem = (
-            f"has version {version}, and this photochrom knows only {_SCHEMA_VERSION}; use the "
-            "photochrom that made it"
-            if ours
-            else "is not a study's database; give a file that `photochrom study serve` made"
-        )
+        if ours:
+            problem = f"has version {version}, and this photochrom knows only {_SCHEMA_VERSION}"
+            remedy = "use the photochrom that made it"
+        else:
+            problem = "is not a study's database"
+            remedy = "give a file that `photochrom study serve` made"
     except sqlite3.OperationalError as error:
-        problem = f"cannot be opened: {error}; check the permissions of the file and its folder"
+        problem = f"cannot be opened: {error}"
+        remedy = "check the permissions of the file and its folder"
     except sqlite3.DatabaseError as error:
-        problem = f"is not a database, or is damaged ({error}); restore it from a copy"
+        problem = f"is not a database, or is damaged ({error})"
+        remedy = "restore it from a copy"
     if db is not None:
         db.close()
-    raise StudyError(f"{path}: {problem}")
+    raise StudyError(f"{path}: {problem}", remedy)
 
 
 def fill_database(
@@ -213,17 +214,3 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return f"unreadable: {error.strerror}"
-
-
-def publish_file(temporary: Path, target: Path, force: bool) -> None:
-    """Like `files.publish`, but raises StudyError."""
-    from photochrom.files import publish
-
-    try:
-        publish(str(temporary), str(target), force)
-    except FileExistsError:
-        raise StudyError(f"{target}: already exists", "use --force, or give another name") from None
-    except OSError as error:
-        raise StudyError(
-            f"{target}: cannot be written: {error.strerror}", "choose another folder"
-        ) from error

@@ -53,7 +53,7 @@ def find_pairs(real: Path, fakes: Sequence[tuple[str, Path]]) -> Pairs:
         if not name.strip() or not name.isprintable() or name in (REAL, OBVIOUS):
             raise ConfigError(f"--fake {name}=...: give the method another name, such as ours=DIR")
         if names.count(name) > 1:
-            raise ConfigError(f"--fake {name}=...: appears twice; each method needs its own name")
+            raise ConfigError(f"--fake {name}=...: appears twice", "give each method its own name")
     found = [_photos(real, fake=False), *(_photos(folder, fake=True) for _, folder in fakes)]
     everywhere = sorted(set.intersection(*(set(photos) for photos in found)))
     files = {name: tuple(photos[name] for photos in found) for name in everywhere}
@@ -64,9 +64,9 @@ def find_pairs(real: Path, fakes: Sequence[tuple[str, Path]]) -> Pairs:
     if not files:
         folders = ", ".join(str(folder) for _, folder in fakes)
         raise StudyError(
-            f"{real}: none of its {len(found[0])} photos has a match in {folders}; a photo and "
-            "its recolored version need the same path below their folders, apart from the "
-            "extension"
+            f"{real}: none of its {len(found[0])} photos has a match in {folders}",
+            "a photo and its recolored version need the same path below their folders, apart from "
+            "the extension",
         )
     unpaired = {
         name: tuple(sorted(set(photos) - set(everywhere)))

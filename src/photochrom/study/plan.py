@@ -85,7 +85,7 @@ def check_enough(photos: int, settings: StudySettings) -> None:
     """Raise StudyError if there are too few photos for one participant."""
     if photos < settings.photos:
         raise StudyError(
-            f"there are {photos} pairs, and a participant needs {settings.photos} (practice "
-            f"{settings.practice}, counted {settings.trials}, catch {settings.catch}; none "
-            "twice); lower --trials, or give more photos"
+            f"there are {photos} pairs, and a participant needs {settings.photos} different ones "
+            f"(practice {settings.practice}, counted {settings.trials}, catch {settings.catch})",
+            "lower --trials, or give more photos",
         )

@@ -12,7 +12,6 @@ import io
 import json
 import math
 import os
-import secrets
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +22,9 @@ from typing import Any, Literal
 import numpy as np
 
 from photochrom.errors import ConfigError, StudyError
+from photochrom.files import write_whole
 from photochrom.intervals import pigeonhole_interval
-from photochrom.study.database import open_database, publish_file
+from photochrom.study.database import open_database
 from photochrom.study.pairs import OBVIOUS
 from photochrom.study.plan import StudySettings
 from photochrom.text import printable, spreadsheet_cell
@@ -218,7 +218,8 @@ def report(
     path : of the database
     everyone : keep participants who failed too many catch trials, and answers to pairs that were
         shown for far too long or too short
-    catch_limit : share of catch trials that may be failed; who has answered none yet is kept
+    catch_limit : share of catch trials that may be failed; participants who have not
+        answered one yet are kept
     min_answers : of a photo and method, to be listed
 
     Raises
@@ -238,7 +239,7 @@ def report(
     out = set() if everyone else {person.participant for person in careless}
     counted = [row for row in stored.answers if row["kind"] == "counted"]
     if not counted:
-        raise StudyError(f"{path}: has no counted answers yet; somebody has to take part first")
+        raise StudyError(f"{path}: has no counted answers yet", "somebody has to take part first")
     kept = [row for row in counted if row["participant"] not in out]
     if not kept:
         raise StudyError(
@@ -425,16 +426,4 @@ def write_export(path: str | os.PathLike[str], text: str, *, force: bool = False
     StudyError
         The file exists, or cannot be written.
     """
-    target = Path(path)
-    temporary = target.parent / f".photochrom-{secrets.token_hex(8)}{target.suffix}"
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-        publish_file(temporary, target, force)
-    except OSError as error:
-        raise StudyError(
-            f"{target}: cannot be written: {error.strerror}", "choose another folder"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    write_whole(path, text, StudyError, force=force)

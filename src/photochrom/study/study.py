@@ -11,8 +11,8 @@ one was recolored. Practice trials come first and say whether the answer was rig
 counted ones that follow are catch trials, whose colors are obviously wrong: who fails those did not
 look. Nobody sees a photo twice.
 
-The database holds the pictures as they were shown. What is shown therefore cannot change under a
-running study, and to go on needs the file alone. Every answer is on the disk before it is
+The database holds the pictures as they were shown. So they cannot change during a study, and the
+file is all that is needed to continue. Every answer is on the disk before it is
 acknowledged. Nothing here knows the web.
 
 Source: the paper, section 3.1 ("perceptual realism").
@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from photochrom.errors import StudyError
+from photochrom.files import whole
 from photochrom.study.database import (
     add_trial,
     connect_database,
@@ -41,7 +42,6 @@ from photochrom.study.database import (
     immediate_transaction,
     open_database,
     participant_of,
-    publish_file,
     sha256,
     utc_now,
 )
@@ -142,25 +142,23 @@ class Study:
             The file exists or cannot be written, or too few photos are left.
         """
         target = Path(path)
-        temporary = target.parent / f".photochrom-{secrets.token_hex(8)}.db"
         check_enough(len(pairs.files), settings)
+        if os.path.lexists(target):
+            raise StudyError(f"{target}: already exists", "give another name")
         try:
-            with contextlib.closing(connect_database(temporary, "rwc")) as db:
+            with (
+                whole(target, StudyError) as draft,
+                contextlib.closing(connect_database(Path(draft), "rwc")) as db,
+            ):
                 # If anything fails, this file is thrown away, so one sync at the end is enough.
                 db.execute("PRAGMA synchronous = OFF")
                 db.execute("PRAGMA journal_mode = MEMORY")
                 fill_database(db, pairs, settings, progress)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            publish_file(temporary, target, force=False)
         except sqlite3.Error as error:
             raise StudyError(
                 f"{target}: cannot be written: {error}",
                 "choose an existing folder that is writable and has free space",
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
         return cls.open(target)
 
     @classmethod

@@ -11,6 +11,7 @@ from torch import nn
 
 from photochrom.color import bins
 from photochrom.errors import ConfigError, DataError
+from photochrom.files import whole
 from photochrom.train.config import TrainConfig
 from photochrom.train.networks import build
 
@@ -25,6 +26,8 @@ __all__ = [
     "load_prior",
     "load_run",
     "log_class_weights",
+    "save_checkpoint",
+    "save_prior",
     "save_weights",
 ]
 
@@ -38,12 +41,18 @@ def load_checkpoint(run: Path) -> dict[str, Any]:
     """The state that `Trainer.save` wrote; DataError if there is none, or it is damaged."""
     path = run / CHECKPOINT
     if not path.exists():
-        raise DataError(f"{path}: no checkpoint there; start without --resume")
+        raise DataError(f"{path}: no checkpoint there", "start without --resume")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise DataError(f"{path}: damaged ({type(error).__name__})") from error
     return state
+
+
+def save_checkpoint(run: Path, state: dict[str, Any]) -> None:
+    """Write a state that `load_checkpoint` reads; a kill leaves it, or the one before, whole."""
+    with whole(run / CHECKPOINT, DataError, force=True) as draft, open(draft, "xb") as file:
+        torch.save(state, file)  # given a name, torch hides why it fails
 
 
 def load_run(run: Path) -> tuple[TrainConfig, nn.Module, dict[str, Any]]:
@@ -87,16 +96,20 @@ def save_weights(run: Path, target: Path) -> None:
         for name, value in network.state_dict().items()
     }
     target.mkdir(parents=True, exist_ok=True)
-    beside = target / f"{CHECKPOINT}.tmp"
-    torch.save({"network": state, "ema": {}, **counters}, beside)
-    beside.replace(target / CHECKPOINT)
+    save_checkpoint(target, {"network": state, "ema": {}, **counters})
     config.save(target / CONFIG)
-    np.save(target / PRIOR, load_prior(run / PRIOR))
+    save_prior(target / PRIOR, load_prior(run / PRIOR))
 
 
 def json_equal(value: Any) -> Any:
     """Tuples and lists alike."""
     return [json_equal(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def save_prior(path: Path, prior: np.ndarray[Any, Any]) -> None:
+    """Write the prior of a run, float32 (313,); DataError if that fails."""
+    with whole(path, DataError, force=True) as draft:
+        np.save(draft, prior)
 
 
 def load_prior(path: Path) -> np.ndarray[Any, Any]:
@@ -111,5 +124,7 @@ def load_prior(path: Path) -> np.ndarray[Any, Any]:
         prior = np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
         bins.rebalancing_weights(prior, 0.5)  # refuses what is no distribution
     except (OSError, EOFError, ValueError, TypeError, ConfigError) as error:
-        raise DataError(f"{path}: not a prior ({error}); remove it to measure one anew") from error
+        raise DataError(
+            f"{path}: not a prior ({error})", "remove it, and the prior is measured again"
+        ) from error
     return prior

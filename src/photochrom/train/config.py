@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from photochrom.color import bins
-from photochrom.errors import ConfigError
+from photochrom.errors import ConfigError, DataError
+from photochrom.files import write_whole
 
 __all__ = [
     "AB_SCALE",
@@ -169,7 +170,7 @@ class TrainConfig:
         return cls(**checked)
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+        write_whole(path, json.dumps(self.to_dict(), indent=2) + "\n", DataError)
 
     @classmethod
     def load(cls, path: Path) -> TrainConfig:

@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import secrets
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from photochrom.color import bins
 from photochrom.dataset.decode import decode
 from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, DataError, DependencyError, ModelError
+from photochrom.files import whole
 from photochrom.models import MAX_SIZE, METADATA_KEY, Model, ModelInfo
 from photochrom.train.checkpoint import PRIOR, SOURCES, load_prior, load_run
 from photochrom.train.config import AB_SCALE, TrainConfig
@@ -37,7 +37,7 @@ from photochrom.train.networks import output_layer
 from photochrom.train.quantize import OPSET, quantize
 from photochrom.train.restore import restore, share_left
 
-__all__ = ["Comparison", "export_run", "info_of", "write_model"]
+__all__ = ["Comparison", "ExportOptions", "export_run", "info_of", "write_model"]
 
 MAX_MEAN_AB = {32: 0.001, 16: 0.15, 8: 0.5, 4: 1.5}
 """Largest mean distance in ab, over the photos compared, that weights of so many bits may make."""
@@ -89,19 +89,61 @@ class Comparison:
         )
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the file is to state and hold.
+
+    None stands for what the run says or, if a file is exported, for what that file says.
+
+    Raises
+    ------
+    ConfigError
+        A number is out of range.
+    """
+
+    name: str | None = None
+    """Of the model; None for the new file's stem."""
+    rebalance: float | None = None
+    """How much of the class rebalancing to keep, from 0 to 4; 1 is as trained. A network trained
+    with class weights w learns p w; its logits minus (1 - rebalance) log w are those of
+    p w^rebalance."""
+    caution: tuple[float, float] | None = None
+    """Entropies in bits between which renderings fade the rebalancing out (`ModelInfo.caution`)."""
+    working_size: int | None = None
+    """Default short side of the input, pixels; of a run, the last training size."""
+    license: str | None = None
+    training_data: str | None = None
+    bits: int = 16
+    """Of the weights: 32 or 16, or 8 or 4 on average."""
+    force: bool = False
+    """Replace an existing file."""
+
+    def __post_init__(self) -> None:
+        if self.rebalance is not None and not 0 <= self.rebalance <= MOST_REBALANCE:
+            raise ConfigError(f"rebalance = {self.rebalance}: must be from 0 to {MOST_REBALANCE}")
+        if self.caution is not None and not 0 <= self.caution[0] < self.caution[1] < math.inf:
+            raise ConfigError(
+                f"caution = {self.caution}: must be two entropies in bits, the smaller first"
+            )
+        if self.bits not in MAX_AB:
+            raise ConfigError(f"weights of {self.bits} bits: must be 32, 16, 8 or 4")
+        if self.working_size is not None and not 0 < self.working_size <= MAX_SIZE:
+            raise ConfigError(f"working size {self.working_size}: must be from 1 to {MAX_SIZE}")
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What the new file says in place of what the run or the old file says."""
+        names = ("name", "license", "training_data", "working_size", "caution")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+
 def export_run(
     run: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    name: str | None = None,
-    rebalance: float | None = None,
-    caution: tuple[float, float] | None = None,
-    working_size: int | None = None,
-    license: str | None = None,
-    training_data: str | None = None,
     photos: Sequence[str] = (),
-    bits: int = 16,
-    force: bool = False,
+    options: ExportOptions | None = None,
 ) -> Comparison:
     """Write a run's averaged weights as an ONNX file.
 
@@ -109,19 +151,9 @@ def export_run(
     ----------
     run : folder of the run, or an .onnx file that was exported
     output : the .onnx file
-    name : of the model; the file's stem when None
-    rebalance : how much of the class rebalancing to keep: 1 as trained, 0 none, at most 4. A
-        network trained with class weights w learns p w; its logits minus (1 - rebalance) log w are
-        those of p w^rebalance. When None all of it, of a file what it has.
-    caution : entropies in bits between which renderings fade the rebalancing out
-        (`ModelInfo.caution`); nowhere, or as a given file says, when None
-    working_size : default short side of the input, pixels; the last training size, or the file's,
-        when None
-    license, training_data : stated in the file; "not stated", or as a given file says, when None
     photos : shards or folders to compare on, and to choose weights of fewer bits by; those of the
         run when empty, of a file generated images
-    bits : of the weights: 32 or 16, or 8 or 4 on average
-    force : replace an existing file
+    options : the defaults when None
 
     Raises
     ------
@@ -129,32 +161,17 @@ def export_run(
         ModelError when the written model's results differ too much from PyTorch's.
     """
     run, output = Path(run), Path(output)
-    if rebalance is not None and not 0 <= rebalance <= MOST_REBALANCE:
-        raise ConfigError(f"rebalance = {rebalance}: must lie in [0, {MOST_REBALANCE}]")
-    if caution is not None and not 0 <= caution[0] < caution[1] < math.inf:
-        raise ConfigError(f"caution = {caution}: must be two entropies in bits, the smaller first")
-    if bits not in MAX_AB:
-        raise ConfigError(f"weights of {bits} bits: must be 32, 16, 8 or 4")
-    if working_size is not None and not 0 < working_size <= MAX_SIZE:
-        raise ConfigError(f"working size {working_size}: must lie in 1..{MAX_SIZE}")
+    options = options or ExportOptions()
+    stated = {"name": output.stem, **options.stated}
     if run.suffix == ".onnx":
-        network, info = _of_file(run, rebalance)
+        network, info = _of_file(run, options.rebalance)
     else:
-        network, info = _of_run(run, rebalance, training_data or NOT_STATED)
+        network, info = _of_run(run, options.rebalance, stated.pop("training_data", NOT_STATED))
         if not photos:
             with contextlib.suppress(OSError, ValueError):
                 photos = json.loads((run / SOURCES).read_text())
-        training_data = None
-    stated: dict[str, Any] = {
-        "license": license,
-        "training_data": training_data,
-        "working_size": working_size,
-        "caution": caution,
-    }
-    info = replace(
-        info, name=name or output.stem, **{k: v for k, v in stated.items() if v is not None}
-    )
-    return write_model(network, info, output, list(photos), force=force, bits=bits)
+    info = replace(info, **stated)
+    return write_model(network, info, output, list(photos), force=options.force, bits=options.bits)
 
 
 def _of_run(run: Path, rebalance: float | None, training_data: str) -> tuple[nn.Module, ModelInfo]:
@@ -185,12 +202,14 @@ def _of_file(file: Path, rebalance: float | None) -> tuple[nn.Module, ModelInfo]
     _, network, info = restore(file)
     if rebalance is not None:
         if not info.log_weights.any():
-            raise ConfigError(f"{file}: has no rebalancing to keep a part of; leave rebalance out")
+            raise ConfigError(
+                f"{file}: has no rebalancing to keep a part of", "leave rebalance out"
+            )
         share = share_left(info.log_weights) if rebalance else 1.0
         if share is None:
             raise ConfigError(
-                f"{file}: which part of the rebalancing it has cannot be told from it; "
-                "leave rebalance out, take all of it off (0), or export the run"
+                f"{file}: does not tell which part of the rebalancing it has",
+                "leave rebalance out, take all of it off (0), or export the run",
             )
         _shift(network, (rebalance / share - 1) * info.log_weights)
         info = replace(info, log_weights=info.log_weights * np.float32(rebalance / share))
@@ -207,7 +226,7 @@ def _shift(network: nn.Module, logits: NDArray[np.floating[Any]]) -> None:
 def _described(config: TrainConfig, counters: dict[str, Any]) -> str:
     samples = counters["step"] * config.batch
     hours = counters["seconds"] / 3600
-    # What the run began from, another run perhaps, is not counted.
+    # Training before this run, in a run that it began from, is not counted.
     return f"{config.objective}, last run: {samples} samples, {hours:.2f} hours"
 
 
@@ -249,30 +268,19 @@ def write_model(
     ModelError
         The file exists, or its results differ too much from PyTorch's; then nothing is written.
     """
-    if output.exists() and not force:
-        raise ModelError(f"{output}: exists; use --force to replace it")
-    if not output.parent.is_dir():
-        raise ModelError(f"{output}: the folder {output.parent} does not exist")
-    model = _to_onnx(network.eval(), _OPSET if bits >= 16 else OPSET)
-    if bits < 16:
-        inputs = _inputs(info, _lightness(photos, info.multiple, _TO_QUANTIZE, between=True))
-        quantize(model, bits, list(inputs))
-    if bits < 32:
-        _halve(model)
-    model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
-    beside = output.with_name(f".{output.stem}.{secrets.token_hex(4)}.onnx")
-    try:
-        beside.write_bytes(model.SerializeToString())
-        try:
-            result = _compare(network, Model(beside), photos, bits)
-        except ModelError as error:
-            reason = str(error).replace(str(beside), "the file")
-            raise ModelError(f"{output}: not written, {reason}") from error
+    with whole(output, ModelError, force=force) as draft:
+        model = _to_onnx(network.eval(), _OPSET if bits >= 16 else OPSET)
+        if bits < 16:
+            inputs = _inputs(info, _lightness(photos, info.multiple, _TO_QUANTIZE, between=True))
+            quantize(model, bits, list(inputs))
+        if bits < 32:
+            _halve(model)
+        model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
+        Path(draft).write_bytes(model.SerializeToString())
+        label = f"{output}: not written, the file"
+        result = _compare(network, Model(draft, label=label), photos, bits)
         if not result.close:
             raise ModelError(f"{output}: not written, {result}")
-        beside.replace(output)
-    finally:
-        beside.unlink(missing_ok=True)
     return result
 
 
@@ -283,7 +291,7 @@ def _to_onnx(network: nn.Module, opset: int) -> Any:
         import onnxscript  # noqa: F401  (torch's exporter needs it and says so less clearly)
     except ImportError as error:
         raise DependencyError(
-            f"exporting needs {error.name}: pip install 'photochrom[train]'"
+            f"exporting needs {error.name}", "run pip install 'photochrom[train]'"
         ) from error
     channels = int(network.in_channels)  # type: ignore[arg-type]
     multiple = int(network.multiple)  # type: ignore[arg-type]
@@ -425,6 +433,6 @@ def _compare(network: nn.Module, model: Model, photos: list[str], bits: int) -> 
         largest = max(largest, float(distance.max()))
     if not mean:
         raise DataError(
-            f"no photo has sides of {info.multiple} pixels or more: give others to compare on"
+            f"no photo has sides of {info.multiple} pixels or more", "give others to compare on"
         )
     return Comparison(len(mean), float(np.mean(mean)), largest, worst, bits)

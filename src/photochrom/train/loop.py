@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from photochrom.color import bins
 from photochrom.dataset.store import PhotoStore
 from photochrom.errors import ConfigError, DataError
+from photochrom.files import write_whole
 from photochrom.train.checkpoint import (
     CHECKPOINT,
     CONFIG,
@@ -31,6 +32,8 @@ from photochrom.train.checkpoint import (
     load_other_run,
     load_prior,
     log_class_weights,
+    save_checkpoint,
+    save_prior,
 )
 from photochrom.train.config import TrainConfig
 from photochrom.train.data import Batch, Loader, make_batch, measure_prior, require_color
@@ -150,7 +153,9 @@ class Trainer:
         if self.world > 1 and isinstance(self.network, ECCV16):
             # Its BatchNorm learns the statistics of the batch, and these must be the joint batch's.
             if self.device.type != "cuda":
-                raise ConfigError("arch eccv16: several processes need CUDA; on the CPU use one")
+                raise ConfigError(
+                    "arch eccv16: several processes need CUDA", "use one process on the CPU"
+                )
             nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         if isinstance(self.network, Photochrom):
             self.network.encoder.freeze(self.config.freeze)
@@ -239,7 +244,8 @@ class Trainer:
         if not math.isfinite(norm):
             raise ConfigError(
                 f"the loss is {float(loss.detach())} and its gradient's norm {float(norm)} at step "
-                f"{self.step}: the run diverged; start another with a lower --lr"
+                f"{self.step}: the run diverged",
+                "start another with a lower --lr",
             )
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
@@ -270,16 +276,9 @@ class Trainer:
         }
 
     def save(self) -> None:
-        """Write the checkpoint beside the old one, then rename: a kill leaves one of them whole."""
-        if self.rank:
-            return
-        target = self.run / CHECKPOINT
-        beside = target.with_suffix(".tmp")
-        with beside.open("wb") as file:
-            torch.save(self.state(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
+        """Write the checkpoint; a kill leaves this one or the last one, and always a whole one."""
+        if not self.rank:
+            save_checkpoint(self.run, self.state())
 
     def resume(self) -> None:
         """Go on from the run's checkpoint.
@@ -291,9 +290,9 @@ class Trainer:
         """
         state = load_checkpoint(self.run)
         if state["data"] != self.store.fingerprint():
-            raise DataError(f"{self.run}: was trained on other photos; give the same shards")
+            raise DataError(f"{self.run}: was trained on other photos", "give the same shards")
         if "optimizer" not in state:
-            raise DataError(f"{self.run}: holds weights alone; start another run with --init")
+            raise DataError(f"{self.run}: holds weights alone", "start another run with --init")
         self.network.load_state_dict(state["network"])
         self._prepare()
         for name, value in state["ema"].items():
@@ -349,7 +348,7 @@ class Trainer:
     def _batches(self, channels: int) -> Generator[Batch, None, None]:
         if self.config.resident:
             if self.world > 1:
-                raise ConfigError("resident photos are for one process; leave out --resident")
+                raise ConfigError("resident photos are for one process", "leave out --resident")
             loader = ResidentLoader(self.store, self.config, self.device)
             return loader.batches(self._requests(), channels)
         return self.loader.batches(self._requests(), channels, self.device)
@@ -453,12 +452,13 @@ def _open_run(
         config.save(run / CONFIG)
         return
     if (run / CHECKPOINT).exists():
-        raise ConfigError(f"{run}: holds a run; use --resume to go on, or another folder")
+        raise ConfigError(f"{run}: holds a run", "use --resume to go on, or another folder")
     require_color(store)
     run.mkdir(parents=True, exist_ok=True)
     config.save(run / CONFIG)
-    (run / SOURCES).write_text(json.dumps([str(Path(s).resolve()) for s in sources]) + "\n")
-    np.save(run / PRIOR, _find_prior(config, sources, store))
+    text = json.dumps([str(Path(s).resolve()) for s in sources]) + "\n"
+    write_whole(run / SOURCES, text, DataError)
+    save_prior(run / PRIOR, _find_prior(config, sources, store))
 
 
 def _find_prior(config: TrainConfig, sources: list[str], store: PhotoStore) -> np.ndarray[Any, Any]:

@@ -32,7 +32,7 @@ __all__ = [
     "released_log_weights",
 ]
 
-_EXPECTED = "expected colorization_release_v2-*.pth or siggraph17-*.pth"
+_EXPECTED = "give colorization_release_v2-*.pth or siggraph17-*.pth"
 RELEASED_REBALANCE = 0.5
 """lambda of the released training (the paper, section 2.2)."""
 RELEASED_NEIGHBORS = 10
@@ -64,7 +64,7 @@ class ImportOptions:
     head: Head | None = None
     """Of siggraph17: regression (None) or distribution."""
     mask_center: float = 0.0
-    """What is taken off the mask of siggraph17's hints: 0 for the released weights, 0.5 for those
+    """Subtracted from the mask of siggraph17's hints: 0 for the released weights, 0.5 for those
     that the authors' PyTorch code trains."""
     bits: int = 32
     """Of the weights: 32 or 16."""
@@ -106,7 +106,7 @@ def import_published(
         raise ConfigError(f"weights of {options.bits} bits: must be 32 or 16")
     published = load_published(checkpoint, options.head)
     if options.prior is not None and not published.rebalanced:
-        raise ConfigError(f"{checkpoint}: was trained without class weights; leave the prior out")
+        raise ConfigError(f"{checkpoint}: was trained without class weights", "leave the prior out")
     takes_hints = published.network.in_channels == 4
     if not math.isfinite(options.mask_center) or (options.mask_center and not takes_hints):
         raise ConfigError(f"mask center {options.mask_center}: the network takes no such mask")
@@ -159,7 +159,7 @@ def load_published(path: str | os.PathLike[str], head: Head | None = None) -> Pu
     if "model_out.0.weight" in state:
         return _siggraph17(path, state, head or "regression")
     raise ModelError(
-        f"{path}: has neither model_out.weight nor model_out.0.weight; {_EXPECTED}"
+        f"{path}: has neither model_out.weight nor model_out.0.weight", _EXPECTED
     )  # fmt: skip
 
 
@@ -171,13 +171,13 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise ModelError(f"{path}: no such file") from None
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise ModelError(
-            f"{path}: cannot be read as a PyTorch checkpoint ({type(error).__name__}); {_EXPECTED}"
+            f"{path}: cannot be read as a PyTorch checkpoint ({type(error).__name__})", _EXPECTED
         ) from error
     if not isinstance(state, Mapping):
-        raise ModelError(f"{path}: holds no tensors with names; {_EXPECTED}")
+        raise ModelError(f"{path}: holds no tensors with names", _EXPECTED)
     for name, value in state.items():
         if not isinstance(value, Tensor):
-            raise ModelError(f"{path}: {name} is no tensor; {_EXPECTED}")
+            raise ModelError(f"{path}: {name} is no tensor", _EXPECTED)
     return {str(name): value for name, value in state.items()}
 
 
@@ -280,14 +280,14 @@ def _prior(path: str | os.PathLike[str]) -> Float64:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a NumPy array; {give}") from error
+        raise DataError(f"{path}: cannot be read as a NumPy array", give) from error
     if not isinstance(loaded, np.ndarray) or loaded.dtype.kind not in "fiu":
-        raise DataError(f"{Path(path)}: holds no array of numbers; {give}")
+        raise DataError(f"{Path(path)}: holds no array of numbers", give)
     if loaded.size != bins.Q or max(loaded.shape) != bins.Q:
-        raise DataError(f"{path}: has the shape {loaded.shape}; {give}")
+        raise DataError(f"{path}: has the shape {loaded.shape}", give)
     prior = loaded.astype(np.float64).ravel()
     if not (np.isfinite(prior).all() and (prior >= 0).all()):
-        raise DataError(f"{path}: holds negative shares or no numbers; {give}")
+        raise DataError(f"{path}: holds negative shares or no numbers", give)
     if abs(prior.sum() - 1) > 1e-4:
-        raise DataError(f"{path}: its shares sum to {prior.sum():.4g}; {give}")
+        raise DataError(f"{path}: its shares sum to {prior.sum():.4g}", give)
     return prior

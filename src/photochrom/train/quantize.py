@@ -118,9 +118,9 @@ def quantize(model: Any, bits: int, photos: list[Float32]) -> None:
 
     Parameters
     ----------
-    model : an onnx.ModelProto of opset 21 or later; changed. What is left in 32 bits may be halved.
+    model : an onnx.ModelProto of opset 21 or later; changed. Weights left in 32 bits may be halved.
     bits : a key of AVERAGE_BITS
-    photos : inputs of the network, each (channels, H, W), on which the outputs shall stay
+    photos : inputs of the network, each (channels, H, W), on which the outputs should stay
 
     Raises
     ------

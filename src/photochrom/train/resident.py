@@ -1,8 +1,8 @@
 """All photos decoded once into the device's memory; batches are cut, aged and hinted there.
 
 For a GPU, which would wait for the decoder otherwise: a batch costs it some milliseconds and the
-CPU nothing. What is drawn for a sample follows the same laws as in `data`, but from the device's
-own generator: a run is the same again on the same device, not the same as a run from `data`.
+CPU nothing. Samples are drawn by the same laws as in `data`, but from the device's own
+generator: a run repeats on the same device, but differs from a run from `data`.
 """
 
 from __future__ import annotations

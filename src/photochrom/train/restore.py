@@ -50,7 +50,7 @@ def restore(path: str | os.PathLike[str]) -> tuple[TrainConfig, ECCV16 | Photoch
         import onnx
     except ImportError as error:
         raise DependencyError(
-            f"reading {path} needs {error.name}: pip install 'photochrom[train]'"
+            f"reading {path} needs {error.name}", "run pip install 'photochrom[train]'"
         ) from error
     path = Path(path)
     try:
@@ -62,8 +62,8 @@ def restore(path: str | os.PathLike[str]) -> tuple[TrainConfig, ECCV16 | Photoch
         raise ModelError(f"{path}: no such model file") from None
     except Exception as error:  # protobuf and onnx raise many kinds for a damaged or foreign file
         raise ModelError(
-            f"{path}: cannot be read as a photochrom model ({type(error).__name__}); "
-            "give a file that `photochrom export` wrote"
+            f"{path}: cannot be read as a photochrom model ({type(error).__name__})",
+            "give a file that `photochrom export` wrote",
         ) from error
     arch, _, encoder = info.arch.partition("-")
     if arch not in ARCHITECTURES or encoder not in (*ENCODERS, ""):

@@ -3,7 +3,7 @@
 Only chroma is computed, at the size at which the film holds it: a quarter of the pixels for 4:2:0.
 With Y' fixed, two numbers are left for three (L, a, b). Those of color are met; L follows from
 them and Y', and differs a little from that of the gray picture, because luma is not lightness: Y'
-weighs encoded values, L linear light. What would leave the cube of RGB goes toward gray.
+weighs encoded values, L linear light. Colors outside of the cube of RGB go toward gray.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class Quality:
         if self.codec not in CODECS:
             raise ConfigError(f"codec {self.codec!r}: must be one of {', '.join(CODECS)}")
         if self.crf is not None and self.row.crf is None:
-            raise ConfigError(f"--crf has no meaning for {self.codec}; leave it out")
+            raise ConfigError(f"--crf has no meaning for {self.codec}", "leave it out")
         if self.crf is not None and not 0 <= self.crf <= 63:
             raise ConfigError(f"--crf {self.crf}: must be from 0 (best) to 63")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ from photochrom._version import __version__
 from photochrom.arrays import RGB, Float32
 from photochrom.colorizer import Colorizer
 from photochrom.errors import ConfigError, FilmError
-from photochrom.files import draft_name, publish, sweep_drafts, to_disk
+from photochrom.files import whole
 from photochrom.look import Look
 from photochrom.video.encode import Encoder, Quality
 from photochrom.video.eye import Eye
@@ -64,7 +63,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a film: pictures, shots, damaged places, and what to tell the user."""
+    """What became of a film: frames, shots, damaged places, and what to tell the user."""
 
     pictures: int
     shots: int
@@ -74,7 +73,7 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class ColoredFrame:
-    """A picture in color.
+    """A frame in color.
 
     Attributes
     ----------
@@ -105,7 +104,7 @@ def color_film(
     colorizer : Colorizer
     settings : None for the defaults
     force : replace the target if it exists
-    progress : called with the pictures that are done, and those that there are (0: unknown)
+    progress : called with the number of frames that are done, and of all frames (0: unknown)
 
     Raises
     ------
@@ -121,21 +120,12 @@ def color_film(
     with Work(target, _key(film, colorizer, way)) as work:
         _color_parts(way, work, progress or (lambda done, total: None))
         if not work.done:
-            raise FilmError(f"{source}: no picture in it can be decoded; is it damaged?")
-        sweep_drafts(os.path.dirname(target) or ".")
-        draft = draft_name(os.path.dirname(target) or ".", os.path.splitext(target)[1])
-        try:
+            raise FilmError(
+                f"{source}: none of its frames can be decoded",
+                "it may be damaged; restore it from a copy",
+            )
+        with whole(target, FilmError, force=force) as draft:
             join(film, target, draft, settings.quality, work, colorizer.info.name)
-            with to_disk(draft):
-                pass
-            publish(draft, target, force)
-        except FileExistsError:
-            raise FilmError(f"{target}: exists; use --force to replace it") from None
-        except OSError as error:
-            raise FilmError(f"{target}: cannot be written: {error.strerror}") from None
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(draft)
         work.remove()
         return Report(work.done, work.shots, film.damaged, notes)
 
@@ -174,31 +164,28 @@ def _color_parts(way: _Way, work: Work, progress: Callable[[int, int], None]) ->
     progress(work.done, film.facts.count)
     with closing(way.stretches(work.done, work.carried)) as found:
         for stretch, colored in found:
-            part = work.begin()
             try:
-                encoder = Encoder(film.facts, way.settings.quality)
-                for picture, ab in colored:
-                    for piece in encoder.encode(picture, ab):
+                with work.part(stretch) as part:
+                    encoder = Encoder(film.facts, way.settings.quality)
+                    for picture, ab in colored:
+                        for piece in encoder.encode(picture, ab):
+                            part.write(piece)
+                        work.done += 1
+                        progress(work.done, film.facts.count)
+                    for piece in encoder.flush():
                         part.write(piece)
-                    work.done += 1
-                    progress(work.done, film.facts.count)
-                for piece in encoder.flush():
-                    part.write(piece)
-                work.end(part, stretch)
             except OSError as error:
                 raise FilmError(
                     f"{work.folder}: cannot be written: {error.strerror}",
                     "the same command goes on from here",
                 ) from None
-            finally:
-                part.drop()
             work.shots += stretch.begins
 
 
 def frames(
     source: str | os.PathLike[str], colorizer: Colorizer, settings: Settings | None = None
 ) -> Iterator[ColoredFrame]:
-    """The pictures of a film in color, one after the other, steady in time.
+    """The frames of a film in color, one after the other, steady in time.
 
     Parameters
     ----------
@@ -257,12 +244,12 @@ def as_rgb(frame: av.VideoFrame) -> RGB:
 
 def _check_paths(source: str, target: str, force: bool) -> None:
     if os.path.isdir(target):
-        raise FilmError(f"{target}: is a folder; give the result a name")
+        raise FilmError(f"{target}: is a folder", "give the result a name")
     if os.path.exists(target):
         if os.path.exists(source) and os.path.samefile(source, target):
-            raise FilmError(f"{source}: would be replaced by its own result; choose another name")
+            raise FilmError(f"{source}: would be replaced by its own result", "choose another name")
         if not force:
-            raise FilmError(f"{target}: exists; use --force to replace it")
+            raise FilmError(f"{target}: already exists", "use --force to replace it")
     folder = os.path.dirname(target) or "."
     try:
         os.makedirs(folder, exist_ok=True)
@@ -284,7 +271,7 @@ def _notes(film: Film, settings: Settings) -> list[str]:
             "ffv1 keeps them"
         )
     if facts.interlaced and not settings.deinterlace:
-        notes.append("the film is interlaced; --deinterlace makes whole pictures of it")
+        notes.append("the film is interlaced; --deinterlace makes whole frames of it")
     if facts.computed:
         notes.append("the film is RGB: its luma was computed (BT.709, limited range)")
     return notes

@@ -52,7 +52,7 @@ class Seen:
         return cls(L, image, np.asarray(small, np.float32))
 
     def lit_as(self, other: Seen) -> Float32:
-        """`small` in the light of another picture, its mean and contrast: flicker is none then."""
+        """`small` with the mean and contrast of another frame, so that flicker disappears."""
         mine, theirs = float(self.small.std()), float(other.small.std())
         gain = min(max(theirs / max(mine, 1e-3), 1 / _GAIN), _GAIN)
         lit: Float32 = (self.small - self.small.mean()) * np.float32(gain) + other.small.mean()

@@ -19,7 +19,7 @@ import numpy as np
 from filelock import lock_descriptor
 
 from photochrom.errors import FilmError
-from photochrom.files import to_disk
+from photochrom.files import whole, write_whole
 from photochrom.video.encode import Piece
 from photochrom.video.motion import Seen
 from photochrom.video.steady import Gathered
@@ -34,27 +34,13 @@ _JOURNAL, _LOCK, _STATE = "film.json", "lock", "state.npz"
 class Part:
     """A part being written."""
 
-    def __init__(self, draft: str, name: str) -> None:
-        self._draft, self._name = draft, name
-        self._file: IO[bytes] = open(draft, "wb")  # noqa: SIM115 - closed by finish and drop
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
 
     def write(self, piece: Piece) -> None:
         """Append a packet."""
         self._file.write(_PIECE.pack(piece.pts, piece.duration, piece.key, len(piece.data)))
         self._file.write(piece.data)
-
-    def finish(self) -> None:
-        """Bring it to the disk, then give it its name."""
-        self._file.close()
-        with to_disk(self._draft):
-            pass
-        os.replace(self._draft, self._name)
-
-    def drop(self) -> None:
-        """Nothing of it stays; after `finish`, nothing is done."""
-        self._file.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._draft)
 
 
 class Work:
@@ -107,15 +93,16 @@ class Work:
         if self._lock is not None:
             self._lock.close()
 
-    def begin(self) -> Part:
-        """A new part."""
-        number = len(self._parts)
-        draft = os.path.join(self.folder, "draft")
-        return Part(draft, os.path.join(self.folder, f"{number:06}.part"))
+    @contextlib.contextmanager
+    def part(self, stretch: Stretch) -> Iterator[Part]:
+        """A new part, to be filled with a stretch; if that fails, there is no such part."""
+        name = os.path.join(self.folder, f"{len(self._parts):06}.part")
+        with whole(name, force=True) as draft, open(draft, "xb") as file:
+            yield Part(file)
+        self._note(stretch)
 
-    def end(self, part: Part, stretch: Stretch) -> None:
-        """The part is whole: note it, with the state where the shot goes on."""
-        part.finish()
+    def _note(self, stretch: Stretch) -> None:
+        """Its part is whole; where the shot goes on, keep what is known of it."""
         state = os.path.join(self.folder, _STATE)
         if stretch.goes_on and stretch.last is not None:
             _save_state(state, stretch.last)
@@ -169,13 +156,8 @@ class Work:
             self.carried = _load_state(os.path.join(self.folder, _STATE))
 
     def _write_journal(self) -> None:
-        journal = os.path.join(self.folder, _JOURNAL)
-        draft = f"{journal}.new"
-        with open(draft, "w", encoding="utf-8") as file:
-            json.dump({"key": self._key, "parts": self._parts}, file, indent=1)
-        with to_disk(draft):
-            pass
-        os.replace(draft, journal)
+        text = json.dumps({"key": self._key, "parts": self._parts}, indent=1)
+        write_whole(os.path.join(self.folder, _JOURNAL), text)
 
 
 def _save_state(path: str, carried: Carried) -> None:
@@ -188,9 +170,8 @@ def _save_state(path: str, carried: Carried) -> None:
     }
     if carried.shift is not None:
         arrays["shift"] = carried.shift
-    with open(f"{path}.new", "wb") as file:
-        np.savez(file, **arrays)
-    os.replace(f"{path}.new", path)
+    with whole(path, force=True) as draft:
+        np.savez(draft, **arrays)
 
 
 def _load_state(path: str) -> Carried | None:

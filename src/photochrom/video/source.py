@@ -109,7 +109,10 @@ class Film:
             stream = self.stream(container)
             frame = next(self._decoded(container, stream), None)
             if frame is None:
-                raise FilmError(f"{self.path}: no picture in it can be decoded; is it damaged?")
+                raise FilmError(
+                    f"{self.path}: none of its frames can be decoded",
+                    "it may be damaged; restore it from a copy",
+                )
             self.facts = _facts(self.path, container, stream, frame)
 
     def open(self) -> Any:
@@ -124,7 +127,7 @@ class Film:
         """The stream of pictures that is colored."""
         films = [s for s in container.streams.video if not s.disposition & _ATTACHED]
         if not films:
-            raise FilmError(f"{self.path}: has no pictures, only sound or text")
+            raise FilmError(f"{self.path}: has no video, only sound or text")
         return container.streams.best("video") if len(films) > 1 else films[0]
 
     def pictures(self) -> Iterator[Picture]:

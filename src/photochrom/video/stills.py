@@ -27,6 +27,7 @@ from photochrom.color.lab import rgb_to_lab
 from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError, PhotochromError
+from photochrom.files import write_whole
 from photochrom.video.eye import Eye
 from photochrom.video.libraries import cv2
 from photochrom.video.motion import Motion, Seen, carry
@@ -61,7 +62,7 @@ def write_stills(
     source : path of the film
     folder : where to; made if need be
     colorizer : Colorizer
-    progress : called with the pictures that are done, and those that there are (0: unknown)
+    progress : called with the number of frames that are done, and of all frames (0: unknown)
 
     Returns
     -------
@@ -87,8 +88,8 @@ def write_stills(
         shot += 1
         luma = next(picture.luma for number, picture in pictures if number == chosen)
         path = os.path.join(folder, f"shot-{shot:03}-{chosen:06}.png")
-        if not cv2.imwrite(path, upright(film.facts.scale.unit(luma), film.facts)):
-            raise FilmError(f"{path}: cannot be written; is the disk full?")
+        _, png = cv2.imencode(".png", upright(film.facts.scale.unit(luma), film.facts))
+        write_whole(path, png.tobytes(), FilmError)
         written.append(path)
     return written
 
@@ -194,7 +195,9 @@ class Stills:
         prediction = self._colorizer.predict(gray, hints)
         candidate = settings.get("candidate")
         if candidate is not None:
-            made = prediction.variants(int(candidate) + 1, int(settings.get("seed", 0)))
+            made = prediction.candidate_predictions(
+                int(candidate) + 1, int(settings.get("seed", 0))
+            )
             prediction = made[int(candidate)]
         return prediction.ab(float(settings["temperature"]), float(settings["saturation"]))
 
@@ -253,7 +256,7 @@ def _from_stills(
     for key in own:
         wanted = stills.ab(stretch.first + stretch.keys[key], (size[0], size[1]))
         if wanted.shape[:2] != size:
-            raise FilmError(f"the still of picture {stretch.keys[key]} has another shape")
+            raise FilmError(f"the still of frame {stretch.keys[key]} has another shape")
         found = eye.upright_ab(stretch.states[key], stretch.look)
         shifts[key] = np.moveaxis(wanted - found, -1, 0)
     # Each still reaches half the way to the next, and the outer ones to the ends.

@@ -215,7 +215,7 @@ def block_of_result(path: Path, target: Path) -> bytes:
 def test_all_tags_travel_with_what_they_refer_to(
     tmp_path: Path, origin: str, result: str, order: str
 ) -> None:
-    # Pillow writes a block with an orientation anew for AVIF, which turns otherwise.
+    # Pillow rewrites a block with an orientation for AVIF, which turns otherwise.
     block, secret = camera_block(order, turned=origin != ".avif")
     path, target = tmp_path / f"a{origin}", tmp_path / f"b{result}"
     save(path, block)

@@ -59,8 +59,8 @@ def client(url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def join(client: httpx.Client, anew: bool = False) -> None:
-    assert client.post("/api/join", json={"anew": anew}).status_code == 200
+def join(client: httpx.Client, another: bool = False) -> None:
+    assert client.post("/api/join", json={"another": another}).status_code == 200
 
 
 def show(client: httpx.Client) -> dict | None:
@@ -109,7 +109,7 @@ def test_a_participant_gets_through_and_learns_the_score_only_at_the_end(
 
 def test_feedback_on_practice_is_true(client: httpx.Client, study: Study) -> None:
     for _ in range(6):
-        join(client, anew=True)
+        join(client, another=True)
         trial = show(client)
         assert trial is not None
         with sqlite3.connect(study.path) as db:
@@ -209,7 +209,7 @@ def test_two_browsers_are_two_participants(url: str, study: Study) -> None:
         assert answer(one, trial).status_code == answer(two, other).status_code == 200
         join(one)  # again, as after a lost reply: still the same one
         assert one.get("/api/session").json()["answered"] == 1
-        join(one, anew=True)
+        join(one, another=True)
         assert one.get("/api/session").json()["answered"] == 0
     assert states(study.path).count("answered") == 2
 

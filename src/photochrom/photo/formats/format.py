@@ -76,7 +76,7 @@ class Request:
         """Raise PhotoError if the file does not have the page."""
         if not 0 <= self.page < pages:
             remedy = f"its pages are 0 to {pages - 1}"
-            raise PhotoError(f"{self.name}: has no page {self.page}", remedy)
+            raise PhotoError(f"has no page {self.page}", remedy, name=self.name)
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ class _Heic(Format):
     def check(self, name: str) -> None:
         if importlib.util.find_spec("pillow_heif") is None:
             raise PhotoError(
-                f"{name}: HEIC needs an extra",
+                "HEIC needs an extra",
                 "run pip install 'photochrom[heif]', or convert it to JPEG, PNG or TIFF",
+                name=name,
             )
 
     def size(self, data: bytes, name: str) -> tuple[int, int]:
@@ -62,7 +63,9 @@ class _Heic(Format):
         name, facts = carried.facts.name, carried.facts
         if "HEIF" not in pillow_heif.libheif_info() or not pillow_heif.libheif_info()["HEIF"]:
             raise PhotoError(
-                f"{name}: the installed pillow-heif cannot write HEIC", "choose .jpg, .png or .tif"
+                "the installed pillow-heif cannot write HEIC",
+                "choose .jpg, .png or .tif",
+                name=name,
             )
         source = io.BytesIO((facts.metadata.exif or b"").removeprefix(b"Exif\0\0"))
         exif = carried.exif or exif_block(source, resolution=facts.resolution)
@@ -79,7 +82,9 @@ class _Heic(Format):
         except OSError:
             raise
         except Exception as error:
-            raise PhotoError(f"{name}: cannot be written: {one_line(error)}", "use .png") from None
+            raise PhotoError(
+                f"cannot be written: {one_line(error)}", "use .png", name=name
+            ) from None
 
 
 HEIC = _Heic(
@@ -135,4 +140,4 @@ def _decoded(file: BinaryIO, request: Request) -> Decoded:
 
 
 def _damaged(name: str, error: Exception) -> PhotoError:
-    return PhotoError(f"{name}: cannot be read: {one_line(error)}", REMEDY_DAMAGED)
+    return PhotoError(f"cannot be read: {one_line(error)}", REMEDY_DAMAGED, name=name)

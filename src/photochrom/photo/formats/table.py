@@ -58,13 +58,14 @@ def find_format(head: bytes, name: str) -> Format:
     if form is None:
         *names, last = (form.name for form in ALL)
         raise PhotoError(
-            f"{name}: not a {', '.join(names)} or {last} file", "convert it to one of those"
+            f"not a {', '.join(names)} or {last} file", "convert it to one of those", name=name
         )
     form.check(name)
     if form.loader and pyvips.type_find("VipsOperation", form.loader) == 0:
         raise PhotoError(
-            f"{name}: the installed libvips cannot read this format",
+            "the installed libvips cannot read this format",
             "run pip install pyvips-binary, or convert the file to JPEG, PNG or TIFF",
+            name=name,
         )
     return form
 

@@ -4,7 +4,7 @@
 
     read_pages(file)    the pages of a file, and how each is stored
 
-What libvips has written stays as it is: `tiff_write` adds new directories at the end, which refer
+The output of libvips stays as it is: `tiff_write` adds new directories at the end, which refer
 to the same pixels. Tiles with a plane for each channel go through `planes`.
 
 Sources: TIFF 6.0 (Adobe, 1992); BigTIFF (AWare Systems, 2007).
@@ -67,7 +67,7 @@ _STRAY = (
 _MOST_VALUES = 1 << 30  # bytes of all values of a directory
 # libtiff, as libvips calls it, takes 50 MB in all. Layers of Photoshop are one value of a
 # directory, and some programs store a photo as one strip, which is read as a whole before it is
-# unpacked. What is larger than this is allowed only if the file is large enough to hold it.
+# unpacked. A larger value is allowed only if the file is large enough to hold it.
 _LARGE_VALUES = 1 << 23
 
 
@@ -79,7 +79,7 @@ class _Tiff(Format):
     def check(self, name: str) -> None:
         if _CAMERA_RAW.search(name):
             raise PhotoError(
-                f"{name}: camera raw files are not supported", "convert it to TIFF or JPEG"
+                "camera raw files are not supported", "convert it to TIFF or JPEG", name=name
             )
 
     def open(self, request: Request) -> Page:
@@ -143,9 +143,9 @@ class _Tiff(Format):
         )
         if layout.premultiplied and beyond:
             raise PhotoError(
-                f"{name}: premultiplied alpha is not supported in 16-bit CMYK or floating-point "
-                "gray",
+                "premultiplied alpha is not supported in 16-bit CMYK or floating-point gray",
                 "save it with unassociated alpha",
+                name=name,
             )
         return page
 
@@ -188,7 +188,7 @@ TIFF = _Tiff(
 def _mended(origin: Origin, stray: tuple[int, int], name: str) -> BytesOrigin:
     """A file without the place of a next page, at which libvips would fail."""
     if origin.size() > MOST_MENDED:
-        raise PhotoError(f"{name}: only its first page can be reached", REMEDY_DAMAGED)
+        raise PhotoError("only its first page can be reached", REMEDY_DAMAGED, name=name)
     with origin.open() as file:
         data = bytearray(file.read())
     at, width = stray
@@ -199,12 +199,13 @@ def _mended(origin: Origin, stray: tuple[int, int], name: str) -> BytesOrigin:
 def _check_layout(layout: Layout | None, pages: Pages, request: Request) -> None:
     if pages.values > min(_MOST_VALUES, request.origin.size()):
         raise PhotoError(
-            f"{request.name}: its directories list more data than the file holds", REMEDY_DAMAGED
+            "its directories list more data than the file holds", REMEDY_DAMAGED, name=request.name
         )
     if layout is not None and layout.double:
         raise PhotoError(
-            f"{request.name}: 64-bit floats are not supported",
+            "64-bit floats are not supported",
             "convert it to 32-bit floats or 16 bits",
+            name=request.name,
         )
 
 
@@ -224,7 +225,9 @@ def _check_pages(page: Page) -> None:
     if not found.whole or found.directories != counted:
         pages = min(found.directories, counted)
         part = "page" if pages == 1 else f"{pages} pages"
-        raise PhotoError(f"{page.facts.name}: only its first {part} can be reached", REMEDY_DAMAGED)
+        raise PhotoError(
+            f"only its first {part} can be reached", REMEDY_DAMAGED, name=page.facts.name
+        )
 
 
 def _of_planes(page: Page, layout: Layout) -> Page:
@@ -242,7 +245,7 @@ def _of_planes(page: Page, layout: Layout) -> Page:
     if image is None or any(
         getattr(image, key) != getattr(header, key) for key in ("width", "height", "format")
     ):
-        raise PhotoError(f"{page.facts.name}: its planes have different sizes", REMEDY_DAMAGED)
+        raise PhotoError("its planes have different sizes", REMEDY_DAMAGED, name=page.facts.name)
     return replace(page, image=image, load=load)
 
 
@@ -326,7 +329,7 @@ def _layout(index: int, place: int, directory: Directory) -> Layout:
         index,
         _COMPRESSIONS.get(to_number(directory, COMPRESSION), "deflate"),
         tile if all(16 <= side <= 4096 and side % 16 == 0 for side in tile) else None,
-        # What is below a page of strips is a thumbnail, not a pyramid.
+        # Below a page of strips there is a thumbnail, not a pyramid.
         copies=below if all(tile) else 0,
         nested=below > 0 and all(tile),
         subfile=to_number(directory, SUBFILE),

@@ -118,7 +118,13 @@ def for_result(
 
 
 class _Block:
-    """The bytes of a block, and its directories; raises _Damaged."""
+    """The bytes of a block, with its directories edited in place; raises _Damaged.
+
+    `ifd.Reader` serves those who want values: it turns them into little-endian order, and leaves
+    out all that it cannot read. To edit in place takes the opposite, every slot as it stands, also
+    of unknown kinds, and where each directory begins and ends. Both share the format of a slot,
+    `slots_in` and `packed_slots`.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data = bytearray(data)

@@ -17,9 +17,9 @@ from photochrom.web.studio.schema import (
     Boxed,
     CandidatesOut,
     Format,
-    Hints,
     Looked,
     PaletteOut,
+    PredictionIn,
     PredictionOut,
     Seed,
     Size,
@@ -34,7 +34,7 @@ OF = ALL + "/{prediction}"
 
 
 @router.post(ALL, response_model=PredictionOut, responses=problem_responses(404, 410))
-async def predict(request: Request, photo: str, body: Hints) -> dict[str, Any]:
+async def predict(request: Request, photo: str, body: PredictionIn) -> dict[str, Any]:
     """Run the network with hints, unless it has already done so."""
     studio = studio_of(request)
     if len(body.hints) > studio.limits.hints:

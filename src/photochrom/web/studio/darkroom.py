@@ -63,8 +63,7 @@ def _refusing() -> Iterator[None]:
 
 def _refusal(status: int, error: PhotoError) -> Refused:
     """A refusal without the name that we gave the photo: the sender knows its real one."""
-    problem = error.problem.removeprefix(f"{NAME}: ")
-    return Refused(status, problem, error.remedy, retry=error.retry)
+    return Refused(status, error.reason, error.remedy, retry=error.retry)
 
 
 class Darkroom:

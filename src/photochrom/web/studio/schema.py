@@ -24,7 +24,6 @@ __all__ = [
     "ExamplesOut",
     "Format",
     "HintIn",
-    "Hints",
     "InfoOut",
     "Length",
     "LimitsOut",
@@ -33,6 +32,7 @@ __all__ = [
     "PaletteOut",
     "PhotoOut",
     "Pixel",
+    "PredictionIn",
     "PredictionOut",
     "Problem",
     "Saturation",
@@ -113,7 +113,7 @@ class HintIn(BaseModel):
     color: tuple[Channel, Channel, Channel] = Field(description="sRGB, 0..255")
 
 
-class Hints(BaseModel):
+class PredictionIn(BaseModel):
     """The hints of a prediction; of two at the same place, the later one counts."""
 
     model_config = ConfigDict(extra="forbid")

@@ -25,7 +25,7 @@ class Join(BaseModel):
     """A request to take part."""
 
     model_config = ConfigDict(extra="forbid")
-    anew: bool = False  # as a different person
+    another: bool = False  # a different person joins
 
 
 class Given(BaseModel):
@@ -66,7 +66,7 @@ def study_app(study: Study) -> FastAPI:
     @app.post("/api/join")
     def join(asked: Join, response: Response, who: Who = "") -> dict[str, Any]:
         progress = study.progress(who)
-        if progress is None or asked.anew:
+        if progress is None or asked.another:
             who = study.join()
             progress = study.progress(who)
             response.set_cookie(cookie, who, max_age=_COOKIE_AGE, httponly=True, samesite="strict")

@@ -60,8 +60,8 @@ const LONGEST = 1 << 20; // bytes of its directory
 
 /**
  * The entries of a ZIP without compression as a Map of name to {content: Blob, intact()}; null if it
- * is none or its directory is damaged. Whether an entry's bytes are those that were packed is only
- * known once intact() has read them.
+ * is not a ZIP or its directory is damaged. Only intact() tells whether an entry's bytes are those
+ * that were packed: it reads them.
  */
 export async function unpack(blob) {
   const tail = blob.slice(Math.max(0, blob.size - 65557));

@@ -8,9 +8,9 @@ const PAUSE = 1500; // milliseconds
 
 async function untilBack() {
   for (let status; (status = await answers()) !== "yes";) {
-    const anew = status === "anew"; // a cookie that another tab gets lets this one in too
-    $("away").querySelector("[data-why=silent]").hidden = anew;
-    $("away").querySelector("[data-why=anew]").hidden = !anew;
+    const restarted = status === "restarted"; // a cookie that another tab gets lets this one in too
+    $("away").querySelector("[data-why=silent]").hidden = restarted;
+    $("away").querySelector("[data-why=restarted]").hidden = !restarted;
     $("away").hidden = false;
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }

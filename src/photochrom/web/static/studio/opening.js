@@ -48,7 +48,7 @@ function tell(batch, words) {
   for (const one of batch.told) warn(one); // what was told before may be gone from the screen
 }
 
-/** Where the photo that was put on the desk is none, another that came with it takes its place. */
+/** If the file on the desk turns out not to be a photo, another that came with it takes its place. */
 function passOver(batch) {
   const { shown } = batch;
   if (desk.current !== shown || shown.state !== "failed" || !shown.hopeless) return;

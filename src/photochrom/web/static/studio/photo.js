@@ -130,7 +130,7 @@ export class Photo extends EventTarget {
       return await act();
     } catch (error) {
       if (!error.forgotten) throw error;
-      // The photo itself, or only what was made of it with these hints: both are asked for anew.
+      // The photo itself, or only what was made of it with these hints: ask for both again.
       this.doubt();
       await this.open();
       return act();
@@ -177,7 +177,7 @@ export class Photo extends EventTarget {
     const { info, thumb, used, hopeless, history: { states, at } } = this;
     const now = [info, thumb, used, hopeless, states, at];
     if (this.gone.signal.aborted || now.every((value, index) => value === this.saved[index])) return true;
-    // Rather a photo without the way there than none, and rather the way without the file.
+    // If there is no room for all, the file goes first, then the steps that led here.
     const ways = [[STEPS, null], [1, null]];
     if (this.kept && !this.refused) ways.unshift([STEPS, this.kept]);
     for (const [steps, file] of ways) {
@@ -210,7 +210,7 @@ export class Photo extends EventTarget {
   }
 
   /**
-   * Takes over what another tab has kept. What was decided here and is not kept yet becomes a step
+   * Takes over what another tab has kept. A decision made here that is not kept yet becomes a step
    * on top of it, so that undo leads back to the other tab's.
    */
   take(newer) {

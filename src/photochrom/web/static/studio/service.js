@@ -62,7 +62,7 @@ function unreachable() {
 }
 
 /** A refusal, or that the service is a new one, which this page has no key for. */
-const unless = async (why) => (why.status === 403 && await answers() === "anew" ? unreachable() : why);
+const unless = async (why) => (why.status === 403 && await answers() === "restarted" ? unreachable() : why);
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
@@ -95,11 +95,11 @@ export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 
 /**
- * Whether the service answers: "yes", "no", or "anew" where it is another that this page has no key for.
+ * Whether the service answers: "yes", "no", or "restarted": it runs, but with another key than this page has.
  * Nobody is told.
  */
 export const answers = () => fetch("/api/info").then(
-  ({ status }) => ({ 200: "yes", 403: "anew" }[status] ?? "no"), () => "no",
+  ({ status }) => ({ 200: "yes", 403: "restarted" }[status] ?? "no"), () => "no",
 );
 
 /** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */

@@ -1,4 +1,4 @@
-// The two sliders. What they say is seen while they move, and counts as a step once they are let go.
+// The two sliders. The picture follows them while they move; letting go makes it a step.
 
 import { START, temperatureOf, vividnessOf } from "./work.js";
 

@@ -99,8 +99,8 @@ export async function drop(keys) {
 }
 
 /**
- * What is known of the photos that are kept, the oldest first. Files that nothing is known of go:
- * in one step, so that none is taken for one that another tab is just adding.
+ * The facts about the photos that are kept, the oldest first. Files without facts are removed, all in
+ * one step: another tab may be adding a file and its facts at this moment.
  */
 export async function photos() {
   const found = await transact("readwrite", (files, photos) => {

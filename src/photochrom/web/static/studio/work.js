@@ -59,7 +59,7 @@ export function mended(state) {
 const isCandidate = (value) => Number.isInteger(value) && within(value, 0, CANDIDATES - 1);
 const isSeed = (value) => Number.isInteger(value) && within(value, 0, 2 ** 32 - 1);
 
-/** A state that was read from a file or from the browser, or null if it is none. */
+/** A state that was read from a file or from the browser, or null if it is not one. */
 export function checked(state) {
   if (typeof state !== "object" || state === null || !Array.isArray(state.hints)) return null;
   const { temperature, saturation, candidate = null, seed = 0 } = state;

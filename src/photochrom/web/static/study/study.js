@@ -276,8 +276,8 @@ async function trials() {
   }
 }
 
-async function begin(anew) {
-  if (anew) {
+async function begin(another) {
+  if (another) {
     describe((await call("/api/session")).data);
     await ask("welcome");
   } else {
@@ -290,7 +290,7 @@ async function begin(anew) {
       await ask("welcome");
     }
   }
-  await call("/api/join", { anew });
+  await call("/api/join", { another });
   if (!(await call("/api/session")).data.joined) return screen("no-cookie");
   return trials();
 }
