@@ -59,7 +59,7 @@ def color_value(color: str | Sequence[float]) -> tuple[float, float, float]:
     except (TypeError, ValueError):
         raise HintError(f"{color!r} is not a color", remedy) from None
     if not all(0 <= value <= 255 for value in (r, g, b)):
-        raise HintError(f"{(r, g, b)!r} is not a color", remedy)
+        raise HintError(f"{tuple(color)!r} is not a color", remedy)
     return r, g, b
 
 
