@@ -26,6 +26,10 @@ from photochrom.render import PART, Brush, Strips, colored_strips, painted
 __all__ = ["FileSettings", "Prediction", "Settings", "divided"]
 
 
+NOTEBOOK = 800
+"""Longest side of a picture in a notebook, in pixels."""
+
+
 class Settings(TypedDict, total=False):
     """The keyword arguments of `Prediction.save`; all are optional.
 
@@ -138,6 +142,15 @@ class Prediction:
         PIL image for a PIL image. Alpha is kept.
         """
         return self.photo.restore(self._rgb(Look(temperature, saturation, keep_color)))
+
+    def _repr_png_(self) -> bytes:
+        """The photo in color, reduced, as a notebook shows it."""
+        from photochrom.photo.pictures import resized, to_png
+        from photochrom.photo.samples import to_uint8
+
+        rgb = to_uint8(self._rgb(PLAIN_LOOK))
+        scale = min(1.0, NOTEBOOK / max(rgb.shape[:2]))
+        return to_png(resized(rgb, *(max(1, round(side * scale)) for side in rgb.shape[:2])))
 
     def save(
         self,

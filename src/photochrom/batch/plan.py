@@ -93,13 +93,17 @@ def plan(
     # With force, any file is replaced but an original.
     originals = {identity(source) for source, _ in photos} - {None} if rules.force else set()
     homes: dict[str, str] = {}
+    starts: dict[str, str] = {}
     for source, target in photos:
         place = os.path.abspath(target)
         home = folder
         if home is None:
             inside = os.path.dirname(place)
             home = homes.get(inside) or homes.setdefault(inside, home_of(inside))
-        result = result_name(target, home)
+        start = starts.get(home) or starts.setdefault(home, os.path.join(os.path.abspath(home), ""))
+        # The long way takes a tenth of the plan of a large archive.
+        below = os.sep == "/" and place.startswith(start)
+        result = place[len(start) :] if below else result_name(target, home)
         if rules.shard[1] > 1 and _shard_of(result, rules.shard[1]) != rules.shard[0]:
             continue
         job = Job(source, target, result, history.known.get(place), rules.force)

@@ -6,6 +6,7 @@ certain of.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import html
 import json
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TextIO
 
 from photochrom.batch.history import manifest_parts, opened, places_of
 from photochrom.errors import PhotoError
+from photochrom.files import whole
 from photochrom.text import spreadsheet_cell
 
 __all__ = ["A_PAGE", "write_report"]
@@ -77,25 +79,28 @@ def write_report(path: str, folders: Sequence[str], a_page: int = A_PAGE) -> lis
     """
     parts = [(folder, part) for folder in folders for part in manifest_parts(folder)]
     rows = _rows(parts)
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        if path.lower().endswith(".csv"):
-            with open(path, "w", encoding="utf-8", newline="") as file:
-                _write_table(file, _entries(parts, rows))
-            return [path]
-        stem, suffix = os.path.splitext(path)
-        count = max(1, -(-len(rows) // a_page))
-        names = [path, *(f"{stem}-{n}{suffix}" for n in range(2, count + 1))]
-        for n, name in enumerate(names):
-            some = rows[n * a_page : (n + 1) * a_page]
-            with open(name, "w", encoding="utf-8", errors="surrogateescape") as file:
-                _write_page(file, name, names, len(rows), _entries(parts, some))
-        return names
-    except OSError as error:
-        raise PhotoError(
-            f"{error.filename or path}: cannot be written: {error.strerror}",
-            "name another file with --report",
-        ) from error
+    if path.lower().endswith(".csv"):
+        with _written(path) as file:
+            _write_table(file, _entries(parts, rows))
+        return [path]
+    stem, suffix = os.path.splitext(path)
+    count = max(1, -(-len(rows) // a_page))
+    names = [path, *(f"{stem}-{n}{suffix}" for n in range(2, count + 1))]
+    for n, name in enumerate(names):
+        some = rows[n * a_page : (n + 1) * a_page]
+        with _written(name) as file:
+            _write_page(file, name, names, len(rows), _entries(parts, some))
+    return names
+
+
+@contextlib.contextmanager
+def _written(path: str) -> Iterator[TextIO]:
+    """A text file that is complete or as before."""
+    with (
+        whole(path, PhotoError, force=True) as draft,
+        open(draft, "x", encoding="utf-8", newline="") as file,
+    ):
+        yield file
 
 
 def _rows(parts: Sequence[tuple[str, str]]) -> list[_Row]:

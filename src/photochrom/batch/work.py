@@ -53,6 +53,7 @@ from photochrom.batch.job import (
 )
 from photochrom.batch.manifest import ManifestError, Recorder
 from photochrom.batch.plan import found_result, lacking, other_color, unknown_result
+from photochrom.batch.watch import Watch
 from photochrom.errors import PhotochromError, PhotoError
 from photochrom.files import whole
 
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from photochrom.photo.photo import Photo
     from photochrom.prediction import Prediction
 
-__all__ = ["Coloring", "Engine", "Outcome", "Watch", "prepare"]
+__all__ = ["Coloring", "Engine", "Outcome", "prepare"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -73,25 +74,6 @@ class Outcome(NamedTuple):
     error: str = ""
     notes: tuple[str, ...] = ()  # what the result lacks of the photo
     stop: str = ""  # why no other photo can be colored either, such as a full disk
-
-
-class Watch:
-    """Hears of each step with one photo; this one takes no notice."""
-
-    def begun(self, draft: str) -> None:
-        """The result is going to be written under this name."""
-
-    def page(self, number: int, pages: int) -> None:
-        """A page has been through the network, from 1."""
-
-    def colored(self) -> None:
-        """The photo has colors of its own, and gets new ones."""
-
-    def note(self, text: str) -> None:
-        """Something will be missing from the result."""
-
-    def ready(self) -> None:
-        """The result is complete, and gets its name next."""
 
 
 def prepare() -> None:

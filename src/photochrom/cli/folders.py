@@ -272,11 +272,14 @@ class Progress:
 
     def summary(self) -> str:
         """The counts so far."""
+        one = self.skipped["color photos"] == 1
         words = {
             "done": "already done",
-            "color photos": "color photos left alone (--color recolor gives them new colors)",
+            "color photos": f"color photo{'' if one else 's'} left alone (--color recolor gives "
+            f"{'it' if one else 'them'} new colors)",
             "failed before": "failed before (--retry tries them again)",
-            "need an extra": "need an extra (see above, or the manifest)",
+            "need an extra": f"need{'s' * (self.skipped['need an extra'] == 1)} an extra, as the "
+            "manifest says",
         }
         more = [
             f"{self.skipped[what]} {text}" for what, text in words.items() if self.skipped[what]

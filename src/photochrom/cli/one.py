@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from photochrom.batch.work import Watch
+from photochrom.batch.watch import Watch
 from photochrom.cli.signals import Limit, Signals
 from photochrom.cli.terminal import closed, copy_to_stdout, fail, log, say, shown
 from photochrom.cli.wish import engine_of, rules_of, settings_of
