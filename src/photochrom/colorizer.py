@@ -21,6 +21,7 @@ from photochrom.color.upsample import Upsampler, guide_size
 from photochrom.distribution import Distribution, neutral
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
+from photochrom.given import opened
 from photochrom.hints import Anchors, Hint, blend_hints, check_hints
 from photochrom.margin import Margin, find_margin, look_size
 from photochrom.models import Model, ModelInfo, load_model
@@ -90,11 +91,13 @@ class Colorizer:
 
         Parameters
         ----------
-        photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
-            uint16 or float in [0, 1]; only the lightness of a color photo is used
-        hints : colors for places, (x, y, (r, g, b)), where the color is sRGB in 0..255. Only its a
-            and b are used. The result has exactly these colors there, and they spread to similar
-            pixels.
+        photo : a path, the bytes of a file, a binary file, a PIL image, a torch tensor (1, H, W) or
+            (3, H, W), or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 or
+            float in [0, 1]. Three channels are RGB, in this order; OpenCV has BGR. Only the
+            lightness of a color photo is used.
+        hints : colors for places, (x, y, color). A color is sRGB (r, g, b) in 0..255, "#3a5fcd" or
+            "navy". Only its a and b are used. The result has exactly these colors there, and they
+            spread to similar pixels.
 
         Returns
         -------
@@ -107,7 +110,11 @@ class Colorizer:
         HintError
             A hint is outside the photo or not a color, or the model doesn't take hints.
         """
-        opened = photo if isinstance(photo, Photo) else open_photo(photo)
+        one, back = opened(photo)
+        prediction = self._predicted(one, hints)
+        return prediction if back is None else replace(prediction, back=back)
+
+    def _predicted(self, opened: Photo, hints: Sequence[Hint]) -> Prediction:
         shape = opened.height, opened.width
         if not opened.streamed:
             L = render.lightness(opened.pixels, self.threads)

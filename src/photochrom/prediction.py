@@ -16,6 +16,7 @@ from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
 from photochrom.errors import HintError
+from photochrom.given import Back
 from photochrom.hints import Anchors
 from photochrom.look import PLAIN_LOOK, Look
 from photochrom.models import ModelInfo
@@ -85,6 +86,7 @@ class Prediction:
     distribution : what the network predicts
     threads : cores to render with; 0 for all
     upsampler : for this L and this size of logits, if there is one already
+    back : gives a result back as the type that came in; None for the way of `Photo.restore`
     """
 
     photo: Photo
@@ -92,6 +94,7 @@ class Prediction:
     distribution: Distribution
     threads: int = 0
     upsampler: Upsampler | None = field(default=None, repr=False)
+    back: Back | None = field(default=None, repr=False)
 
     @property
     def logits(self) -> Float32:
@@ -138,10 +141,12 @@ class Prediction:
 
         Returns
         -------
-        The type that went in: an array (H, W, 3 or 4) of the same dtype for an array or a file, a
-        PIL image for a PIL image. Alpha is kept.
+        The type that went in: a PIL image for a PIL image, a tensor (3, H, W) for a tensor; for an
+        array or a file in any form, an array, RGB (H, W, 3) or RGBA (H, W, 4), of the same dtype.
+        Alpha is kept.
         """
-        return self.photo.restore(self._rgb(Look(temperature, saturation, keep_color)))
+        result = self.photo.restore(self._rgb(Look(temperature, saturation, keep_color)))
+        return result if self.back is None else self.back(result)
 
     def _repr_png_(self) -> bytes:
         """The photo in color, reduced, as a notebook shows it."""
