@@ -29,16 +29,23 @@ help:
 demo: $(HAVE_BASE)
 	@$(BIN)/python examples/demo.py
 
-FAST := not (browser or process or hostile or train or schema or slow)
+# The fast tests. Files without any are not even read: that PyTorch is imported takes as long as many tests.
+FAST := -m 'not (browser or process or hostile or train or schema or slow)' \
+  --ignore=tests/train --ignore-glob='*/test_hostile.py' --ignore-glob='*/test_page*.py' \
+  --ignore=tests/web/studio/test_description.py
 
-check: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup -m '$(FAST)' -q --cov --cov-report term
+# Lint runs beside the tests and is shown after them, so that the two do not mix.
+check: $(HAVE_DEV)
+	@$(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest --numprocesses auto $(FAST) -q --cov --cov-report term; tests=$$?; \
+	wait $$lint; lint=$$?; cat $(VENV)/lint.log; \
+	[ $$tests = 0 ] && [ $$lint = 0 ]
 
 # Where there is a compiler, the kernel must have been built: its tests would be skipped otherwise.
 test: lint browser
 	@if [ -z "$${PHOTOCHROM_NATIVE-}" ] && command -v "$${CC:-cc}" >/dev/null; then \
 	  export PHOTOCHROM_NATIVE=1; \
-	fi; $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	fi; $(BIN)/python -m pytest --numprocesses auto
 
 # Playwright drives the Chromium of the system: nothing is downloaded beside the package manager.
 browser:

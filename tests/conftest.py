@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import io
 import os
@@ -59,8 +60,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function):
             found = item._fixtureinfo.name2fixturedefs.values()
             functions = [item.function, *(defs[-1].func for defs in found)]
-            if any(_starts_processes(function) for function in functions):
+            if any(_is_starter(function) for function in functions):
                 item.add_marker(pytest.mark.process)
+
+
+@functools.cache  # a fixture serves many tests, and a test many parameters
+def _is_starter(function: Any) -> bool:
+    return _starts_processes(function)
 
 
 def _starts_processes(thing: Any, seen: set[int] | None = None) -> bool:
@@ -89,6 +95,41 @@ def _names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:  # functions and comprehensions inside
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
+
+
+# --- several processes share the tests -----------------------------------------------------------
+
+# Files whose tests share what takes long to make: one process gets all of them. They come first, so
+# that no process is still at work when the others have nothing left to do.
+TOGETHER = {
+    "train/test_export.py": "export",
+    "train/test_export_smaller.py": "export",
+    "train/test_restore.py": "export",
+    "evaluate/test_report.py": "report",
+    "dataset/test_prepare.py": "prepare",
+    "cli/test_folders.py": "folders",
+    "web/studio/test_page_errors.py": "page errors",
+    "web/studio/test_page_layout.py": "page layout",
+    "web/studio/test_page_photos.py": "page photos",
+    "web/studio/test_page_story.py": "page story",
+    "web/studio/test_page_keyboard.py": "page story",
+    "web/studio/test_page_phone.py": "page story",
+    "web/studio/test_page_modules.py": "page story",
+    "web/study/test_page.py": "study page",
+}
+
+
+@pytest.hookimpl(optionalhook=True)  # it is pytest-xdist's
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests one by one, but those that belong together as one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/")
+            return TOGETHER.get(file, nodeid)
+
+    return Scheduling(config, log)
 
 
 # --- models and pictures --------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def test_bad_hints(colorizer: Colorizer, hint: Any, message: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(height=st.integers(1, 300), width=st.integers(1, 300))
 def test_any_size_works(colorizer: Colorizer, height: int, width: int) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import signal
 import stat
 import sys
@@ -226,9 +227,9 @@ def test_drafts_of_dead_processes_are_swept_with_the_first_file_of_a_folder(
     assert not dead.exists()
 
 
-def test_an_error_says_what_failed_after_a_journey_between_processes(tmp_path: Path) -> None:
-    import pickle
-
+def test_an_error_says_what_failed_after_a_journey_between_processes() -> None:
     error: Any = not_written("a.json", OSError(errno.EIO, "bad"), DataError)
     back = pickle.loads(pickle.dumps(error))
     assert (str(back), back.not_written, back.retry) == (str(error), "bad", True)
+    assert (back.name, back.reason) == ("a.json", "cannot be written: bad")
+    assert back.problem == "a.json: cannot be written: bad"

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from photochrom import Colorizer
 from photochrom.frame import Frame, network_input
+from photochrom.hints import Place
 
 
 @given(
@@ -27,7 +28,7 @@ def test_network_input_normalizes_and_mirrors(colorizer: Colorizer) -> None:
     L = np.linspace(0, 100, 128 * 140, dtype=np.float32).reshape(128, 140)
     frame = Frame.of(128, 140, 128, 32)
     ab = np.array([55.0, -11.0], dtype=np.float32)
-    x = network_input(L, frame, colorizer.info, [(0.5, 0.5, ab)])
+    x = network_input(L, frame, colorizer.info, [Place(0.5, 0.5, ab)])
     assert x.shape == (4, 128, 160)
     info = colorizer.info
     np.testing.assert_allclose(x[0, :, :140], (L - info.L_center) / info.L_scale, atol=1e-4)

@@ -15,6 +15,7 @@ from typing import Any, Unpack, cast
 import numpy as np
 
 from photochrom import render
+from photochrom.anchors import Anchors, blend_hints
 from photochrom.arrays import Float32
 from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler, guide_size
@@ -22,7 +23,7 @@ from photochrom.distribution import Distribution, neutral
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
 from photochrom.given import opened
-from photochrom.hints import Anchors, Hint, blend_hints, check_hints
+from photochrom.hints import HintLike, check_hints
 from photochrom.margin import Margin, find_margin, look_size
 from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
@@ -86,7 +87,7 @@ class Colorizer:
         """What the model says about itself."""
         return self.model.info
 
-    def predict(self, photo: Any, hints: Sequence[Hint] = ()) -> Prediction:
+    def predict(self, photo: Any, hints: Sequence[HintLike] = ()) -> Prediction:
         """Run the network on a photo, once.
 
         Parameters
@@ -95,9 +96,9 @@ class Colorizer:
             (3, H, W), or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 or
             float in [0, 1]. Three channels are RGB, in this order; OpenCV has BGR. Only the
             lightness of a color photo is used.
-        hints : colors for places, (x, y, color). A color is sRGB (r, g, b) in 0..255, "#3a5fcd" or
-            "navy". Only its a and b are used. The result has exactly these colors there, and they
-            spread to similar pixels.
+        hints : colors for spots, strokes or regions, see `Hint`; (x, y, color) is enough for a
+            spot, where a color is (r, g, b), "#3a5fcd" or "navy". The result has exactly these
+            colors there, and they spread over their object.
 
         Returns
         -------
@@ -108,13 +109,13 @@ class Colorizer:
         PhotoError
             The photo cannot be read or used.
         HintError
-            A hint is outside the photo or not a color, or the model doesn't take hints.
+            A hint is outside the photo, or has a value out of range; or the model takes no hints.
         """
         one, back = opened(photo)
         prediction = self._predicted(one, hints)
         return prediction if back is None else replace(prediction, back=back)
 
-    def _predicted(self, opened: Photo, hints: Sequence[Hint]) -> Prediction:
+    def _predicted(self, opened: Photo, hints: Sequence[HintLike]) -> Prediction:
         shape = opened.height, opened.width
         if not opened.streamed:
             L = render.lightness(opened.pixels, self.threads)
@@ -154,7 +155,7 @@ class Colorizer:
         self,
         L: Float32,
         shape: tuple[int, int],
-        hints: Sequence[Hint] = (),
+        hints: Sequence[HintLike] = (),
         *,
         plain: Float32 | None = None,
         margin: Margin | None = None,
@@ -172,7 +173,7 @@ class Colorizer:
         """
         frame = self.frame(shape, margin)
         places = check_hints(hints, shape, self.info)
-        if margin is not None and any(margin.holds(x, y) for x, y, _ in places):
+        if margin is not None and any(margin.holds(place.x, place.y) for place in places):
             frame, margin, plain = frame.whole(self.info.multiple), None, None
         x = network_input(L, frame, self.info, [])
         found = Distribution(self._logits(x, frame) if plain is None else plain, self.info)
@@ -182,11 +183,9 @@ class Colorizer:
             return found
         hinted = self._logits(network_input(L, frame, self.info, places), frame)
         p = None if self.info.regression else np.exp(found.log_probabilities())
-        return replace(
-            found,
-            logits=blend_hints(places, found.logits, hinted, p),
-            anchors=Anchors.of(places, seen_lightness(x, frame, self.info), p),
-        )
+        seen = seen_lightness(x, frame, replace(self.info, stride=1))
+        anchors = Anchors.of(places, seen, found.ab(), p)
+        return replace(found, logits=blend_hints(anchors, found.logits, hinted), anchors=anchors)
 
     def _logits(self, x: Float32, frame: Frame) -> Float32:
         stride = self.info.stride
@@ -204,7 +203,7 @@ class Colorizer:
         self,
         source: Photo | str | os.PathLike[str],
         target: str | os.PathLike[str],
-        hints: Sequence[Hint] = (),
+        hints: Sequence[HintLike] = (),
         temperature: float = TEMPERATURE,
         saturation: float = 1.0,
         **settings: Unpack[FileSettings],
@@ -217,7 +216,7 @@ class Colorizer:
         candidate, page = settings.get("candidate"), settings.get("page")
         saving = cast(Settings, {k: v for k, v in settings.items() if k not in _OF_FILES})
 
-        def predicted(one: Photo, hints: Sequence[Hint]) -> Prediction:
+        def predicted(one: Photo, hints: Sequence[HintLike]) -> Prediction:
             prediction = self._candidate(one, hints, candidate)
             if page is not None:
                 page(prediction)
@@ -238,7 +237,7 @@ class Colorizer:
         write_pages(target, pages(), Output(model=self.info.name, **output))
 
     def _candidate(
-        self, photo: Photo, hints: Sequence[Hint], candidate: tuple[int, int] | None
+        self, photo: Photo, hints: Sequence[HintLike], candidate: tuple[int, int] | None
     ) -> Prediction:
         """The prediction for a photo, or another coloring of it."""
         prediction = self.predict(photo, hints)

@@ -8,13 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from photochrom.anchors import Anchors
 from photochrom.arrays import Float32
 from photochrom.color import bins
 from photochrom.color.lab import fit_gamut
 from photochrom.color.metrics import DULL, VIVID
 from photochrom.color.resize import box_mean
 from photochrom.errors import ConfigError
-from photochrom.hints import Anchors
 from photochrom.look import PLAIN_LOOK, Look
 from photochrom.margin import Margin
 from photochrom.models import ModelInfo
@@ -84,7 +84,7 @@ class Distribution:
     @property
     def nbytes(self) -> int:
         """The bytes of memory."""
-        return self.logits.nbytes + (0 if self.anchors is None else self.anchors.spread.nbytes)
+        return self.logits.nbytes + (0 if self.anchors is None else self.anchors.nbytes)
 
     def ab(self, look: Look = PLAIN_LOOK) -> Float32:
         """The color of each pixel: float32 (h, w, 2).
@@ -98,6 +98,12 @@ class Distribution:
         if self.anchors is not None:
             ab = self.anchors.corrected(ab)
         return ab * np.float32(look.saturation)
+
+    def exact(self, look: Look = PLAIN_LOOK) -> list[tuple[float, float, Float32]]:
+        """The colors that spots must have to the letter: (x, y, ab), with x and y as shares."""
+        places = () if self.anchors is None else self.anchors.places
+        saturation = np.float32(look.saturation)
+        return [(p.x, p.y, p.ab * saturation) for p in places if p.strength == 1 and not p.closed]
 
     def candidates(self, n: int = 4, seed: int = 0) -> list[Distribution]:
         """n different distributions, each leaning toward other plausible colors.

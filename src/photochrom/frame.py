@@ -125,14 +125,15 @@ def network_input(L: Float32, frame: Frame, info: ModelInfo, hints: Sequence[Pla
     x[0] = (padded - info.L_center) / info.L_scale
     off, on = info.hint_mask
     x[3:] = off
-    for share_x, share_y, ab in hints:
-        row, column = int(share_y * frame.height) - top, int(share_x * frame.width) - left
-        near = (
-            slice(max(0, row - HINT_RADIUS), row + HINT_RADIUS + 1),
-            slice(max(0, column - HINT_RADIUS), column + HINT_RADIUS + 1),
-        )
-        x[1:3, *near] = ab[:, None, None] / info.ab_scale
-        x[3, *near] = on
+    for place in hints:
+        for down, across in place.marks(frame.height, frame.width):
+            row, column = down - top, across - left
+            near = (
+                slice(max(0, row - HINT_RADIUS), row + HINT_RADIUS + 1),
+                slice(max(0, column - HINT_RADIUS), column + HINT_RADIUS + 1),
+            )
+            x[1:3, *near] = place.ab[:, None, None] / info.ab_scale
+            x[3, *near] = on
     return x
 
 

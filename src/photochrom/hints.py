@@ -1,25 +1,12 @@
-"""The user's hints: each colors what resembles its place, exactly, and nothing else.
-
-The network follows a hint and spreads it, but neither exactly nor within bounds: a brown for the
-horse also tints the sky. Two steps correct this.
-
-- *Only where it is meant.* A pixel takes the logits with hints as far as it resembles the place of
-  a hint, and otherwise the logits without hints (`blend_hints`).
-- *Exactly.* The remainder of a hint is its ab minus the predicted ab at its place. We treat
-  the remainders as samples of a Gaussian process over the pixels, and add its mean (`Anchors`).
-
-Two pixels are alike if they are near each other and have about the same *distribution over colors*
-without hints. So grass counts as grass and skin as skin, however their L varies.
-
-Sources: Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, equation 2.23;
-Bhattacharyya, 1943 (the likeness of two distributions). docs/experiments.md compares other methods
-and values.
-"""
+"""What a user says about the photo: this spot, this stroke or this region has that color."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,40 +17,165 @@ from photochrom.color.names import color_code
 from photochrom.errors import HintError
 from photochrom.models import ModelInfo
 
-__all__ = ["Anchors", "Hint", "Place", "blend_hints", "check_hints", "color_value"]
+__all__ = ["MOST_POINTS", "MOST_REACH", "Hint", "HintLike", "Place", "check_hints"]
 
-Hint = tuple[float, float, str | Sequence[float]]
-"""What a user gives: (x, y, color), in pixels from the left and top. A color is (r, g, b), sRGB in
-0..255, a code such as "#3a5fcd", or a name such as "navy"."""
-Place = tuple[float, float, Float32]
-"""A checked hint: (x, y, ab), where x and y are shares of the photo in [0, 1)."""
+MOST_POINTS = 200
+"""Of a stroke or of the outline of a region."""
+MOST_REACH = 4.0
+"""With it, a hint colors everything in the photo that resembles its place."""
+MARKS = 12
+"""Spots, at most, at which the network is told of one stroke or region."""
+
+Point = tuple[float, float]
 
 
-def color_value(color: str | Sequence[float]) -> tuple[float, float, float]:
-    """(r, g, b), sRGB in 0..255, of the color of a hint.
+@dataclass(frozen=True)
+class Hint:
+    """A color for a spot of a photo, for a stroke across it, or for a region.
 
-    Raises
-    ------
-    HintError
-        It is not a color.
+    Attributes
+    ----------
+    x, y : the spot, in pixels from the left and the top. Of a stroke or a region, a place on it
+    color : (r, g, b), sRGB in 0..255, or "#3a5fcd", or "navy"; only its a and b count, so
+        any gray keeps the place gray
+    reach : how far the color spreads, 0..4; 1 fills an object of usual size, 0 stays on the spot
+    strength : share of the way from the present color to this one, 0..1
+    stroke : points (x, y) of a line that has the color, or ()
+    region : points (x, y) of the outline of an area that has the color, or (). It ends there,
+        whatever the reach
     """
-    remedy = 'give (r, g, b) from 0 to 255, or "#3a5fcd", or "navy"'
-    if isinstance(color, str):
+
+    x: float
+    y: float
+    color: str | Sequence[float]
+    reach: float = 1.0
+    strength: float = 1.0
+    stroke: Sequence[Point] = ()
+    region: Sequence[Point] = ()
+
+    @classmethod
+    def along(
+        cls,
+        points: Sequence[Point],
+        color: str | Sequence[float],
+        reach: float = 1,
+        strength: float = 1,
+    ) -> Hint:
+        """A stroke through these points."""
+        x, y = points[len(points) // 2]
+        return cls(x, y, color, reach, strength, stroke=tuple(points))
+
+    @classmethod
+    def within(
+        cls, points: Sequence[Point], color: str | Sequence[float], strength: float = 1
+    ) -> Hint:
+        """A region with these corners; two points are opposite corners of a rectangle."""
+        if len(points) == 2:
+            (left, top), (right, bottom) = points
+            points = (left, top), (right, top), (right, bottom), (left, bottom)
+        x, y = np.mean(np.array(points, dtype=np.float64), axis=0).tolist()
+        return cls(x, y, color, strength=strength, region=tuple(points))
+
+    @classmethod
+    def of(cls, hint: HintLike) -> Hint:
+        """A hint of a hint, or of its `values`; the shortest are (x, y, (r, g, b))."""
+        made = hint if isinstance(hint, Hint) else cls(*hint)
+        if not isinstance(made.color, str):
+            return made
         try:
-            red, green, blue = color_code(color)
+            return replace(made, color=color_code(made.color))
         except ValueError as error:
-            raise HintError(f"not a color: {error}", remedy) from None
-        return float(red), float(green), float(blue)
-    try:
-        r, g, b = (float(value) for value in color)
-    except (TypeError, ValueError):
-        raise HintError(f"{color!r} is not a color", remedy) from None
-    if not all(0 <= value <= 255 for value in (r, g, b)):
-        raise HintError(f"{tuple(color)!r} is not a color", remedy)
-    return r, g, b
+            raise HintError(f"not a color: {error}") from None
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """What it consists of, in plain numbers, as short as possible."""
+        spot = float(self.x), float(self.y), tuple(float(v) for v in self.color)
+        stroke, region = (
+            tuple((float(x), float(y)) for x, y in line) for line in (self.stroke, self.region)
+        )
+        rest = float(self.reach), float(self.strength), stroke, region
+        return spot if rest == (1.0, 1.0, (), ()) else (*spot, *rest)
 
 
-def check_hints(hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo) -> list[Place]:
+HintLike = Hint | tuple[float, float, str | Sequence[float]] | Sequence[Any]
+"""A hint, or a tuple of its first values: (x, y, (r, g, b))."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A checked hint: a color, and where it holds, in shares of the photo.
+
+    Attributes
+    ----------
+    x, y : in [0, 1)
+    ab : float32 (2,)
+    reach, strength : see `Hint`
+    line : float32 (n, 2), the points (x, y) of a stroke or an outline; None for a spot
+    closed : whether the line is the outline of a region
+    """
+
+    x: float
+    y: float
+    ab: Float32
+    reach: float = 1.0
+    strength: float = 1.0
+    line: Float32 | None = None
+    closed: bool = False
+
+    def pixel(self, height: int, width: int) -> tuple[int, int]:
+        """(row, column) of the spot."""
+        return int(self.y * height), int(self.x * width)
+
+    def seeds(self, height: int, width: int) -> NDArray[np.bool_]:
+        """The pixels that have the color: bool (height, width)."""
+        mask = np.zeros((height, width), dtype=np.bool_)
+        if self.line is not None and self.closed:
+            mask = _inside(self.line, height, width)
+        elif self.line is not None:
+            rows, columns = _along(self.line, height, width)
+            mask[rows, columns] = True
+        if not mask.any():
+            mask[self.pixel(height, width)] = True
+        return mask
+
+    def marks(self, height: int, width: int) -> list[tuple[int, int]]:
+        """The pixels (row, column), few and spread evenly, at which the network is told."""
+        if self.line is None:
+            return [self.pixel(height, width)]
+        if self.closed:
+            rows, columns = np.nonzero(self.seeds(height, width))
+        else:
+            rows, columns = _along(self.line, height, width)
+        few = np.linspace(0, len(rows) - 1, min(MARKS, len(rows))).round().astype(int)
+        return list(dict.fromkeys(zip(rows[few].tolist(), columns[few].tolist(), strict=True)))
+
+
+def _along(line: Float32, height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the pixels along a line, in its order."""
+    points = line * np.array([width, height], dtype=np.float32)
+    parts = [points[:1]]
+    for start, end in pairwise(points):
+        steps = max(1, math.ceil(2 * float(np.abs(end - start).max())))
+        shares = np.arange(1, steps + 1, dtype=np.float32)[:, None] / np.float32(steps)
+        parts.append(start + shares * (end - start))
+    columns, rows = np.concatenate(parts).astype(np.intp).T
+    return np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+
+
+def _inside(outline: Float32, height: int, width: int) -> NDArray[np.bool_]:
+    """The pixels whose centers an outline surrounds: to their left, its edges are odd in number."""
+    points = outline * np.array([width, height], dtype=np.float32)
+    x, y = np.arange(width) + np.float32(0.5), (np.arange(height) + np.float32(0.5))[:, None]
+    inside = np.zeros((height, width), dtype=np.bool_)
+    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        if y0 != y1:
+            at = x0 + (y - y0) * ((x1 - x0) / (y1 - y0))
+            inside ^= ((y0 <= y) != (y1 <= y)) & (x > at)
+    return inside
+
+
+def check_hints(hints: Sequence[HintLike], shape: tuple[int, int], info: ModelInfo) -> list[Place]:
     """Check the hints for a photo of (height, width), and convert them to places.
 
     Raises
@@ -71,138 +183,46 @@ def check_hints(hints: Sequence[Hint], shape: tuple[int, int], info: ModelInfo) 
     HintError
         See `Colorizer.predict`.
     """
-    height, width = shape
     if len(hints) and info.channels != 4:
         raise HintError(f"the model {info.name} doesn't take hints", "use a photochrom model")
-    checked = []
-    for n, hint in enumerate(hints, 1):
-        try:
-            x, y, color = hint
-            x, y = float(x), float(y)
-        except (TypeError, ValueError):
-            raise HintError(f"hint {n}: {hint!r} is not (x, y, color)") from None
-        if not (0 <= x < width and 0 <= y < height):
+    return [_checked(n, hint, shape) for n, hint in enumerate(hints, 1)]
+
+
+def _checked(n: int, given: HintLike, shape: tuple[int, int]) -> Place:
+    height, width = shape
+    try:
+        hint = Hint.of(given)
+        x, y, reach, strength = (float(v) for v in (hint.x, hint.y, hint.reach, hint.strength))
+        values = np.array([float(v) for v in hint.color], dtype=np.float32)
+        points = [(float(x), float(y)) for x, y in hint.region or hint.stroke]
+    except (TypeError, ValueError):
+        raise HintError(f"hint {n}: {given!r} is not (x, y, (r, g, b))") from None
+    for px, py in ((x, y), *points):
+        if not (0 <= px < width and 0 <= py < height):
             raise HintError(
-                f"hint {n}: ({x:g}, {y:g}) is outside the photo, "
+                f"hint {n}: ({px:g}, {py:g}) is outside the photo, "
                 f"which has {width} x {height} pixels"
             )
-        try:
-            values = np.array(color_value(color), dtype=np.float32)
-        except HintError as error:
-            raise HintError(f"hint {n}: {error.problem}", error.remedy) from None
-        ab = rgb_to_lab(values / np.float32(255))[1:]
-        checked.append(((x + 0.5) / width, (y + 0.5) / height, ab))
-    return [(min(x, 1 - 1e-6), min(y, 1 - 1e-6), ab) for x, y, ab in checked]
-
-
-BLEND_REACH = 1.0
-"""Standard deviation over the distance from a hint, as a share of the short side; of the blend."""
-BLEND_LIKENESS = 2
-"""Power of the likeness of distributions; of the blend."""
-REACH = 0.5
-"""The same two, of the process."""
-LIKENESS = 4
-LIGHTNESS = 20.0
-"""Standard deviation over L."""
-NOISE = 0.05
-"""Variance of a hint, if that of the process is 1. It keeps contradictory hints from ringing."""
-
-
-def _places(
-    hints: Sequence[Place], height: int, width: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the hints."""
-    rows = [int(y * height) for _, y, _ in hints]
-    return np.array(rows, np.intp), np.array([int(x * width) for x, _, _ in hints], np.intp)
-
-
-def _near(hints: Sequence[Place], height: int, width: int, reach: float) -> Float32:
-    """How near each pixel is to each hint, 0..1: float32 (h, w, n)."""
-    rows, columns = _places(hints, height, width)
-    scale = reach * min(height, width)
-    # Separable in x and y, as its square exponentials are.
-    across = np.exp(-(((np.arange(width)[:, None] - columns) / scale) ** 2) / 2)
-    down = np.exp(-(((np.arange(height)[:, None] - rows) / scale) ** 2) / 2)
-    near: Float32 = (down[:, None] * across[None]).astype(np.float32)
-    return near
-
-
-def _like(hints: Sequence[Place], distribution: Float32) -> Float32:
-    """How alike the distribution of each pixel is to that at each hint, 0..1: (h, w, n)."""
-    root = np.sqrt(distribution)
-    rows, columns = _places(hints, *distribution.shape[1:])
-    like: Float32 = np.tensordot(root, root[:, rows, columns], axes=(0, 0))
-    return np.clip(like, 0, 1)
-
-
-def blend_hints(
-    hints: Sequence[Place], plain: Float32, hinted: Float32, distribution: Float32 | None
-) -> Float32:
-    """Blend the logits with and without hints, so that each hint acts only where it is meant.
-
-    Parameters
-    ----------
-    hints : at least one
-    plain, hinted : float32 (Q, h, w), the logits without and with the hints
-    distribution : float32 (Q, h, w), sum 1 over Q, without hints; None for a regression
-
-    Returns
-    -------
-    float32 (Q, h, w)
-    """
-    height, width = plain.shape[1:]
-    weight = _near(hints, height, width, BLEND_REACH)
-    if distribution is not None:
-        weight *= _like(hints, distribution) ** BLEND_LIKENESS
-    mixed: Float32 = plain + weight.max(axis=-1) * (hinted - plain)
-    return mixed
-
-
-@dataclass(frozen=True, eq=False)
-class Anchors:
-    """The places and colors of the hints in a prediction, and how far each one reaches.
-
-    Attributes
-    ----------
-    rows, columns : int (n,), at the network's resolution
-    ab : float32 (n, 2)
-    spread : float32 (h, w, n), the share of each hint's remainder that is added to each pixel
-    """
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    ab: Float32
-    spread: Float32
-
-    @classmethod
-    def of(cls, hints: Sequence[Place], L: Float32, distribution: Float32 | None) -> Anchors:
-        """Anchor the hints in a prediction.
-
-        Parameters
-        ----------
-        hints : at least one
-        L : float32 (h, w), 0..100, at the network's resolution
-        distribution : float32 (Q, h, w), sum 1 over Q, without hints; None for a regression
-        """
-        height, width = L.shape
-        rows, columns = _places(hints, height, width)
-        kernel = _near(hints, height, width, REACH).astype(np.float64)
-        kernel *= np.exp(-(((L[..., None] - L[rows, columns]) / LIGHTNESS) ** 2) / 2)
-        if distribution is not None:
-            kernel *= _like(hints, distribution) ** LIKENESS
-        between = kernel[rows, columns] + NOISE * np.eye(len(rows))
-        spread = np.linalg.solve(between, kernel.reshape(-1, len(rows)).T).T
-        return cls(
-            rows,
-            columns,
-            np.stack([ab for _, _, ab in hints]).astype(np.float32),
-            spread.reshape(kernel.shape).astype(np.float32),
+    if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
+        raise HintError(
+            f"hint {n}: {tuple(hint.color)!r} is not a color", "give r, g, b from 0 to 255"
         )
-
-    def corrected(self, ab: Float32) -> Float32:
-        """The predicted ab (h, w, 2), corrected to the hints' colors at their places."""
-        left = self.ab - ab[self.rows, self.columns]
-        # Contradictory hints on similar pixels must not push a color beyond either of them.
-        low, high = np.minimum(left.min(axis=0), 0), np.maximum(left.max(axis=0), 0)
-        corrected: Float32 = ab + np.clip(self.spread @ left, low, high)
-        return corrected
+    if not 0 <= reach <= MOST_REACH:
+        raise HintError(f"hint {n}: its reach of {reach:g} must be from 0 to {MOST_REACH:g}")
+    if not 0 <= strength <= 1:
+        raise HintError(f"hint {n}: its strength of {strength:g} must be from 0 to 1")
+    if hint.stroke and hint.region:
+        raise HintError(f"hint {n}: is both a stroke and a region", "make two hints of it")
+    if hint.region and len(points) < 3:
+        raise HintError(f"hint {n}: a region needs at least 3 points")
+    if len(points) > MOST_POINTS:
+        raise HintError(
+            f"hint {n}: has {len(points)} points, more than {MOST_POINTS}", "leave some out"
+        )
+    ab = rgb_to_lab(values / np.float32(255))[1:]
+    shares = [
+        (min((px + 0.5) / width, 1 - 1e-6), min((py + 0.5) / height, 1 - 1e-6))
+        for px, py in ((x, y), *points)
+    ]
+    line = np.array(shares[1:], dtype=np.float32) if points else None
+    return Place(*shares[0], ab, reach, strength, line, bool(hint.region))

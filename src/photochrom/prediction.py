@@ -11,13 +11,13 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom.anchors import Anchors
 from photochrom.arrays import Float32
 from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
 from photochrom.errors import HintError
 from photochrom.given import Back
-from photochrom.hints import Anchors
 from photochrom.look import PLAIN_LOOK, Look
 from photochrom.models import ModelInfo
 from photochrom.photo.photo import Photo
@@ -263,12 +263,9 @@ class Prediction:
 
     def _brush(self, look: Look) -> Brush:
         upsampler = self.upsampler or self._own_upsampler
-        return Brush(
-            upsampler,
-            upsampler.fit(self.distribution.ab(look)),
-            look.keep_color,
-            self.distribution.margin,
-        )
+        fitted = upsampler.fit(self.distribution.ab(look))
+        touched = upsampler.touched(fitted, self.distribution.exact(look), self.L)
+        return Brush(upsampler, touched, look.keep_color, self.distribution.margin)
 
     @cached_property
     def _own_upsampler(self) -> Upsampler:

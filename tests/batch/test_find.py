@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     [
         ("s/a.jpg", False, "o/a.jpg"),
         ("s/a.TIF", False, "o/a.TIF"),
-        ("s/a.jfif", False, "o/a.png"),
+        ("s/a.gif", False, "o/a.png"),
         ("s/a.b.webp", True, "o/a.b.color.webp"),
         ("s/a\nb", True, "o/a\nb.color.png"),
     ],

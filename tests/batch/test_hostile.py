@@ -28,7 +28,7 @@ from photochrom.errors import PhotoError
 from photochrom.photo.read import read_photo
 from tests.hostile import GIGABYTE, chunk, limited, mutants, png
 
-COMMAND = 100  # mutants that go through the command
+COMMAND = 48  # mutants that go through the command
 
 
 # --- through the command --------------------------------------------------------------------------
@@ -57,6 +57,8 @@ def colorize(
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
     command = [sys.executable, "-m", "photochrom", "colorize", *map(str, arguments)]
+    if "--workers" not in command:
+        command += ["--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limits)
     assert done.returncode in (0, 1), done.stderr[-2000:]
     assert "Traceback" not in done.stderr and "unexpectedly" not in done.stderr

@@ -50,7 +50,7 @@ def test_a_line_says_it_all(once: Any, scans: Path, out: Path, settings: Setting
         }
 
 
-def test_a_torn_line_is_passed_over_and_the_next_begins_anew(
+def test_a_torn_line_is_passed_over_and_the_next_begins_on_its_own(
     once: Any, scans: Path, out: Path
 ) -> None:
     draw(scans / "a.png", 1)

@@ -84,7 +84,19 @@ def test_one_bad_file_fails_alone(
     last = tmp_path / "last.jpg"
     shutil.copy(photo, last)
     out = tmp_path / "out"
-    code = main(["colorize", str(photo), str(bad), "missing.jpg", str(last), "-o", str(out)])
+    code = main(
+        [
+            "colorize",
+            str(photo),
+            str(bad),
+            "missing.jpg",
+            str(last),
+            "-o",
+            str(out),
+            "--workers",
+            "1",
+        ]
+    )
     assert code == 1
     assert sorted(p.name for p in out.iterdir()) == ["last.jpg", "old.jpg", "photochrom.jsonl"]
     err = capsys.readouterr().err
@@ -98,7 +110,7 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
         (scans / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(photo, scans / name)
     out = tmp_path / "color"
-    assert main(["colorize", str(scans), "-o", str(out)]) == 0
+    assert main(["colorize", str(scans), "-o", str(out), "--workers", "1"]) == 0
     found = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     assert found == ["1923/b.jpg", "a.jpg", "c.color.jpg", "photochrom.jsonl"]
 
@@ -106,8 +118,9 @@ def test_a_folder_keeps_its_structure(photo: Path, tmp_path: Path) -> None:
 @pytest.mark.process
 def test_an_output_folder_inside_the_input_is_not_read_again(photo: Path) -> None:
     folder = photo.parent
-    assert main(["colorize", str(folder), "-o", str(folder / "out")]) == 0
-    assert main(["colorize", str(folder), "-o", str(folder / "out"), "--force"]) == 0
+    command = ["colorize", str(folder), "-o", str(folder / "out"), "--workers", "1"]
+    assert main(command) == 0
+    assert main([*command, "--force"]) == 0
     assert [p.name for p in (folder / "out").rglob("*.jpg")] == ["old.jpg"]
 
 
@@ -152,7 +165,9 @@ def test_two_photos_of_one_name_do_not_overwrite_each_other(
     other.parent.mkdir()
     shutil.copy(photo, other)
     out = tmp_path / "out"
-    assert main(["colorize", str(photo), str(other), "-o", str(out), "--force"]) == 1
+    assert (
+        main(["colorize", str(photo), str(other), "-o", str(out), "--force", "--workers", "1"]) == 1
+    )
     assert "would have the same result" in capsys.readouterr().err
 
 

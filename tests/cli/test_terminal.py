@@ -25,11 +25,10 @@ def test_stdin_to_stdout_is_the_image_and_nothing_else_in_the_same_format(
     with PIL.Image.open(photo) as image:
         image.save(source)
     assert main(["colorize", str(source), "-o", str(expected)]) == 0
-    for arguments, data in (
-        (["-"], source.read_bytes()),
-        (["-", "-o", "-"], source.read_bytes()),
-        ([str(source), "-o", "-"], b""),
-    ):
+    ways = [(["-"], source.read_bytes())]
+    if kind == "jpg":  # the other ways are the same for each format
+        ways += [(["-", "-o", "-"], source.read_bytes()), ([str(source), "-o", "-"], b"")]
+    for arguments, data in ways:
         done = stream(*arguments, stdin=data)
         assert (done.returncode, done.stderr) == (0, b"")
         assert done.stdout == expected.read_bytes()

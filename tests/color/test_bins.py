@@ -61,8 +61,7 @@ def test_the_bins_cannot_be_changed_by_accident() -> None:
             part[0] = 0
 
 
-@pytest.fixture(scope="module")
-def reached() -> set[tuple[int, int]]:
+def cells_of_all_colors() -> set[tuple[int, int]]:
     """The cells of the grid that the 16.7 million 8-bit colors fall into."""
     seen = np.zeros((25, 25), dtype=bool)  # cells -120..120
     rgb = np.empty((256, 256, 3), dtype=np.uint8)
@@ -74,14 +73,13 @@ def reached() -> set[tuple[int, int]]:
     return {(10 * (int(a) - 12), 10 * (int(b) - 12)) for a, b in np.argwhere(seen)}
 
 
-def test_every_8_bit_color_has_its_bin(reached: set[tuple[int, int]]) -> None:
+@pytest.mark.slow
+def test_every_8_bit_color_has_its_bin_and_the_others_are_a_margin_of_one_cell() -> None:
+    reached = cells_of_all_colors()
     kept = {(int(a), int(b)) for a, b in bins.BINS}
     assert len(reached) == 261
     assert reached <= kept
-
-
-def test_the_other_bins_are_a_margin_of_one_cell(reached: set[tuple[int, int]]) -> None:
-    for a, b in {(int(a), int(b)) for a, b in bins.BINS} - reached:
+    for a, b in kept - reached:
         beside = {(a - 10, b), (a + 10, b), (a, b - 10), (a, b + 10)}
         assert beside & reached, (a, b)
 

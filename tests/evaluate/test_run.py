@@ -99,6 +99,7 @@ def test_rows_with_hints_are_nearer_the_truth(photos: Path, prior: Path, tmp_pat
         prior=str(prior),
         hints=(0, 1, 20),
         baselines=False,
+        limit=4,
     )
     result = measured(asked, tmp_path / "work")
     names = [row.name for row in result.rows]
@@ -176,6 +177,7 @@ def test_the_prior_beside_the_photos_is_taken_and_named(photos: Path, tmp_path: 
 def test_the_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "report"
     command = ["evaluate", str(photos), "-o", str(report), "--sweep", "2", "--workers", "1"]
+    command += ["--limit", "4"]
     assert main(command) == 0
     out = capsys.readouterr().out
     for word in ("original", "gray", "random", "photochrom-1", "AuC raw", "ΔE00", "report.html"):

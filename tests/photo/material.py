@@ -29,6 +29,11 @@ from photochrom.photo.photo import Photo
 many = settings(deadline=None, max_examples=60)
 
 
+# Characters that XML quotes or forbids, and some of every kind. (To draw from all of Unicode takes
+# seconds before the first.)
+ODD = "a &<>\"'\\]\t\n\r\0\x1f\x7f\x85\xadé写ת\u202e\u2028\ufeff\ufffe\U0001f4f7\U0010ffff"
+
+
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 

@@ -342,18 +342,18 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_profile_does_no_harm(tmp_path: Path, name: str, dtype: Any) -> None:
+def test_a_hostile_profile_does_no_harm(tmp_path: Path, name: str) -> None:
     data = HOSTILE[name]
-    values = samples(3 if data[16:20] == b"RGB " else 1, dtype)
-    photometric = "rgb" if values.shape[2] == 3 else "minisblack"
-    tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, iccprofile=data)
-    photo = read_photo(tmp_path / "a.tif")
-    assert photo.pixels.shape == values.shape
-    assert photo.samples == dtype
-    if dtype == np.float32:
-        assert photo.pixels.min() >= 0 and photo.pixels.max() <= 1
+    for dtype in (np.uint8, np.uint16, np.float32):
+        values = samples(3 if data[16:20] == b"RGB " else 1, dtype)
+        photometric = "rgb" if values.shape[2] == 3 else "minisblack"
+        tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, iccprofile=data)
+        photo = read_photo(tmp_path / "a.tif")
+        assert photo.pixels.shape == values.shape
+        assert photo.samples == dtype
+        if dtype == np.float32:
+            assert photo.pixels.min() >= 0 and photo.pixels.max() <= 1
 
 
 @pytest.mark.slow
@@ -362,7 +362,7 @@ def test_bytes_flipped_anywhere_in_a_profile_do_no_harm() -> None:
     for whole, channels in ((GRAYS["listed"][0][:1200], 1), (COLORS["eci"][0], 3)):
         values = samples(channels, np.uint16)[:4]
         space = "GRAY" if channels == 1 else "RGB "
-        for _ in range(150):
+        for _ in range(40):
             data = bytearray(whole)
             for at in rng.integers(128, len(data), rng.integers(1, 6)):
                 data[at] = rng.integers(256)
@@ -373,10 +373,13 @@ def test_bytes_flipped_anywhere_in_a_profile_do_no_harm() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_the_type_is_known_before_the_pixels(dtype: Any) -> None:
-    profiles = [None, b"junk" * 50, *HOSTILE.values(), *(p for p, _ in GRAYS.values())]
+    grays = [profile for profile, _ in GRAYS.values()]
+    profiles = [None, b"junk" * 50, *HOSTILE.values(), *grays]
     profiles += [bytes(pyvips.Image.profile_load(name)) for name in ("srgb", "p3", "cmyk")]
     for data in profiles:
         for space, channels in (("GRAY", 1), ("RGB ", 3), ("CMYK", 4)):
+            if space == "CMYK" and data in [*HOSTILE.values(), *grays[1:]]:
+                continue  # one that does not fit is as good as another
             made = to_srgb(np.ones((2, 3, channels), dtype), space, data)
             assert made.dtype == srgb_dtype(np.dtype(dtype), space, data)
             if dtype == np.float32 and space == "RGB ":

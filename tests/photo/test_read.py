@@ -160,7 +160,7 @@ def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_photo(path).pixels, smooth())
 
 
-def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
     assert pyvips.cache_get_max() == 0
     path = tmp_path / "photo.png"
     for seed in range(3):
@@ -175,7 +175,9 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         assert name in refusal(read_photo, tmp_path / name)
     assert "empty" in refusal(read_photo, tmp_path / "empty.jpg")
-    assert "JPEG, PNG, TIFF, WebP, AVIF or HEIC" in refusal(read_photo, tmp_path / "text.jpg")
+    assert "JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG XL or JPEG 2000" in refusal(
+        read_photo, tmp_path / "text.jpg"
+    )
     assert "no such file" in refusal(read_photo, tmp_path / "absent.jpg")
     assert "not a file" in refusal(read_photo, tmp_path)
     assert "not a file" in refusal(read_photo, tmp_path / "text.jpg" / "photo.jpg")
@@ -280,10 +282,8 @@ def test_unsuitable_samples_are_refused(tmp_path: Path) -> None:
         assert "8 or 16 bits" in refusal(read_photo, path)
     tifffile.imwrite(path, np.ones((3, 4), np.float64))
     refusal(read_photo, path)
-    tifffile.imwrite(path, np.ones((3, 4, 6), np.uint8), photometric="rgb", planarconfig="contig")
-    assert "6 channels" in refusal(read_photo, path)
     to_vips(smooth()).colourspace("lab").tiffsave(str(path))
-    assert "RGB" in refusal(read_photo, path)
+    assert "CIELab of floats" in refusal(read_photo, path)
 
 
 def test_stderr_stays_clean_when_files_are_bad(tmp_path: Path) -> None:

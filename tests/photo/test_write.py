@@ -36,6 +36,9 @@ from tests.photo.material import (
 FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
+    ".jpe": "JPEG",
+    ".jif": "JPEG",
     ".png": "PNG",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -108,7 +111,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert_only(tmp_path, "wide.png")
 
 
-@pytest.mark.parametrize("name", ["photo", "photo.gif", "photo.psd", "photo.jp2", ".jpg", "photo."])
+@pytest.mark.parametrize("name", ["photo", "photo.gif", "photo.psd", "photo.bmp", ".jpg", "photo."])
 def test_unknown_extensions_are_refused(tmp_path: Path, name: str) -> None:
     message = refusal(write_photo, tmp_path / name, smooth(), photo_of(smooth()))
     assert all(extension in message for extension in EXTENSIONS)

@@ -21,6 +21,7 @@ QUIET = Session(progress=False)
 Picture = NDArray[np.uint8]
 # A run that takes a moment; nothing is saved before its end.
 PLAIN: dict[str, Any] = {
+    "encoder": "lite0",
     "pretrained": False,
     "batch": 4,
     "sizes": ((0.0, 32),),

@@ -21,9 +21,6 @@ from photochrom.train.networks import build
 from photochrom.train.published import ImportOptions, import_published, load_published
 from tests.train.exported import Picture, prior, published_network
 
-# Where several processes share the tests, one of them gets all of these: an export takes a minute.
-pytestmark = pytest.mark.xdist_group("export")
-
 
 @torch.no_grad()
 def test_the_published_checkpoint_becomes_a_model(

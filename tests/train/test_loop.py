@@ -37,7 +37,7 @@ def test_each_objective_learns_two_photos_by_heart(
     photos = tmp_path / "two.tar"
     write_shard(photos, [("a.webp", encode_picture(beside)), ("b.webp", encode_picture(above))])
     still = {"crop": 1.0, "tone": 0.0, "hints": 0.0, "batch": 4, "lr": 3e-3, "warmup": 5}
-    config = TrainConfig(**PLAIN | still | {"steps": 40, "objective": objective})
+    config = TrainConfig(**PLAIN | still | {"steps": 30, "objective": objective})
     assert train(config, [str(photos)], run / objective, session=QUIET)
     store = PhotoStore([photos])
     trainer = Trainer(config, store, load_prior(run / objective / "prior.npy"), run / objective)

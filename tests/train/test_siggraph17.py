@@ -23,7 +23,6 @@ from photochrom.train.published import ImportOptions, import_published, load_pub
 from photochrom.train.siggraph17 import LATTICE, SIGGRAPH17
 
 Picture = NDArray[np.uint8]
-pytestmark = pytest.mark.xdist_group("export")
 
 # The released checkpoint: each convolution's name, outputs, inputs and side, and each BatchNorm's.
 CONVOLUTIONS = {
@@ -225,7 +224,7 @@ def test_the_released_checkpoint_becomes_a_model_that_follows_hints(
     assert plain.logits.shape[0] == 2 and min(plain.logits.shape[1:]) == 64
     hinted = colorizer.predict(gray, hints=[(20, 30, (200, 60, 40))])
     assert hinted.anchors is not None
-    row, column = int(hinted.anchors.rows[0]), int(hinted.anchors.columns[0])
+    row, column = hinted.anchors.places[0].pixel(*hinted.logits.shape[1:])
     wanted = rgb_to_lab(np.array([200, 60, 40], np.uint8))[1:]
     assert np.abs(hinted.ab()[row, column] - wanted).max() < 8
     assert np.abs(hinted.ab() - plain.ab()).mean() > 1

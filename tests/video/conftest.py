@@ -13,7 +13,15 @@ pytest.importorskip("cv2")
 import cv2
 from numpy.typing import NDArray
 
+from photochrom import Colorizer
+
 cv2.setNumThreads(1)  # the clips are tiny: threads would only wait for each other
+
+
+@pytest.fixture(scope="session")
+def colorizer() -> Colorizer:
+    """A model that is quick rather than good: films are many frames."""
+    return Colorizer("photochrom-1-small", working_size=64, threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from photochrom import Colorizer
 from photochrom.errors import ConfigError, FilmError
 from photochrom.look import Look
 from photochrom.video.encode import CODECS, Encoder, Quality
@@ -18,11 +17,6 @@ from photochrom.video.source import Film
 from photochrom.video.stretch import Pace
 
 TICK = Fraction(1, 1000)
-
-
-@pytest.fixture(scope="module")
-def colorizer():
-    return Colorizer("photochrom-1-small", working_size=64, threads=1)
 
 
 def film(path, pictures, *, format="gray", codec="ffv1", step=(40, 47, 41), **options):
@@ -231,7 +225,7 @@ def test_a_film_goes_on_where_it_was_stopped(tmp_path, colorizer, draw_scene):
 
 
 @pytest.mark.slow
-def test_other_settings_start_anew(tmp_path, colorizer, draw_scene):
+def test_other_settings_start_over(tmp_path, colorizer, draw_scene):
     clip = [p for seed in (1, 2) for p in pictures(draw_scene, 6, seed=seed)]
     source = film(tmp_path / "old.mkv", clip)
 

@@ -159,11 +159,9 @@ def test_a_spool_gives_back_what_it_got():
     spool.close()
 
 
-def test_a_picture_on_its_side_is_shown_upright(draw_scene):
-    from photochrom import Colorizer
+def test_a_picture_on_its_side_is_shown_upright(draw_scene, colorizer):
     from photochrom.video.eye import Eye
 
-    colorizer = Colorizer("photochrom-1-small", working_size=64, threads=1)
     luma = (pan(draw_scene(4), 1)[0] * 2.5).astype(np.uint8)
 
     def seen(stored, turns):

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 
-from photochrom import Colorizer
 from photochrom.color.lab import rgb_to_lab
 from photochrom.errors import FilmError
 from photochrom.video.film import Settings, color_film, frames
@@ -20,11 +19,6 @@ from photochrom.video.source import Film
 from photochrom.video.stills import Stills, write_stills
 
 COUNT = 8
-
-
-@pytest.fixture(scope="module")
-def colorizer():
-    return Colorizer("photochrom-1-small", working_size=64, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from photochrom import Colorizer
 from photochrom.errors import FilmError
 from photochrom.video.encode import Quality
 from photochrom.video.film import Settings, color_film
 from photochrom.video.source import Film
 
 SUBTITLES = "1\n00:00:00,000 --> 00:00:00,120\nArrival of a train\n\n"
-
-
-@pytest.fixture(scope="module")
-def colorizer():
-    return Colorizer("photochrom-1-small", working_size=64, threads=1)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
-    from photochrom.hints import Hint
+    from photochrom.hints import HintLike
     from photochrom.look import Look
 
 __all__ = [
@@ -120,7 +120,7 @@ class Settings:
 
     temperature: float
     saturation: float
-    hints: tuple[Hint, ...]
+    hints: tuple[HintLike, ...]
     working_size: int
     model: str
     model_sha256: str
@@ -134,7 +134,7 @@ class Settings:
         cls,
         colorizer: Colorizer,
         look: Look,
-        hints: Sequence[Hint] = (),
+        hints: Sequence[HintLike] = (),
         quality: int | None = None,
     ) -> Settings:
         """The settings of a colorizer with these for rendering.
@@ -192,11 +192,11 @@ class Settings:
         return settings_key(self.fields)
 
 
-def plain_hints(hints: Sequence[Hint]) -> tuple[Hint, ...]:
+def plain_hints(hints: Sequence[HintLike]) -> tuple[HintLike, ...]:
     """Hints as numbers alone, in the form that the manifest stores."""
-    from photochrom.hints import color_value
+    from photochrom.hints import Hint
 
-    return tuple((float(x), float(y), color_value(color)) for x, y, color in hints)
+    return tuple(Hint.of(hint).values for hint in hints)
 
 
 def settings_key(fields: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 from photochrom.batch.job import Settings, plain_hints
 from photochrom.distribution import CANDIDATES
 from photochrom.errors import ConfigError, HintError, PhotoError
+from photochrom.hints import Hint
 from photochrom.look import Look
 
 __all__ = ["SIDECAR", "with_sidecar"]
@@ -86,7 +87,7 @@ def _changed(text: bytes, settings: Settings) -> Settings:
         _number(wanted, "keep_color", settings.keep_color),
     )
     try:
-        hints = plain_hints([(hint["x"], hint["y"], hint["color"]) for hint in listed])
+        hints = plain_hints([_hint(hint) for hint in listed])
     except (KeyError, TypeError):
         raise ValueError("a hint is not of the form {x, y, color}") from None
     return replace(
@@ -97,6 +98,11 @@ def _changed(text: bytes, settings: Settings) -> Settings:
         hints=hints or settings.hints,
         candidate=_candidate(wanted),
     )
+
+
+def _hint(hint: Mapping[str, Any]) -> Hint:
+    more = {name: hint[name] for name in ("reach", "strength", "stroke", "region") if name in hint}
+    return Hint(hint["x"], hint["y"], hint["color"], **more)
 
 
 def _number(wanted: Mapping[str, Any], name: str, default: float) -> float:

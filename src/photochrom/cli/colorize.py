@@ -58,7 +58,9 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--hint", action="append", default=[], metavar="X,Y,COLOR",
         help="set the color of the spot at pixel (X, Y), counted from the top left, such as "
-             "310,220,3a5fcd or 310,220,navy; repeatable; `photochrom studio PHOTO` shows X and Y",
+             "310,220,3a5fcd or 310,220,navy; repeatable. X,Y:X,Y:...,COLOR is a stroke; after the "
+             "color, ,reach=R (0 to 4) and ,strength=S (0 to 1) say how far and how much, and "
+             ",region makes the points the corners of a region",
     )  # fmt: skip
     p.add_argument(
         "--color", choices=("recolor", "keep", "skip"),

@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from photochrom.errors import ConfigError, HintError, ModelError
+
+if TYPE_CHECKING:
+    from photochrom.hints import Hint
 
 __all__ = [
     "counts_value",
@@ -25,25 +30,43 @@ __all__ = [
 ]
 
 
-def hint_value(text: str) -> tuple[float, float, tuple[int, int, int]]:
-    """(x, y, (red, green, blue)) of X,Y,COLOR. Raises HintError."""
-    from photochrom.color.names import color_code
+_HINT = re.compile(
+    r"(.+),(#?[0-9a-f]{6}|(?!region)[a-z]+)((?:,(?:region|(?:reach|strength)=[^,]+))*)",
+    re.IGNORECASE,
+)
 
-    parts = text.split(",")
+
+def hint_value(text: str) -> Hint:
+    """A hint of X,Y[:X,Y...],RRGGBB[,reach=R][,strength=S][,region]. Raises HintError."""
+    from photochrom.color.names import color_code
+    from photochrom.hints import Hint
+
+    found = _HINT.fullmatch(text)
     try:
-        if len(parts) != 3:
-            raise ValueError(f"{len(parts)} parts")
-        x, y = float(parts[0]), float(parts[1])
+        if not found:
+            raise ValueError
+        points = []
+        for pair in found[1].split(":"):
+            x, y = pair.split(",")
+            points.append((float(x), float(y)))
+        color = color_code(found[2])
+        words = [word.partition("=") for word in found[3].lower().split(",")[1:]]
+        dials = {name: float(value) for name, equals, value in words if equals}
+        if ("region", "", "") in words:
+            if len(points) < 2 or "reach" in dials:
+                raise ValueError
+            return Hint.within(points, color, **dials)
     except ValueError:
         raise HintError(
-            f"--hint {text}: must be X,Y,COLOR, such as 120,80,3366cc or 120,80,navy",
-            "`photochrom studio PHOTO` opens the photo and shows x and y of the place that you "
-            "point at",
+            f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc",
+            "a stroke is X,Y:X,Y:...,RRGGBB; ,reach=0.5 or ,strength=0.5 may follow; a region is "
+            "X,Y:X,Y,RRGGBB,region with two corners of a rectangle or all points of an outline; "
+            "`photochrom studio` shows the photo and its places",
         ) from None
-    try:
-        return x, y, color_code(parts[2])
-    except ValueError as error:
-        raise HintError(f"--hint {text}: {error}") from None
+    if len(points) > 1:
+        return Hint.along(points, color, **dials)
+    x, y = points[0]
+    return Hint(x, y, color, dials.get("reach", 1.0), dials.get("strength", 1.0))
 
 
 def is_address(text: str) -> bool:

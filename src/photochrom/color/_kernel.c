@@ -1,9 +1,10 @@
 /* What takes a pass over every pixel, several times as fast as the same in NumPy.
 
-Every function here has its twin in lab.py or upsample.py, which says what it computes and why,
-takes over where this module is missing or switched off, and is what the tests compare it with. The
-steps are the same in the same order, in float32 and without fused products, so that the results
-are too, but for the powers: those are polynomials or quotients of them here.
+Every function here has its twin in a module beside it, such as lab.py or upsample.py, which says
+what it computes and why, takes over where this module is missing or switched off, and is what the
+tests compare it with. The steps are the same in the same order, in float32 and without fused
+products, so that the results are too, but for the powers: those are polynomials or quotients of
+them here.
 
 Nothing is looked up at a place that the data decide, except in tables whose length is checked
 against all that the type of the index can hold: no pixel, NaN or not, can lead outside an array.
@@ -634,6 +635,49 @@ CLONES static void annealed(const float *logits, const float *bins, float sharpn
     }
 }
 
+/* --- how far along paths that avoid edges: geodesic.geodesic ----------------------------------- */
+
+/* Costs (4, h, w) of the steps right, down, down and right, down and left; length (h, w) is 0 at the
+seeds. Passes down and up until nothing gets shorter. */
+static void geodesic(const float *RESTRICT costs, Size h, Size w, Size rounds, float *RESTRICT length)
+{
+    const float *right = costs, *down = costs + h * w, *falling = costs + 2 * h * w;
+    const float *rising = costs + 3 * h * w;
+    for (int shorter = 1; shorter && rounds > 0; rounds--) {
+        shorter = 0;
+        for (Size y = 0; y < h; y++)
+            for (Size x = 0; x < w; x++) {
+                const Size i = y * w + x;
+                float now = length[i];
+                if (x) now = least(now, length[i - 1] + right[i - 1]);
+                if (y) {
+                    now = least(now, length[i - w] + down[i - w]);
+                    if (x) now = least(now, length[i - w - 1] + falling[i - w - 1]);
+                    if (x + 1 < w) now = least(now, length[i - w + 1] + rising[i - w + 1]);
+                }
+                if (now < length[i]) {
+                    length[i] = now;
+                    shorter = 1;
+                }
+            }
+        for (Size y = h - 1; y >= 0; y--)
+            for (Size x = w - 1; x >= 0; x--) {
+                const Size i = y * w + x;
+                float now = length[i];
+                if (x + 1 < w) now = least(now, length[i + 1] + right[i]);
+                if (y + 1 < h) {
+                    now = least(now, length[i + w] + down[i]);
+                    if (x + 1 < w) now = least(now, length[i + w + 1] + falling[i]);
+                    if (x) now = least(now, length[i + w - 1] + rising[i]);
+                }
+                if (now < length[i]) {
+                    length[i] = now;
+                    shorter = 1;
+                }
+            }
+    }
+}
+
 /* --- the border to Python -------------------------------------------------------------------- */
 
 enum { MOST = 6 };
@@ -868,6 +912,24 @@ static PyObject *py_grow(PyObject *self, PyObject *args)
     return finish(&arrays, good);
 }
 
+static PyObject *py_geodesic(PyObject *self, PyObject *args)
+{
+    PyObject *o[2];
+    Py_ssize_t rounds;
+    Arrays arrays = {.count = 0};
+    Py_buffer *costs, *length;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOn", o, o + 1, &rounds)) return NULL;
+    int good = (costs = take(&arrays, o[0], "f", 3, 0)) && (length = take(&arrays, o[1], "f", 2, 1))
+        && shape_is(costs, 4, length->shape[0], length->shape[1], 0, 0);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        geodesic(costs->buf, length->shape[0], length->shape[1], rounds, length->buf);
+        Py_END_ALLOW_THREADS
+    }
+    return finish(&arrays, good);
+}
+
 static PyObject *py_moments(PyObject *self, PyObject *args)
 {
     PyObject *o[5];
@@ -995,6 +1057,7 @@ static PyMethodDef methods[] = {
      "fit(wanted, moments, gray, smooth, level, margin, to_gray, settled, steps, corrections, out)"},
     {"fit_gamut", py_fit_gamut, METH_VARARGS, "fit_gamut(L, ab, matrix, out)"},
     {"fit_linear", py_fit_linear, METH_VARARGS, "fit_linear(linear, matrix, red, blue, out)"},
+    {"geodesic", py_geodesic, METH_VARARGS, "geodesic(costs, length, rounds)"},
     {"gray_to_L", py_gray_to_L, METH_VARARGS, "gray_to_L(codes, table, out)"},
     {"grow", py_grow, METH_VARARGS, "grow(image, out)"},
     {"moments", py_moments, METH_VARARGS, "moments(guide, place, of_rows, of_columns, out)"},

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from photochrom.color.lab import WHITE, XYZ_FROM_RGB, L_to_luminance
 
-__all__ = ["CODES", "Shaper", "read_shaper"]
+__all__ = ["CODES", "RGB_FROM_PCS_RATIOS", "Shaper", "pcs_columns", "read_shaper"]
 
 CODES = 65536
 """The number of points where the curves are evaluated: the values of 16 bits."""
@@ -31,6 +31,8 @@ _BRADFORD = np.array(
 )
 _TO_CONES = np.diag((_BRADFORD @ WHITE) / (_BRADFORD @ _D50)) @ _BRADFORD
 _RGB_FROM_PCS = np.linalg.inv(XYZ_FROM_RGB) @ np.linalg.inv(_BRADFORD) @ _TO_CONES
+RGB_FROM_PCS_RATIOS = _RGB_FROM_PCS * _D50
+"""float64 (3, 3): X/Xn, Y/Yn, Z/Zn of D50 to linear sRGB; its rows sum to 1."""
 _ROUNDING = 1e-4  # by which the three columns of a matrix may miss white, as numbers of 16 bits do
 _MOST_TAGS = 100  # as LittleCMS has it
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")
@@ -72,6 +74,25 @@ def read_shaper(profile: bytes, space: str) -> Shaper | None:
             return _shaper(profile, space)
     except (_Odd, struct.error):
         return None
+
+
+def pcs_columns(primaries: tuple[tuple[float, float], ...]) -> NDArray[np.float64] | None:
+    """The matrix of a profile from its primaries: float64 (3, 3); None if they span no colors.
+
+    Parameters
+    ----------
+    primaries : x and y of red, green, blue and white
+    """
+    if any(not (0 <= x <= 1 and 1e-3 < y <= 1) for x, y in primaries):
+        return None
+    xyz = np.array([[x / y, 1, (1 - x - y) / y] for x, y in primaries]).T
+    rgb, white = xyz[:, :3], xyz[:, 3]
+    if abs(np.linalg.det(rgb)) < 1e-6:
+        return None
+    columns = rgb * np.linalg.solve(rgb, white)
+    cones = np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white)) @ _BRADFORD
+    found: NDArray[np.float64] = np.linalg.inv(_BRADFORD) @ cones @ columns
+    return found if np.abs(found).max() < 1 << 14 else None
 
 
 def _shaper(profile: bytes, space: str) -> Shaper:

@@ -31,6 +31,7 @@ __all__ = [
     "from_unit",
     "gray_to_L",
     "is_gray",
+    "lab_to_ratios",
     "lab_to_rgb",
     "linear_to_srgb",
     "luminance_to_L",
@@ -82,7 +83,9 @@ def to_unit(values: ArrayLike) -> Float32:
         return array.astype(np.float32) / np.float32(65535)
     if np.issubdtype(array.dtype, np.floating):
         return array.astype(np.float32, copy=False)
-    raise PhotoError(f"pixels of type {array.dtype}: use uint8, uint16 or float in [0, 1]")
+    raise PhotoError(
+        f"pixels of type {array.dtype} are not supported", "use uint8, uint16 or float in [0, 1]"
+    )
 
 
 def from_unit(values: Float32, dtype: Any) -> NDArray[Any]:
@@ -95,7 +98,9 @@ def from_unit(values: Float32, dtype: Any) -> NDArray[Any]:
         return (clipped * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
     if np.issubdtype(kind, np.floating):
         return clipped.astype(kind, copy=False)
-    raise PhotoError(f"pixels of type {kind}: use uint8, uint16 or float in [0, 1]")
+    raise PhotoError(
+        f"pixels of type {kind} are not supported", "use uint8, uint16 or float in [0, 1]"
+    )
 
 
 # --- sRGB transfer curve (IEC 61966-2-1, equations 5 and 6) -----------------------------------
@@ -172,6 +177,13 @@ def L_to_luminance(L: ArrayLike) -> Float32:
     """Lightness L (0..100) to relative luminance Y/Yn (0..1), float32, same shape (CIE 15:2004)."""
     f = (np.asarray(L, dtype=np.float32) + np.float32(16)) / np.float32(116)
     return _f_inverse(f)
+
+
+def lab_to_ratios(lab: ArrayLike) -> Float32:
+    """CIE L*a*b* of any white to X/Xn, Y/Yn, Z/Zn, float32 (..., 3) (CIE 15:2004, annex D)."""
+    lab = np.asarray(lab, dtype=np.float32)
+    f = (lab[..., 0] + 16) / 116
+    return _f_inverse(np.stack([f + lab[..., 1] / 500, f, f - lab[..., 2] / 200], axis=-1))
 
 
 def gray_to_L(gray: ArrayLike) -> Float32:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -42,6 +44,9 @@ gray beside red turned blue."""
 TO_GRAY = 0.5
 """The same toward gray, but no further than gray. Details thinner than a small pixel are often
 gray, and gray is never a false hue."""
+
+TOUCHES = 8
+"""Rounds over pixels that must have a color, so that those beside each other agree."""
 
 
 def _neighbors(planes: Float32) -> list[Float32]:
@@ -135,6 +140,50 @@ class Upsampler:
             np.stack([middle, half * (bright - dark), half * (dark + bright) - middle], axis=1),
             self.shape[1],
         )
+
+    def touched(
+        self, fitted: Float32, spots: Sequence[tuple[float, float, Float32]], L: Float32
+    ) -> Float32:
+        """The curves, changed so that single pixels of the photo have exactly a color.
+
+        What is missing at a pixel is added to the curves about it, most at its own L, and less with
+        every column until it is nothing at the next small pixel.
+
+        Parameters
+        ----------
+        fitted : from `fit`
+        spots : (x, y, ab), with x and y as shares of the photo in [0, 1); of two, the later counts
+        L : float32, 0..100, of the whole photo, at its size or reduced
+        """
+        if not spots:
+            return fitted
+        touched, (height, width) = fitted.copy(), self.shape
+        for _ in range(TOUCHES if len(spots) > 1 else 1):
+            for x, y, ab in spots:
+                here = float(L[int(y * L.shape[0]), int(x * L.shape[1])])
+                self._touch(touched, int(y * height), int(x * width), here, ab)
+        return touched
+
+    def _touch(self, fitted: Float32, row: int, column: int, L: float, ab: Float32) -> None:
+        """Change curves in place so that a pixel has a color."""
+        first = int(self._above[row])
+        pair = slice(first, first + 2)
+        share = float(self._share[row])
+        rows = np.array([1.0]) if len(self._place[0, pair]) == 1 else np.array([1 - share, share])
+        middle, scale = (float(rows @ plane[pair, column]) for plane in self._place)
+        t = min(max((L - middle) * scale, -1.0), 1.0)
+        of_curve = np.array([1.0, t, abs(t)])
+        left = ab - np.einsum("ckr,k,r->c", fitted[:, :, pair, column], of_curve, rows)
+        # The smallest change of dark, middle and bright that gives the color at this L.
+        nodes = np.array([max(-t, 0), 1 - abs(t), max(t, 0)])
+        dark, mid, bright = nodes / (nodes @ nodes)
+        change = np.array([mid, (bright - dark) / 2, (dark + bright) / 2 - mid])
+        wide = self.shape[1] / self.size[1]
+        near = slice(max(0, math.ceil(column - wide)), min(self.shape[1], int(column + wide) + 1))
+        fall = 1 - np.abs(np.arange(near.start, near.stop) - column) / wide
+        fall = np.maximum(fall, 0)
+        weights = np.einsum("c,k,r,x->ckrx", left, change, rows / (rows @ rows), fall)
+        fitted[:, :, pair, near] += weights.astype(np.float32)
 
     def paint(self, fitted: Float32, L: Float32, out: NDArray[Any], first: int = 0) -> None:
         """Encoded sRGB of a strip: `rows`, joined with L by `color.lab.fit_gamut`.

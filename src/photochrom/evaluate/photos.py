@@ -56,7 +56,7 @@ def true_hints(rgb: RGB, count: int, seed: Sequence[int]) -> list[Hint]:
     for _ in range(count):
         y, x = int(rng.integers(height)), int(rng.integers(width))
         near = rgb[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
-        hints.append((x, y, near.reshape(-1, 3).mean(axis=0).tolist()))
+        hints.append(Hint(x, y, near.reshape(-1, 3).mean(axis=0).tolist()))
     return hints
 
 

@@ -85,7 +85,7 @@ class Evaluation:
             if len(set(values)) < len(values):
                 raise ConfigError(f"{values}: the same value appears twice")
         if not names and not self.baselines:
-            raise ConfigError("nothing to measure: name a model or a folder of results")
+            raise ConfigError("nothing to measure", "name a model or a folder of results")
         for t in self.temperatures:
             if not (np.isfinite(t) and t >= 0):
                 raise ConfigError(f"temperature = {t}: must be 0 or more")

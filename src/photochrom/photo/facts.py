@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
+from photochrom.photo.ifd import Tree
 from photochrom.photo.layout import Layout
 from photochrom.photo.metadata.resolution import Resolution
 from photochrom.photo.metadata.texts import Text
@@ -39,6 +40,7 @@ class Facts:
     kind: Literal["file", "array", "pil"]
     dtype: np.dtype[Any] | None = None  # that `restore` gives back; None: that of the samples
     depth: np.dtype[Any] | None = None  # of the samples that came in; None: that of the pixels
+    profile: bytes | None = field(default=None, repr=False)  # ICC, of the samples of a file
     profiled: bool = False  # the source carried an ICC profile: tag the result as sRGB
     metadata: Metadata = Metadata()  # of a file
     info: Mapping[str, Any] = field(default_factory=dict)  # of a PIL image
@@ -53,5 +55,13 @@ class Facts:
     volume: int = 0  # of a TIFF file: bytes of all its pages in color, not compressed
     turn: Callable[[int], Photo] | None = field(default=None, repr=False)  # reads another page
     stored: Callable[[], BinaryIO] | None = field(default=None, repr=False)  # opens the file again
+    lossless: bool = False  # it was stored without loss, in a format that mostly is not
+    comments: tuple[bytes, ...] = ()  # of JPEG
+    turned: int = 1  # the orientation that has been applied
+    extra: tuple[int, ...] = ()  # kinds of the channels of a TIFF page that are not colors, if some
+    # of them are not alpha either
+    beyond: Callable[[str], Any] | None = field(default=None, repr=False)  # the libvips image of
+    # these channels, as they are stored; takes the access
+    tags: Tree = field(default_factory=dict, repr=False)  # of TIFF, that stay as they are
     notes: tuple[str, ...] = ()  # for the user: what the reader could not take
     quality: int | None = None  # that a JPEG file was probably written with, 1..100

@@ -27,6 +27,7 @@ __all__ = [
     "FAILURES",
     "GPS",
     "HEIGHT",
+    "INK_SET",
     "INTEROP",
     "MASK",
     "OFFSETS",
@@ -67,7 +68,10 @@ PAGE = 297  # its number, and how many there are
 ROWS = 278  # of a strip
 SAMPLES = 339  # 1 unsigned, 2 signed, 3 float
 CHANNELS, PLANAR = 277, 284  # how many; 1 side by side, 2 a plane for each
-EXTRA = 338  # channels beyond color: 1 alpha by which color is multiplied, 2 straight alpha
+INK_SET = 332  # 1 CMYK, 2 others
+EXTRA = (
+    338  # channels beyond color: 1 alpha that colors are multiplied by, 2 straight alpha, 0 others
+)
 ACROSS, DOWN, UNIT = 282, 283, 296  # resolution
 ORIENTATION = 274
 EXIF, GPS, INTEROP, COLOR_SPACE, EXIF_WIDTH, EXIF_HEIGHT = (
@@ -227,6 +231,28 @@ class Reader:
                 raise _Damaged
             return None
         return Entry(slot.kind, _swapped(data, slot.kind) if self.order == ">" else data)
+
+    def slots(self, at: int) -> list[Slot]:
+        """The tags of the directory at a place, without their values."""
+        size, slot_size = (8, 20) if self.big else (2, 12)
+        count = int.from_bytes(self.bytes(at, size), "little" if self.order == "<" else "big")
+        if count > _MOST_ENTRIES:
+            raise _Damaged
+        raw = self.bytes(at + size, count * slot_size)
+        if len(raw) < count * slot_size:
+            raise _Damaged
+        return slots_in(raw, self.order, self.big)
+
+    def place_of(self, at: int, tag: int) -> int:
+        """Where the values of a tag are, in the directory at a place; the tag must be there."""
+        size, slot_size, inline = (8, 20, 8) if self.big else (2, 12, 4)
+        for n, slot in enumerate(self.slots(at)):
+            if slot.tag == tag:
+                if slot.size <= inline:
+                    return self.base + at + size + (n + 1) * slot_size - inline
+                form = self.order + ("Q" if self.big else "I")
+                return self.base + int(struct.unpack(form, slot.value)[0])
+        raise _Damaged
 
     def chain(self, wanted: Set[int] | None = None) -> Iterator[tuple[int, Directory]]:
         """The directories with their places, in order."""

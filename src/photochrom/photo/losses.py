@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 import pyvips
 
-from photochrom.photo.carried import xmp_for
+from photochrom.photo.carried import turn_of, xmp_for
 from photochrom.photo.formats.format import Format
-from photochrom.photo.metadata.exif import exif_tags, for_result
+from photochrom.photo.metadata.exif import exif_tags, for_result, untaken_tags
 from photochrom.photo.metadata.iptc import read_iptc
 from photochrom.photo.photo import Photo
 from photochrom.photo.source import file_name
@@ -24,6 +24,7 @@ _EXIF_NAMES = {
     18249: "RatingPercent", 37395: "ImageHistory", 42032: "CameraOwnerName",
     42033: "BodySerialNumber", 42037: "LensSerialNumber",
 }  # fmt: skip
+_GEO = {33550, 33922, 34264, 34735, 34736, 34737}  # tags of GeoTIFF
 _BITS = {np.dtype(np.uint8): "8 bits", np.dtype(np.uint16): "16 bits"}
 
 
@@ -46,10 +47,16 @@ def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:
         notes.append(f"holds {photo.frames} frames; only the first is colored")
     if photo.content.has_alpha and not form.holds.alpha:
         notes.append(f"{kind} has no transparency, so the result is opaque")
+    if photo.facts.extra and not form.holds.extra:
+        others = sum(kind not in (1, 2) for kind in photo.facts.extra)
+        named = "its extra channel" if others == 1 else f"its {others} extra channels"
+        notes.append(f"{kind} cannot hold {named}, such as masks or selections; TIFF can")
     stored = form.stored_as(photo.samples, photo.facts)
     if stored != photo.samples:
         was, will = _BITS.get(photo.samples, "floats"), _BITS[stored]
         notes.append(f"its {was} per channel become {will}, the most that is written to {kind}")
+    if photo.facts.lossless and not form.holds.lossless and not form.stays_lossless(photo.facts):
+        notes.append(f"it is stored without loss, and {kind} is not; PNG and TIFF are")
     if photo.facts.stored is not None and not form.holds.pages:
         notes.append(f"{kind} cannot hold its transparency mask; TIFF can")
     return notes
@@ -58,12 +65,17 @@ def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:
 def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]:
     notes = []
     metadata = photo.metadata
+    if photo.facts.tags and not form.holds.pages:
+        what = "place on the map (GeoTIFF)" if set(photo.facts.tags) & _GEO else "GDAL metadata"
+        notes.append(f"{kind} cannot hold its {what}; TIFF can")
     if metadata.texts and not form.holds.texts:
         words = dict.fromkeys(text.keyword for text in metadata.texts)
         notes.append(f"{kind} cannot hold its texts ({', '.join(words)}); PNG can")
-    if (note := _of_exif(photo, form)) is not None:
+    if photo.facts.comments and not form.holds.comments:
+        notes.append(f"{kind} cannot hold its comment; JPEG can")
+    if (note := _of_exif(photo, form, kind)) is not None:
         notes.append(note)
-    packet = xmp_for(form, photo.facts, model)
+    packet = xmp_for(form, photo, model)
     if packet.note is not None:
         notes.append(packet.note)
     if packet.lost:
@@ -80,15 +92,20 @@ def _of_metadata(photo: Photo, form: Format, kind: str, model: str) -> list[str]
     return notes
 
 
-def _of_exif(photo: Photo, form: Format) -> str | None:
+def _of_exif(photo: Photo, form: Format, kind: str) -> str | None:
     block = photo.metadata.exif
     if block is None:
         return None
-    whole = for_result(block, photo.width, photo.height, photo.resolution)
+    whole = for_result(block, turn_of(photo), photo.resolution)
     if whole is None:
         what = "damaged"
     elif len(whole) > form.holds.exif:
         what = f"too large for {form.name}"
+    elif form.holds.pages and photo.facts.layout is None:  # it has them among its own tags
+        untaken = [_EXIF_NAMES.get(tag, f"tag {tag}") for tag in untaken_tags(block)[:8]]
+        return (
+            f"{kind} has no place for some of its EXIF ({', '.join(untaken)})" if untaken else None
+        )
     else:
         return None
     lost = _lost_tags(block) if form.exif_by_libvips else ()

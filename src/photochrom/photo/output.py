@@ -27,8 +27,8 @@ class Output:
     """
 
     quality: int | None = None
-    """Of JPEG, WebP, AVIF and HEIC, 1..100; None for the default of the format. PNG and TIFF have
-    no loss."""
+    """Of JPEG, WebP, AVIF, HEIC and JPEG XL, 1..100; None for the default of the format. The others
+    have no loss."""
     force: bool = False
     """Replace an existing file; never the one that the photo was read from."""
     model: str = ""

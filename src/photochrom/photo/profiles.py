@@ -17,8 +17,14 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from photochrom.color.icc import CODES, Shaper, read_shaper
-from photochrom.color.lab import fit_linear, from_unit, linear_to_srgb
+from photochrom.color.icc import CODES, RGB_FROM_PCS_RATIOS, Shaper, read_shaper
+from photochrom.color.lab import (
+    L_to_luminance,
+    fit_linear,
+    from_unit,
+    lab_to_ratios,
+    linear_to_srgb,
+)
 from photochrom.photo.samples import requantize
 from photochrom.photo.vips import to_numpy, to_vips
 
@@ -35,11 +41,14 @@ _INTERPRETATIONS = {  # (ICC color space, 16 bit?) -> name in libvips
     ("CMYK", False): "cmyk",
     ("CMYK", True): "cmyk",
 }
+_LAB = ("Lab ", "ICC ", "L   ")
 _PART = 1 << 15  # pixels at a time: their linear light stays in the cache
 
 
 def to_srgb(color: NDArray[Any], space: str, profile: bytes | None) -> NDArray[Any]:
     """(H, W, C) without alpha, in sRGB: gray stays one channel, CMYK becomes three.
+
+    L*a*b* needs no profile: it is that of D50, as in ICC profiles.
 
     Colors outside sRGB lose chroma and keep their lightness. As in viewers, a profile is ignored if
     it is damaged or its color space is not that of the pixels. The values then count as sRGB, and
@@ -49,6 +58,8 @@ def to_srgb(color: NDArray[Any], space: str, profile: bytes | None) -> NDArray[A
     -------
     ndarray of `srgb_dtype`; `color` itself if there is nothing to convert
     """
+    if space in _LAB:
+        return _of_lab(color, space)
     if space == "CMYK":
         if profile is not None and _fits(profile, space):
             with contextlib.suppress(pyvips.Error):
@@ -60,7 +71,7 @@ def to_srgb(color: NDArray[Any], space: str, profile: bytes | None) -> NDArray[A
 
 def srgb_dtype(dtype: np.dtype[Any], space: str, profile: bytes | None) -> np.dtype[Any]:
     """The dtype to which `to_srgb` converts samples of a dtype."""
-    same = space != "CMYK" and (profile is None or _conversion(profile, space) is None)
+    same = space not in ("CMYK", *_LAB) and (profile is None or _conversion(profile, space) is None)
     return np.dtype(np.uint16) if dtype == np.uint8 and not same else dtype
 
 
@@ -78,10 +89,28 @@ def _conversion(profile: bytes, space: str) -> Convert | None:
         encoded = _gray_curve(profile, shaper)
         return None if encoded is None else functools.partial(_gray, encoded)
     if shaper is not None:
+        if _has_srgb_shape(shaper):
+            return None
         convert = functools.partial(_shaped, _Tables(shaper))
     else:
         convert = functools.partial(_transformed, profile)
     return None if _is_srgb(convert) else convert
+
+
+def _has_srgb_shape(shaper: Shaper) -> bool:
+    """Whether curves and matrix are those of sRGB, but for the rounding of their maker.
+
+    In dark parts of saturated colors, that rounding alone can move a sample by some steps.
+    """
+    steps = np.arange(CODES) / (CODES - 1)
+    return (
+        shaper.matrix is not None
+        and bool(np.abs(shaper.matrix - np.eye(3)).max() < _MATRIX_STEPS)
+        and all(
+            bool(np.abs(linear_to_srgb(np.clip(curve, 0, 1)) - steps).max() < _TABLE_STEPS)
+            for curve in shaper.curves
+        )
+    )
 
 
 def _is_srgb(convert: Convert) -> bool:
@@ -97,6 +126,9 @@ def _is_srgb(convert: Convert) -> bool:
         return True
     return bool(np.abs(moved).max() < 2 * 257)
 
+
+_MATRIX_STEPS = 1e-3
+"""By which the matrices of sRGB profiles differ from one another."""
 
 # --- gray -----------------------------------------------------------------------------------------
 
@@ -169,6 +201,30 @@ def _shaped(tables: _Tables, rgb: NDArray[Any]) -> NDArray[Any]:
     for top in range(0, len(pixels), _PART):
         part = slice(top, top + _PART)
         made[part] = fit_linear(tables.linear(pixels[part]), tables.matrix, out.dtype)
+    return out
+
+
+# --- L*a*b* ---------------------------------------------------------------------------------------
+
+
+def _of_lab(color: NDArray[Any], space: str) -> NDArray[np.uint16]:
+    """L*a*b* as TIFF 6.0, section 23, encodes it, or as ICC.1:2001-04, 6.3.4.2, does."""
+    signed = np.dtype(f"i{color.itemsize}")
+    unit = 256 if color.itemsize == 2 else 1  # steps of a and b
+    white = 0xFF00 if space == "ICC " and unit > 1 else np.iinfo(color.dtype).max
+    if space == "L   ":
+        luminance = L_to_luminance(color.astype(np.float32) * np.float32(100 / white))
+        return from_unit(linear_to_srgb(luminance), np.uint16)
+    out = np.empty(color.shape, np.uint16)
+    pixels, made = color.reshape(-1, 3), out.reshape(-1, 3)
+    for top in range(0, len(pixels), _PART):
+        part = pixels[top : top + _PART]
+        lab = part.astype(np.float32) * np.float32(100 / white)
+        if space == "ICC ":
+            lab[:, 1:] = part[:, 1:] / np.float32(unit) - 128
+        else:
+            lab[:, 1:] = part[:, 1:].view(signed) / np.float32(unit)
+        made[top : top + _PART] = fit_linear(lab_to_ratios(lab), RGB_FROM_PCS_RATIOS, out.dtype)
     return out
 
 

@@ -19,9 +19,17 @@ from photochrom.photo.formats.format import Format, Page, Request
 from photochrom.photo.formats.table import find_format
 from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.metadata.exif import LEAST_EXIF, MOST_EXIF
+from photochrom.photo.metadata.turn import SIDEWAYS
 from photochrom.photo.photo import Held, Photo, Pixels
 from photochrom.photo.profiles import srgb_dtype, to_srgb
-from photochrom.photo.samples import check_unit_range, color_space, split_alpha
+from photochrom.photo.samples import (
+    CHANNELS_OF,
+    GRAY_SPACES,
+    check_unit_range,
+    color_space,
+    split_alpha,
+    turned,
+)
 from photochrom.photo.source import (
     BytesOrigin,
     FileOrigin,
@@ -44,18 +52,16 @@ from photochrom.photo.vips import (
 __all__ = ["decode_photo", "photo_format", "photo_size", "read_photo", "read_pipe"]
 
 _HEAD = 64  # bytes by which a format is found
-_COLORS = {"GRAY": 1, "RGB ": 3, "CMYK": 4}  # channels besides alpha
 _DAMAGED = "is damaged ({}); parts of it may be gray or misplaced"
-_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
 def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits = LIMITS) -> Photo:
-    """Read a JPEG, PNG, TIFF, WebP, AVIF or HEIC file.
+    """Read a JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG XL or JPEG 2000 file.
 
-    8-bit, 16-bit and float files keep their depth (AVIF of 10 or 12 bits is scaled to 16); 1-bit
-    and palette images are expanded to 8 bits, and CMYK is converted to sRGB. Float samples, which
-    only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied. Of an
-    animation, the first frame is read.
+    8-bit, 16-bit and float files keep their depth (9 to 15 bits are scaled to 16); 1-bit and
+    palette images are expanded to 8 bits, and CMYK and L*a*b* are converted to sRGB. Float samples,
+    which only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied.
+    Of an animation, the first frame is read.
 
     Parameters
     ----------
@@ -208,21 +214,24 @@ def _examined(descriptor: int, name: str) -> tuple[os.stat_result, Format]:
 def _decode(form: Format, request: Request) -> Photo:
     if not form.loader:
         decoded = form.decode(request)
-        space = color_space(decoded.samples)
-        pixels = _converted(decoded.samples, request.name, space, decoded.profile)
-        return Photo(Held(*pixels), replace(_writable(decoded.facts), source=request.place))
+        samples, orientation = turned(decoded.samples, decoded.orientation), decoded.orientation
+        pixels = _converted(samples, request.name, color_space(samples), decoded.profile)
+        facts = replace(_writable(decoded.facts), source=request.place, turned=orientation)
+        return Photo(Held(*pixels), facts)
     forget()
     page = form.open(request)
     _check_header(form, page, request.limits)
+    page = _checked_space(form.settled(page))
     facts = _writable(form.facts(page))
-    orientation = page.get("orientation") or 1
-    if orientation in _SIDEWAYS and facts.resolution is not None:
+    orientation = form.orientation(page, facts)
+    facts = replace(facts, turned=orientation)
+    if orientation in SIDEWAYS and facts.resolution is not None:
         facts = replace(facts, resolution=facts.resolution[::-1])
     if facts.pages > 1:
         again = replace(request, known=page.known)
         facts = replace(facts, turn=lambda number: _turned(form, replace(again, page=number)))
     told: list[str] = []
-    content = _content(form.settled(page), page, facts, orientation, request.limits, told)
+    content = _content(page, facts, orientation, request.limits, told)
     if told:
         facts = replace(facts, notes=(*facts.notes, _DAMAGED.format(told[0].rstrip("."))))
     return Photo(content, replace(facts, source=request.place))
@@ -256,18 +265,25 @@ def _check_header(form: Format, page: Page, limits: ReadLimits) -> None:
         )
     kind, size = form.held_whole(page)
     limits.check_whole(name, kind, image.width * image.height * size)
+
+
+def _checked_space(page: Page) -> Page:
+    """A page whose color space is known and supported."""
+    if page.space:
+        return page
+    image = page.image
     cmyk = image.interpretation == "cmyk"
     if image.interpretation in ("lab", "labq", "labs", "xyz") or image.bands > 4 + cmyk:
         raise PhotoError(
             f"{image.bands} channels of {image.interpretation} are not supported",
             "convert it to gray or RGB",
-            name=name,
+            name=page.facts.name,
         )
+    return replace(page, space="CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB ")
 
 
 def _content(
     page: Page,
-    header: Page,
     facts: Facts,
     orientation: int,
     limits: ReadLimits,
@@ -277,35 +293,33 @@ def _content(
 
     `told` receives what the decoder complains about.
     """
-    image, load = page.image, page.load
-    cmyk = header.image.interpretation == "cmyk"
-    space = "CMYK" if cmyk else "GRAY" if image.bands <= 2 else "RGB "
-    profile = header.get("icc-profile-data")
+    image, load, space = page.image, page.load, page.space
+    profile = facts.profile
     convert = partial(_converted, name=facts.name, space=space, profile=profile, bits=facts.bits)
-    tiled = "tile-width" in header.fields
+    tiled = "tile-width" in page.fields and not page.bare
     if image.width * image.height <= limits.stream_pixels:
 
         def decoded(first: bool) -> NDArray[Any]:
-            one = image if first else load()
-            samples = to_numpy(one if orientation == 1 else upright(one.copy_memory()))
+            one = image if first and not page.bare else load()
+            samples = to_numpy(one if orientation == 1 else upright(one.copy_memory(), orientation))
             told[:] = complaints()
             return samples
 
         return Held(*convert(watched(decoded, tiled)))
     sides = image.height, image.width
-    height, width = sides[::-1] if orientation in _SIDEWAYS else sides
+    height, width = sides[::-1] if orientation in SIDEWAYS else sides
     depth = np.dtype(DTYPES[image.format])
     return FilePixels(
         origin=page.origin,
         # Turning needs the pixels in another order than decoding gives them. libvips then puts them
         # into a temporary file, or into memory if they are less than 100 MB.
-        load=load if orientation == 1 else lambda: upright(load(access="random")),
+        load=load if orientation == 1 else lambda: upright(load(access="random"), orientation),
         convert=convert,
         name=facts.name,
-        shape=(height, width, 1 if space == "GRAY" else 3),
+        shape=(height, width, 1 if space in GRAY_SPACES else 3),
         depth=depth,
         dtype=srgb_dtype(depth, space, profile),
-        has_alpha=image.bands > _COLORS[space],
+        has_alpha=image.bands > CHANNELS_OF[space],
         tiled=tiled,
         limits=limits,
     )

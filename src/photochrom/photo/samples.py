@@ -12,8 +12,22 @@ from numpy.typing import NDArray
 from photochrom.errors import PhotoError
 from photochrom.photo.vips import as_text, strict_value
 
-__all__ = ["check_unit_range", "color_space", "requantize", "split_alpha", "to_uint8", "with_alpha"]
+__all__ = [
+    "CHANNELS_OF",
+    "GRAY_SPACES",
+    "check_unit_range",
+    "color_space",
+    "requantize",
+    "split_alpha",
+    "to_uint8",
+    "turned",
+    "with_alpha",
+]
 
+CHANNELS_OF = {"GRAY": 1, "RGB ": 3, "CMYK": 4, "Lab ": 3, "ICC ": 3, "L   ": 1}
+"""Channels of a color space besides alpha. The spaces have their ICC names, but L*a*b* has three:
+as in TIFF ("Lab "), as in ICC profiles ("ICC "), and L* alone ("L   ")."""
+GRAY_SPACES = ("GRAY", "L   ")
 # libvips caches the results of recent operations. Here, none is ever needed again: the cache would
 # only take memory, and what it has under the name of a file goes stale.
 pyvips.cache_set_max(0)
@@ -43,9 +57,20 @@ def color_space(samples: NDArray[Any]) -> str:
 
 def split_alpha(samples: NDArray[Any], space: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """(H, W, C) into color (H, W, 1, 3 or 4) and, if there is one more channel, alpha (H, W)."""
-    colors = {"GRAY": 1, "RGB ": 3, "CMYK": 4}[space]
+    colors = CHANNELS_OF[space]
     alpha = np.ascontiguousarray(samples[..., colors]) if samples.shape[2] > colors else None
     return np.ascontiguousarray(samples[..., :colors]), alpha
+
+
+def turned(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Samples (H, W, C) turned by an orientation, 1..8 as in EXIF."""
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1] if orientation < 6 else samples[::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1] if orientation < 7 else samples[:, ::-1]
+    if orientation >= 5:
+        samples = samples.swapaxes(0, 1)
+    return np.ascontiguousarray(samples)
 
 
 def with_alpha(rgb: NDArray[Any], alpha: NDArray[Any] | None) -> NDArray[Any]:

@@ -95,12 +95,14 @@ def to_numpy(image: Any) -> NDArray[Any]:
     return samples.reshape(image.height, image.width, image.bands)
 
 
-def upright(image: Any) -> Any:
-    """An image turned by its orientation.
+def upright(image: Any, orientation: int) -> Any:
+    """An image turned by an orientation, 1..8 as in EXIF.
 
     This uses `Operation.call`, because looking up ``image.autorot`` makes pyvips clear the log of
     errors that `watched` reads.
     """
+    image = pyvips.Operation.call("copy", image)
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     return pyvips.Operation.call("autorot", image)
 
 

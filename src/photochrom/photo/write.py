@@ -24,7 +24,7 @@ from photochrom.photo.photo import Photo, check_colors
 from photochrom.photo.samples import requantize, with_alpha
 from photochrom.photo.source import file_name
 from photochrom.photo.strips import StripSource
-from photochrom.photo.vips import interruptibly, reason, to_vips
+from photochrom.photo.vips import interruptibly, reason, to_vips, upright
 
 __all__ = [
     "Colors",
@@ -58,6 +58,7 @@ def write_photo(
     stores as 16 bits. HEIC stores 16 bits and floats as 10 bits. JPEG, WebP and AVIF hold 8 bits,
     rounded to nearest, except that an AVIF source of 10 or 12 bits stays as deep in AVIF. Alpha is
     kept, except in JPEG, which has none: there, the colors below transparent parts become visible.
+    A WebP or AVIF source without loss stays so in its format, unless a quality is asked for.
     JPEG is written with full chroma resolution, with the quality of a JPEG source but at least 75,
     and with 95 for other sources.
 
@@ -70,7 +71,7 @@ def write_photo(
     Parameters
     ----------
     path : str or os.PathLike
-        Ends in .jpg, .jpeg, .png, .tif, .tiff, .webp, .avif, .heic or .heif.
+        Ends in .jpg, .png, .tif, .webp, .avif, .heic, .jxl, .jp2 or another name of these formats.
     rgb : ndarray (H, W, 3), dtype of ``photo.samples`` or ``photo.pixels``, or iterator of strips
         sRGB-encoded; floats in 0..1. With strips, see `Colors`, the whole photo is never in memory,
         except for WebP, AVIF and HEIC.
@@ -245,7 +246,8 @@ def _is_source(name: str, photo: Photo) -> bool:
 
 def _save(draft: str, rgb: Colors, photo: Photo, form: Format, carried: Carried) -> None:
     dtype = form.stored_as(photo.samples, photo.facts)
-    has_alpha = photo.content.has_alpha and form.holds.alpha
+    beyond = _beyond(photo, form)
+    has_alpha = photo.content.has_alpha and form.holds.alpha and beyond is None
     if not form.saver:
         if isinstance(rgb, np.ndarray):
             samples = _samples(rgb, photo.alpha, dtype, has_alpha)
@@ -258,7 +260,7 @@ def _save(draft: str, rgb: Colors, photo: Photo, form: Format, carried: Carried)
         image = to_vips(requantize(rgb, dtype))
         if has_alpha and photo.alpha is not None:
             image = image.bandjoin(to_vips(requantize(photo.alpha, dtype)[..., np.newaxis]))
-        image, options = form.dress(image, carried)
+        image, options = form.dress(_joined(image, beyond), carried)
         interruptibly(
             lambda: _put(draft, image, form, options, carried), lambda: image.set_kill(True)
         )
@@ -266,8 +268,23 @@ def _save(draft: str, rgb: Colors, photo: Photo, form: Format, carried: Carried)
     flow = (_samples(*strip, dtype, has_alpha) for strip in rgb)
     shape = (photo.height, photo.width, 3 + has_alpha)
     with StripSource(flow, shape, dtype, photo.strip_rows) as source:
-        image, options = form.dress(source.image(), carried)
+        image, options = form.dress(_joined(source.image(), beyond), carried)
         source.run(lambda: _put(draft, image, form, options, carried), lambda: image.set_kill(True))
+
+
+def _beyond(photo: Photo, form: Format) -> Any:
+    """The channels of the source that are not colors, alpha among them; None if they don't matter.
+
+    They are a libvips image that is read while the result is written.
+    """
+    load, turned = photo.facts.beyond, photo.facts.turned
+    if load is None or not form.holds.extra:
+        return None
+    return load("sequential") if turned == 1 else upright(load("random"), turned)
+
+
+def _joined(image: Any, beyond: Any) -> Any:
+    return image if beyond is None else image.bandjoin(beyond)
 
 
 def _samples(

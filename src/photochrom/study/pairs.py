@@ -48,10 +48,13 @@ def find_pairs(real: Path, fakes: Sequence[tuple[str, Path]]) -> Pairs:
     """
     names = [name for name, _ in fakes]
     if not names:
-        raise ConfigError("--fake: give at least one folder of recolored photos, as NAME=DIR")
+        raise ConfigError("--fake: no folder of recolored photos", "give at least one, as NAME=DIR")
     for name in names:
         if not name.strip() or not name.isprintable() or name in (REAL, OBVIOUS):
-            raise ConfigError(f"--fake {name}=...: give the method another name, such as ours=DIR")
+            raise ConfigError(
+                f"--fake {name}=...: cannot name a method",
+                "give it another name, such as ours=DIR",
+            )
         if names.count(name) > 1:
             raise ConfigError(f"--fake {name}=...: appears twice", "give each method its own name")
     found = [_photos(real, fake=False), *(_photos(folder, fake=True) for _, folder in fakes)]

@@ -331,5 +331,6 @@ def _no_color(store: PhotoStore, photos: int) -> DataError:
     looked = len(_spread(store, photos))
     return DataError(
         f"{store.name(0)} and the others: none of the {looked} photos looked at has color (an |a| "
-        f"or |b| above {GRAY_AB:g}), so there is nothing to learn: give color photos"
+        f"or |b| above {GRAY_AB:g}), so there is nothing to learn",
+        "give color photos",
     )

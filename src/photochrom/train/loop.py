@@ -413,7 +413,9 @@ def train(
     ConfigError, DataError, ModelError
     """
     if resume and init is not None:
-        raise ConfigError("--init starts a run and --resume goes on with one: give one of them")
+        raise ConfigError(
+            "--init starts a run, and --resume goes on with one", "give only one of them"
+        )
     device = session.device
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
     if several:

@@ -28,6 +28,7 @@ from photochrom.color.resize import area_shrink
 from photochrom.colorizer import Colorizer
 from photochrom.errors import FilmError, PhotochromError
 from photochrom.files import write_whole
+from photochrom.hints import Hint
 from photochrom.video.eye import Eye
 from photochrom.video.libraries import cv2
 from photochrom.video.motion import Motion, Seen, carry
@@ -188,7 +189,11 @@ class Stills:
             photo = next(n for n in archive.namelist() if n.startswith("photo/"))
             gray = _read(archive.read(photo))
         hints = [
-            (h["x"], h["y"], (128, 128, 128) if h.get("gray") else h["color"])
+            Hint(
+                *(h["x"], h["y"], (128, 128, 128) if h.get("gray") else h["color"]),
+                *(h.get("reach", 1.0), h.get("strength", 1.0)),
+                *(h.get("stroke", ()), h.get("region", ())),
+            )
             for h in words["hints"]
         ]
         settings = words["settings"]

@@ -38,8 +38,7 @@ def save(path: Path, pixels: np.ndarray, mode: str = "RGB", **options: Any) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".heic", ".heif"])
-@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize(("suffix", "alpha"), [(".heic", False), (".heif", True)])
 def test_heic_goes_in_and_comes_out_in_color(
     tmp_path: Path, rgb: np.ndarray, suffix: str, alpha: bool
 ) -> None:
@@ -73,7 +72,7 @@ def test_ten_bits_stay_deep(tmp_path: Path, target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [1, 4, 6, 7])  # each kind of turn
 def test_the_result_is_upright(tmp_path: Path, rgb: np.ndarray, orientation: int) -> None:
     exif = PIL.Image.Exif()
     exif[0x0112], exif[0x010F] = orientation, "Leica"
@@ -191,11 +190,13 @@ def test_mutants_are_read_or_refused_by_name(tmp_path: Path, rgb: np.ndarray) ->
     assert min(counts.values()) > 20
 
 
-def test_gray_in_is_colored_by_the_model(tmp_path: Path, rgb: np.ndarray) -> None:
+def test_gray_in_is_colored_by_the_model(
+    colorizer: Colorizer, tmp_path: Path, rgb: np.ndarray
+) -> None:
     gray = np.asarray(PIL.Image.fromarray(rgb).convert("L"))
     file = io.BytesIO()
     pillow_heif.from_bytes("L", (160, 120), gray.tobytes()).save(file, quality=95)
     (tmp_path / "a.heic").write_bytes(file.getvalue())
-    out = Colorizer(threads=1).predict(tmp_path / "a.heic").render()
+    out = colorizer.predict(tmp_path / "a.heic").render()
     assert out.shape == (120, 160, 3)
     assert np.linalg.norm(rgb_to_lab(out)[..., 1:], axis=-1).mean() > 3

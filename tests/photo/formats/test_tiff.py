@@ -219,7 +219,7 @@ def test_floats_of_64_bits_are_refused_by_their_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["deflate", "lzw", "planes"])
+@pytest.mark.parametrize("kind", ["deflate", "planes"])
 def test_one_large_strip_is_no_obstacle(tmp_path: Path, kind: str) -> None:
     """Over 50 MB as it is stored, which is what libtiff takes in all, unless it is told."""
     noise = np.random.default_rng(0).integers(0, 65536, (4000, 7000), dtype=np.uint16)

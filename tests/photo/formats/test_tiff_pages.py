@@ -28,9 +28,15 @@ from tests.photo.material import (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("options", "dtype", "streamed"),
+    [
+        ({}, np.uint8, False),
+        ({"bigtiff": True}, np.uint8, True),
+        ({"byteorder": ">"}, np.uint16, False),
+        ({"bigtiff": True, "byteorder": ">"}, np.uint16, True),
+    ],
+)
 def test_all_pages_are_colored_each_in_its_size_and_depth(
     colorizer: Colorizer,
     tmp_path: Path,

@@ -19,6 +19,7 @@ from photochrom.photo.formats.format import replace_bytes
 from photochrom.photo.formats.jpeg import JPEG_EXIF_LIMIT
 from photochrom.photo.losses import losses
 from photochrom.photo.metadata.exif import exif_resolution, for_result
+from photochrom.photo.metadata.turn import Turn
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import write_photo
 from tests.photo.material import colored, exif_with, full_source, smooth, to_pil
@@ -287,7 +288,7 @@ def test_bytes_are_replaced_and_the_rest_is_moved_piece_by_piece(size: int, piec
 
 def test_a_block_without_room_for_what_is_to_be_said_is_made_longer() -> None:
     block, secret = camera_block(space=False)
-    found = Read(for_result(block, 70_000, 50, (20.0, 10.0)) or b"")
+    found = Read(for_result(block, Turn(1, 70_000, 50), (20.0, 10.0)) or b"")
     assert (found.number("exif", 40961), found.number("exif", 40962)) == (1, 70_000)
     assert found.number("exif", 40963) == 50 and found.number("main", 296) == 2
     across, down = (struct.unpack(">II", found.values["main", tag]) for tag in (282, 283))
@@ -295,14 +296,16 @@ def test_a_block_without_room_for_what_is_to_be_said_is_made_longer() -> None:
     assert found.data[secret : secret + 26] == b"only the camera knows this"
     assert found.values["maker", 1] == b"firmware\0"
     bare = HEAD + b"II*\0\x08\0\0\0" + struct.pack("<HHHI4sI", 1, 271, 2, 3, b"Us\0", 0)
-    found = Read(for_result(bare, 3, 4, None) or b"")
+    found = Read(for_result(bare, Turn(1, 3, 4), None) or b"")
     assert struct.unpack("<II", found.values["main", 282]) == (72_000, 1000)
     assert found.values["main", 271] == b"Us\0"
 
 
 def test_what_is_said_already_changes_nothing() -> None:
-    block = for_result(camera_block()[0], 30, 20, (300 / 25.4, 300 / 25.4))
-    assert block is not None and for_result(block, 30, 20, (300 / 25.4, 300 / 25.4)) == block
+    block = for_result(camera_block()[0], Turn(1, 30, 20), (300 / 25.4, 300 / 25.4))
+    assert (
+        block is not None and for_result(block, Turn(1, 30, 20), (300 / 25.4, 300 / 25.4)) == block
+    )
 
 
 def with_entry(tag: int, form: str, *values: int) -> bytes:
@@ -341,7 +344,9 @@ NO_EXIF = ("nothing", "no order")
 
 def test_values_all_over_a_block_do_no_harm() -> None:
     data = camera_block("<")[0].removeprefix(HEAD)
-    found = Read(for_result(with_entry(50341, "HII", 7, len(data) - 8, 8), 30, 20, None) or b"")
+    found = Read(
+        for_result(with_entry(50341, "HII", 7, len(data) - 8, 8), Turn(1, 30, 20), None) or b""
+    )
     assert found.values["maker", 1] == b"firmware\0"
     assert len(found.values["main", 50341]) == len(data) - 8
 
@@ -349,7 +354,7 @@ def test_values_all_over_a_block_do_no_harm() -> None:
 @pytest.mark.parametrize("what", NO_EXIF)
 def test_what_does_not_begin_like_exif_is_none(tmp_path: Path, what: str) -> None:
     block = hostile()[what]
-    assert for_result(block, 30, 20, None) is None
+    assert for_result(block, Turn(1, 30, 20), None) is None
     save(tmp_path / "a.png", block)  # nor do libpng and Pillow take it for EXIF
     photo = read_photo(tmp_path / "a.png")
     assert photo.metadata.exif is None and losses(photo, tmp_path / "b.jpg") == []
@@ -358,7 +363,7 @@ def test_what_does_not_begin_like_exif_is_none(tmp_path: Path, what: str) -> Non
 @pytest.mark.parametrize("what", [what for what in hostile() if what not in NO_EXIF])
 def test_a_block_that_does_not_hold_together_is_not_trusted(tmp_path: Path, what: str) -> None:
     block = hostile()[what]
-    assert for_result(block, 30, 20, None) is None
+    assert for_result(block, Turn(1, 30, 20), None) is None
     path, target = tmp_path / "a.png", tmp_path / "b.jpg"
     save(path, block)
     photo = read_photo(path)
@@ -378,7 +383,7 @@ def test_a_damaged_thumbnail_is_left_out_and_the_rest_kept() -> None:
     for change in (struct.pack("<H", 9999), struct.pack("<HHHII", 1, 513, 4, 1, 1 << 31)):
         changed = bytearray(block)
         changed[6 + following : 6 + following + len(change)] = change
-        found = Read(for_result(bytes(changed), 30, 20, None) or b"")
+        found = Read(for_result(bytes(changed), Turn(1, 30, 20), None) or b"")
         assert found.following == 0 and found.values["maker", 1] == b"firmware\0"
 
 
@@ -391,11 +396,11 @@ def test_random_damage_never_does_harm() -> None:
         changed = bytearray(block[: rng.randrange(20, len(block))] if rng.random() < 0.2 else block)
         for _ in range(rng.randrange(1, 6)):
             changed[rng.randrange(6, len(changed))] = rng.choice([0, 1, 255, rng.randrange(256)])
-        found = for_result(bytes(changed), 30, 20, (1.0, 2.0))
+        found = for_result(bytes(changed), Turn(1, 30, 20), (1.0, 2.0))
         kept += found is not None
         assert found is None or len(found) < len(block) + 1000
         if found is not None:  # and what is taken over is a block that holds together
-            assert for_result(found, 30, 20, (1.0, 2.0)) is not None
+            assert for_result(found, Turn(1, 30, 20), (1.0, 2.0)) is not None
     assert 0 < kept < 3000
 
 
@@ -403,7 +408,7 @@ def test_many_claims_of_the_same_bytes_cost_no_time() -> None:
     size = 8 << 20
     entries = b"".join(struct.pack("<HHII", 50_000, 7, size, 8) for _ in range(65_535))
     data = b"II*\0\x08\0\0\0" + struct.pack("<H", 65_535) + entries + bytes(size)
-    assert for_result(data, 1, 1, None) is None
+    assert for_result(data, Turn(1, 1, 1), None) is None
 
 
 def test_what_jpeg_cannot_hold_is_said(tmp_path: Path) -> None:

@@ -93,5 +93,5 @@ def test_a_photo_too_large_for_the_studio_is_sent_to_the_command(colorizer: Colo
 
 
 def test_what_is_no_photo_is_415(client: httpx.Client) -> None:
-    reply = client.post("/api/photos", content=b"%PDF-1.7 " + bytes(100))
+    reply = client.post("/api/photos", content=b"GIF89a " + bytes(100))
     assert reply.status_code == 415 and reply.json()["problem"].startswith("not a JPEG, PNG")

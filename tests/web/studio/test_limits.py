@@ -71,7 +71,8 @@ def test_a_photo_outlives_more_hints_than_are_remembered(studio: Studio) -> None
     upload.remember(used)
     for n in range(2 * KNOWN):
         upload.remember([(n / 10, 2.0, (9, 9, 9))])
-        assert upload.recall(prediction_name(used)) == used  # so it is not the longest unused
+        recalled = upload.recall(prediction_name(used))  # so it is not the longest unused
+        assert [hint.values for hint in recalled] == used
     with pytest.raises(Unknown):
         upload.recall(prediction_name(first))
     assert len(upload.hints) == KNOWN
@@ -148,12 +149,12 @@ def test_nobody_renders_for_who_has_gone(studio: Studio, client: httpx.Client) -
 
 @pytest.mark.slow
 def test_many_users_at_once_get_what_one_gets_alone(studio: Studio, client: httpx.Client) -> None:
-    photos = [encoded(gray_photo(60 + 20 * n, 100 + 10 * n, seed=n)) for n in range(4)]
+    photos = [encoded(gray_photo(60 + 20 * n, 100 + 10 * n, seed=n)) for n in range(3)]
     addresses = [send(client, data)[0] for data in photos]
     alone = [everything(client, address) for address in addresses]
     for token in [at.split("/")[3] for at in addresses]:
         studio.cache.drop(token)  # all must be computed again, under pressure
         studio.cache.admit(token)
-    with ThreadPoolExecutor(12) as pool:
-        together = list(pool.map(lambda n: everything(client, addresses[n % 4]), range(12)))
-    assert all(seen == alone[n % 4] for n, seen in enumerate(together))
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda n: everything(client, addresses[n % 3]), range(6)))
+    assert all(seen == alone[n % 3] for n, seen in enumerate(together))

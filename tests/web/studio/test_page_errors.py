@@ -92,7 +92,7 @@ def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, s
     page.locator("#saturation").fill("60")
     expect(page.get_by_text("photochrom was restarted. Open the new address")).to_be_visible()
     expect(page.get_by_text("photochrom isn’t responding")).to_be_hidden()
-    shot(page, "away-anew")
+    shot(page, "away-restarted")
     accessible(page, "another key")
     # The address in another tab lets this one go on too.
     second = page.context.new_page()
@@ -250,10 +250,10 @@ def test_what_cannot_be_had_is_not_asked_for_at_each_redraw(server, visit) -> No
             photo: "a", key: "a", live: false, most: 1600, whole: () => "/api/photos/gone/original",
           };
           const counts = [];
-          for (const anew of [true, false, false, true]) {
-            if (anew) layer.set(source);
+          for (const again of [true, false, false, true]) {
+            if (again) layer.set(source);
             layer.want(640);
-            while (failures < counts.filter((_, at) => at % 3 === 0).length + (anew ? 1 : 0)) {
+            while (failures < counts.filter((_, at) => at % 3 === 0).length + (again ? 1 : 0)) {
               await new Promise((resolve) => setTimeout(resolve, 20));
             }
             await new Promise((resolve) => setTimeout(resolve, 100));

@@ -31,9 +31,7 @@ def test_every_size_and_scheme(server, visit, shot) -> None:
         for width, height, scheme in (
             (320, 568, "light"),
             (844, 390, "dark"),
-            (900, 600, "light"),
             (820, 1180, "light"),
-            (820, 1180, "dark"),
             (1920, 1080, "dark"),
         ):
             page.set_viewport_size({"width": width, "height": height})
@@ -130,20 +128,23 @@ def swipe(page: Page, x: float, y: float, dx: float, dy: float) -> None:
     page.wait_for_timeout(100)
 
 
+PHOTOS = 22  # more than any of the trays below shows at once
+
+
 def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path) -> None:
     page = visit(server.url, **DESKTOP, has_touch=True)
     held: list[Route] = []  # what becomes of the photos is no matter here
     page.route("**/api/photos", lambda route: held.append(route))
-    for number in range(30):
+    for number in range(PHOTOS):
         (tmp_path / f"{number:02}.png").write_bytes(small_photo())
     drop(page, *sorted(tmp_path.glob("*.png")))
     photos, add = page.locator("#tray li button"), page.locator("#add")
-    expect(photos).to_have_count(30)
+    expect(photos).to_have_count(PHOTOS)
     focused = f"""(number) => {{
       const button = document.querySelectorAll("#tray button")[number];
       return button === document.activeElement && ({HIT})(button);
     }}"""
-    for width, height in ((1440, 900), (1024, 768), (768, 1024), (740, 360), (390, 780)):
+    for width, height in ((1440, 900), (768, 1024), (740, 360), (390, 780)):
         page.set_viewport_size({"width": width, "height": height})
         if width < 640:
             page.locator("#tabs [data-tab=photos]").click()
@@ -165,7 +166,7 @@ def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path)
             swipe(page, x, y, *((200, 0) if width == 768 else (0, 200)))
         assert photos.first.evaluate(HIT), width
         photos.first.focus()
-        for number in range(31):
+        for number in range(PHOTOS + 1):
             assert page.evaluate(focused, number), (width, number)
             page.keyboard.press("Tab")
     for route in held:

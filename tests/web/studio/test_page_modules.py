@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import re
 import zipfile
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -176,17 +174,3 @@ def test_colors_are_those_of_the_package(server, visit) -> None:
     strong = np.linalg.norm(found[:, 1:], axis=1) > 10
     turned = np.angle((found[:, 1] + 1j * found[:, 2]) * (wild[:, 1] - 1j * wild[:, 2]))
     assert np.abs(turned[strong]).max() < 0.15
-
-
-def test_modules_import_in_one_direction_and_the_desk_knows_no_page() -> None:
-    texts = {path.name: path.read_text(encoding="utf-8") for path in STATIC.glob("*.js")}
-    imports = {
-        name: re.findall(r'(?:from|import) "\./(.+?)"', text) for name, text in texts.items()
-    }
-    TopologicalSorter(imports).prepare()  # raises where they go in a circle
-    below, left = set(), ["desk.js"]
-    while left:
-        below.add(name := left.pop())
-        left += set(imports[name]) - below
-    for name in below:
-        assert not re.search(r"\b(document|window)\b", texts[name]), name

@@ -13,6 +13,7 @@ import numpy as np
 
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts
+from photochrom.photo.formats.av1 import is_lossless
 from photochrom.photo.formats.format import Format, Holds, Page, brands
 from photochrom.photo.metadata.exif import EXIF_HEAD
 
@@ -30,7 +31,12 @@ class _Avif(Format):
     def facts(self, page: Page) -> Facts:
         deep = page.image.format == "ushort"
         bits = page.image.get("bits-per-sample") if deep else 0
-        return replace(super().facts(page), bits=bits)
+        with page.origin.open() as file:
+            lossless = is_lossless(file)
+        return replace(super().facts(page), bits=bits, lossless=lossless)
+
+    def orientation(self, page: Page, facts: Facts) -> int:
+        return page.get("orientation") or 1  # those of the file itself have been applied
 
     def stored_as(self, dtype: np.dtype[Any], facts: Facts) -> np.dtype[Any]:
         return dtype if facts.bits else super().stored_as(dtype, facts)
@@ -40,6 +46,9 @@ class _Avif(Format):
         image, options = super().dress(image, carried)
         if deep:
             options["bitdepth"] = carried.facts.bits
+        if self.stays_lossless(carried.facts) and carried.quality is None:
+            options["lossless"] = True
+            del options["Q"]
         return image, options
 
     def put_exif(self, file: BinaryIO, block: bytes) -> None:

@@ -14,7 +14,8 @@ Most formats only fill in the table at the top and override a hook or two.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
@@ -26,7 +27,13 @@ from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts, Metadata
 from photochrom.photo.limits import LIMITS, ReadLimits
-from photochrom.photo.metadata.exif import exif_resolution
+from photochrom.photo.metadata.exif import (
+    EXIF_HEAD,
+    exif_block,
+    exif_orientation,
+    exif_resolution,
+)
+from photochrom.photo.metadata.packets import xmp_orientation
 from photochrom.photo.metadata.resolution import UNKNOWN, Resolution, chosen
 from photochrom.photo.source import Origin
 from photochrom.photo.vips import DTYPES, VIPS_LOG
@@ -38,8 +45,10 @@ __all__ = [
     "MOST_MENDED",
     "Page",
     "Request",
+    "boxes",
     "brands",
     "replace_bytes",
+    "result_exif",
 ]
 
 MOST_MENDED = 1 << 28  # bytes of a file that is loaded into memory to be mended
@@ -54,8 +63,11 @@ class Holds:
     dtypes: tuple[Any, ...]  # of samples; the last stands in for those that it cannot hold
     side: int  # pixels
     alpha: bool = True
+    extra: bool = False  # other channels, such as masks
     pages: bool = False  # several, and transparency masks
     texts: bool = False  # of PNG
+    comments: bool = False  # of JPEG
+    lossless: bool = False  # it always is
     iptc: int = 0  # bytes of IPTC records
     exif: int = _ANY  # bytes of an EXIF block
     xmp: int = _ANY  # bytes of an XMP packet
@@ -89,11 +101,19 @@ class Page:
     facts: Facts  # as far as they are known
     known: Any = None  # for a later `Request` of another page
     options: Mapping[str, Any] = field(default_factory=dict)  # of the loader
+    header: Any = None  # the image with the metadata, if it is another one
+    bare: bool = False  # the image has no pixels yet; `load` decodes all of them
+    space: str = ""  # of its colors, by the ICC name; "": as libvips says
+
+    @property
+    def said(self) -> Any:
+        """The image with the metadata."""
+        return self.image if self.header is None else self.header
 
     @property
     def fields(self) -> frozenset[str]:
         """The names of the metadata that libvips has."""
-        return frozenset(self.image.get_fields())
+        return frozenset(self.said.get_fields())
 
     @property
     def pixel_bytes(self) -> int:
@@ -107,7 +127,7 @@ class Page:
 
     def get(self, field: str) -> Any:
         """Metadata of the image; None if there is none."""
-        return self.image.get(field) if field in self.fields else None
+        return self.said.get(field) if field in self.fields else None
 
 
 @dataclass(frozen=True)
@@ -117,6 +137,7 @@ class Decoded:
     samples: NDArray[Any]  # (H, W, C)
     profile: bytes | None  # ICC
     facts: Facts
+    orientation: int = 1  # how they have to be turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +202,17 @@ class Format:
             resolution=self.resolution(page, exif),
             extension=self.suffixes[0],
             depth=np.dtype(DTYPES[page.image.format]),
+            profile=page.get("icc-profile-data"),
             profiled="icc-profile-data" in page.fields,
             frames=frames or 1,
         )
+
+    def orientation(self, page: Page, facts: Facts) -> int:
+        """How the pixels have to be turned: 1..8 as in EXIF, which counts before XMP."""
+        metadata = facts.metadata
+        stated = page.get("orientation") or exif_orientation(metadata.exif or b"")
+        xmp = metadata.xmp_whole or metadata.xmp or b""
+        return stated or xmp_orientation(xmp) or 1
 
     def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
         """The resolution that the file states."""
@@ -218,6 +247,10 @@ class Format:
         if carried.facts.profiled:
             options["profile"] = "srgb"
         return _with_metadata(image, carried), options
+
+    def stays_lossless(self, facts: Facts) -> bool:
+        """Whether a result of this format is stored without loss, as its source was."""
+        return facts.lossless and facts.extension == self.suffixes[0]
 
     def finish(self, file: BinaryIO, carried: Carried) -> None:
         """Complete a file that libvips has written, open for reading and writing."""
@@ -275,6 +308,29 @@ def replace_bytes(
     file.seek(start)
     file.write(data)
     file.truncate(size + by)
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each box, of a file of the ISO base media kind or a part of one.
+
+    The content of the last one may be cut off. Source: ISO/IEC 14496-12, 4.2.
+    """
+    at = 0
+    while at + 8 <= len(data):
+        size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        size = size or len(data) - at
+        if size < head:
+            return
+        yield kind, data[at + head : at + size]
+        at += size
+
+
+def result_exif(carried: Carried) -> bytes | None:
+    """The EXIF of a result whose encoder takes a whole block."""
+    source = io.BytesIO((carried.facts.metadata.exif or b"").removeprefix(EXIF_HEAD))
+    return carried.exif or exif_block(source, resolution=carried.facts.resolution)
 
 
 def brands(head: bytes) -> frozenset[bytes]:

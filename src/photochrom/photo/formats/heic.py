@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts, Metadata
-from photochrom.photo.formats.format import Decoded, Format, Holds, Request, brands
-from photochrom.photo.metadata.exif import exif_block, exif_resolution
+from photochrom.photo.formats.format import Decoded, Format, Holds, Request, brands, result_exif
+from photochrom.photo.metadata.exif import exif_resolution
 from photochrom.photo.profiles import srgb_profile
 from photochrom.photo.source import REMEDY_DAMAGED
 from photochrom.text import one_line
@@ -67,8 +67,7 @@ class _Heic(Format):
                 "choose .jpg, .png or .tif",
                 name=name,
             )
-        source = io.BytesIO((facts.metadata.exif or b"").removeprefix(b"Exif\0\0"))
-        exif = carried.exif or exif_block(source, resolution=facts.resolution)
+        exif = result_exif(carried)
         height, width, bands = samples.shape
         mode = ("RGB" if bands == 3 else "RGBA") + (";16" if samples.dtype == np.uint16 else "")
         image: Any = pillow_heif.from_bytes(mode, (width, height), samples.tobytes())

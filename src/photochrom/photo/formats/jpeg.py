@@ -16,6 +16,7 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
+from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts
 from photochrom.photo.formats.format import (
@@ -26,10 +27,11 @@ from photochrom.photo.formats.format import (
     Request,
     replace_bytes,
 )
+from photochrom.photo.formats.jpeg_parts import Parts, parts_of
 from photochrom.photo.metadata.exif import EXIF_HEAD
-from photochrom.photo.metadata.iptc import photoshop_block
+from photochrom.photo.metadata.iptc import photoshop_block, whole_iptc
+from photochrom.photo.metadata.packets import extension_of, join_extension
 from photochrom.photo.metadata.resolution import CENTIMETER, INCH, Resolution, stated
-from photochrom.photo.metadata.xmp import extension_of, join_extension
 from photochrom.photo.source import BytesOrigin, Origin, read_at
 
 __all__ = ["JPEG", "JPEG_EXIF_LIMIT", "extended_xmp", "jpeg_quality", "main_xmp"]
@@ -40,6 +42,9 @@ _XMP_LIMIT = 65502
 _LEAST_QUALITY = 75  # of a result, unless the user asks for less
 _END = b"\xff\xd9"
 _NO_END = "its last bytes are missing; it was read as far as it goes"
+_GONE = "its {} cannot be kept"
+_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/")
+_MOTION = (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1<", b"MicroVideo>1<")
 _LOST_XMP = "the second part of its XMP is missing or damaged; the first part is kept"
 
 
@@ -49,6 +54,14 @@ class _Jpeg(Format):
         return head.startswith(b"\xff\xd8\xff")
 
     def open(self, request: Request) -> Page:
+        with request.origin.open() as file:
+            precision = parts_of(file, _segments(file)).precision
+        if precision > 8:
+            raise PhotoError(
+                f"JPEG with {precision} bits per sample is not supported",
+                "convert it to TIFF or PNG with 16 bits",
+                name=request.name,
+            )
         page = super().open(request)
         if _is_ended(request.origin):
             return page
@@ -69,6 +82,9 @@ class _Jpeg(Format):
         facts = super().facts(page)
         with page.origin.open() as file:
             facts = replace(facts, quality=jpeg_quality(file))
+        with page.origin.open() as file:
+            parts = parts_of(file, _segments(file))
+        facts = _with_parts(facts, parts)
         if facts.metadata.xmp is None:
             return facts
         with page.origin.open() as file:
@@ -112,12 +128,44 @@ class _Jpeg(Format):
                 break
         replace_bytes(file, start, end, b"\xff\xe1" + struct.pack(">H", 2 + len(block)) + block)
 
+    def finish(self, file: BinaryIO, carried: Carried) -> None:
+        super().finish(file, carried)
+        if carried.facts.comments:
+            file.seek(0)
+            at = 2
+            for marker, size in _segments(file):
+                if not 0xE0 <= marker <= 0xEF:
+                    break
+                at = file.tell() + size
+            comments = b"".join(
+                b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text
+                for text in carried.facts.comments
+            )
+            replace_bytes(file, at, at, comments)
+
+
+def _with_parts(facts: Facts, parts: Parts) -> Facts:
+    """Facts with what else the file holds, and notes of what no result has."""
+    metadata = replace(
+        facts.metadata, iptc=whole_iptc([facts.metadata.iptc, parts.photoshop or None])
+    )
+    xmp = facts.metadata.xmp or b""
+    notes = [_GONE.format(what) for what in parts.gone]
+    if parts.gain_map or any(mark in xmp for mark in _GAIN_MAPS):
+        notes.append(_GONE.format("gain map, which brightens it on HDR screens,"))
+    if any(mark in xmp for mark in _MOTION):
+        notes.append(_GONE.format("film (a motion photo)"))
+    pictures = parts.pictures - any("gain map" in note for note in notes)
+    if pictures > 1:
+        notes.append(f"holds {pictures} pictures; only the first is colored")
+    return replace(facts, metadata=metadata, comments=parts.comments, notes=(*facts.notes, *notes))
+
 
 # Quality 95 without chroma subsampling: the color is all that this program adds, and it would be a
 # pity to halve its resolution or to break its smooth gradients into blocks.
 JPEG = _Jpeg(
     name="JPEG",
-    suffixes=(".jpg", ".jpeg"),
+    suffixes=(".jpg", ".jpeg", ".jfif", ".jpe", ".jif"),
     media_type="image/jpeg",
     loader="jpegload_source",
     saver="jpegsave_target",
@@ -125,6 +173,7 @@ JPEG = _Jpeg(
         (np.uint8,),
         side=65500,
         alpha=False,
+        comments=True,
         iptc=(_SEGMENT - len(photoshop_block(b""))) // 2 * 2,  # the block is padded to even
         exif=JPEG_EXIF_LIMIT,
         xmp=_XMP_LIMIT,

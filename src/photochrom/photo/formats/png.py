@@ -14,12 +14,15 @@ from typing import BinaryIO
 
 import numpy as np
 
+from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts
 from photochrom.photo.formats.format import Format, Holds, Page, replace_bytes
-from photochrom.photo.metadata.exif import EXIF_HEAD
+from photochrom.photo.formats.png_color import stated_color
+from photochrom.photo.metadata.exif import EXIF_HEAD, MOST_EXIF
+from photochrom.photo.metadata.iptc import whole_iptc
 from photochrom.photo.metadata.resolution import Resolution, sane
-from photochrom.photo.metadata.texts import MOST_PROFILE, Text, raw_profiles
+from photochrom.photo.metadata.texts import MOST_PROFILE, Text, raw_profiles, xmp_text
 
 __all__ = ["PNG"]
 
@@ -39,19 +42,38 @@ class _Png(Format):
         facts = super().facts(page)
         with page.origin.open() as file:
             texts, complete = _texts(file)
+            late, frames, gone = _others(file)
+            chunks = _about_color(file)
         raw = raw_profiles(texts)
         own = facts.metadata
+        # libvips does not look at what follows the pixels.
         metadata = replace(
             own,
-            exif=raw.exif or None if own.exif is None else own.exif,
-            xmp=raw.xmp or None if own.xmp is None else own.xmp,
-            iptc=raw.iptc or None if own.iptc is None else own.iptc,
+            exif=own.exif or late or raw.exif or None,
+            xmp=own.xmp or xmp_text(texts) or raw.xmp or None,
+            iptc=whole_iptc([own.iptc, *raw.iptc]),
             texts=tuple(text for text in texts if text.about_photo),
         )
+        stated = stated_color(chunks, page.image.bands <= 2)
+        if stated.hdr:
+            raise PhotoError(
+                f"its colors are of high dynamic range ({stated.hdr}), which is not supported",
+                "convert it to sRGB",
+                name=page.facts.name,
+            )
         notes: tuple[str, ...] = () if complete else (_LONG_TEXTS,)
         notes += tuple(_LOST_TEXT.format(keyword) for keyword in raw.lost)
-        resolution = self.resolution(page, metadata.exif)
-        return replace(facts, metadata=metadata, notes=notes, resolution=resolution)
+        notes += () if stated.note is None else (stated.note,)
+        notes += (f"its chunks {', '.join(gone)} were dropped",) if gone else ()
+        return replace(
+            facts,
+            metadata=metadata,
+            notes=notes,
+            resolution=self.resolution(page, metadata.exif),
+            frames=frames,
+            profile=None if stated.srgb else stated.profile or facts.profile,
+            profiled=facts.profiled or stated.srgb or stated.profile is not None,
+        )
 
     def header_resolution(self, file: BinaryIO) -> Resolution | None:
         for kind, _ in _before_pixels(file):
@@ -88,7 +110,7 @@ PNG = _Png(
     media_type="image/png",
     loader="pngload_source",
     saver="pngsave_target",
-    holds=Holds((np.uint8, np.uint16), side=2**31 - 1, texts=True),
+    holds=Holds((np.uint8, np.uint16), side=2**31 - 1, texts=True, lossless=True),
     options={"filter": "all"},
 )
 
@@ -96,6 +118,15 @@ PNG = _Png(
 # --- chunks ---------------------------------------------------------------------------------------
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_OF_COLOR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+# Those that a result has, and those that are about the gray pixels as they were stored.
+_KNOWN = frozenset([
+    *_TEXTS, *_OF_COLOR, b"IHDR", b"IDAT", b"IEND", b"PLTE", b"tRNS", b"eXIf", b"pHYs", b"tIME",
+    b"sBIT", b"hIST", b"sPLT", b"bKGD", b"acTL", b"fcTL", b"fdAT", b"mDCV", b"cLLI", b"orNT",
+    b"vpAg",
+])  # fmt: skip
+_NAMES = {b"caBX": "caBX (content credentials)"}
+_MOST_NAMED = 8
 _MOST_CHUNKS = 100_000  # of a file
 _MOST_BYTES = 1 << 20  # of its texts: no text about a photo is longer
 
@@ -124,6 +155,30 @@ def _packed(kind: bytes, data: bytes) -> bytes:
     """A chunk."""
     chunk = kind + data
     return struct.pack(">I", len(data)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def _about_color(file: BinaryIO) -> dict[bytes, bytes]:
+    """The chunks about color; those of a profile, and what is too long, without their content."""
+    return {
+        kind: file.read(size) if size <= 32 else b""
+        for kind, size in _before_pixels(file)
+        if kind in _OF_COLOR
+    }
+
+
+def _others(file: BinaryIO) -> tuple[bytes, int, tuple[str, ...]]:
+    """The EXIF of a file, the number of its frames, and the names of chunks that get lost."""
+    exif, frames = b"", 1
+    gone: dict[str, None] = {}
+    for kind, size in _chunks(file):
+        if kind == b"eXIf" and not exif and size <= MOST_EXIF:
+            block = file.read(size).removeprefix(EXIF_HEAD)
+            exif = EXIF_HEAD + block if block[:2] in (b"II", b"MM") else b""
+        elif kind == b"acTL" and size == 8:
+            frames = max(1, int.from_bytes(file.read(4), "big"))
+        elif kind not in _KNOWN and kind.isalpha() and len(gone) < _MOST_NAMED:
+            gone[_NAMES.get(kind, kind.decode())] = None
+    return exif, frames, tuple(gone)
 
 
 def _texts(file: BinaryIO) -> tuple[list[Text], bool]:

@@ -10,7 +10,9 @@ from photochrom.errors import PhotoError
 from photochrom.photo.formats.avif import AVIF
 from photochrom.photo.formats.format import Format
 from photochrom.photo.formats.heic import HEIC
+from photochrom.photo.formats.jp2 import JP2
 from photochrom.photo.formats.jpeg import JPEG
+from photochrom.photo.formats.jxl import JXL
 from photochrom.photo.formats.png import PNG
 from photochrom.photo.formats.tiff import TIFF
 from photochrom.photo.formats.webp import WEBP
@@ -26,14 +28,14 @@ __all__ = [
     "format_of",
 ]
 
-ALL: tuple[Format, ...] = (JPEG, PNG, TIFF, WEBP, AVIF, HEIC)
+ALL: tuple[Format, ...] = (JPEG, PNG, TIFF, WEBP, AVIF, HEIC, JXL, JP2)
 _OF_SUFFIX = {suffix: form for form in ALL for suffix in form.suffixes}
 RESULT_EXTENSIONS = tuple(_OF_SUFFIX)
 """Of files that can be written: lower case, with the dot."""
 EXTENSIONS = tuple(suffix for suffix, form in _OF_SUFFIX.items() if not form.extra)
 """Those that need no extra of the package."""
 INPUT_EXTENSIONS = frozenset(RESULT_EXTENSIONS) | {
-    ".bmp", ".gif", ".jfif", ".jpe", ".pgm", ".pnm", ".ppm",
+    ".bmp", ".gif", ".j2k", ".jpf", ".jpx", ".pgm", ".pnm", ".ppm",
 }  # fmt: skip
 """Of files that count as photos in a folder. Those that cannot be read fail by name, so that no
 photo gets lost."""
@@ -54,6 +56,7 @@ def find_format(head: bytes, name: str) -> Format:
     PhotoError
         It is not one of these formats, or the format cannot be read here.
     """
+    _refuse_others(head, name)
     form = next((form for form in ALL if form.begins(head)), None)
     if form is None:
         *names, last = (form.name for form in ALL)
@@ -68,6 +71,32 @@ def find_format(head: bytes, name: str) -> Format:
             name=name,
         )
     return form
+
+
+_RAW = "camera raw files are not supported"
+_DEVELOP = "develop it with a raw converter, and save it as TIFF or JPEG"
+_OTHERS: tuple[tuple[int, bytes, str, str], ...] = (  # place, bytes there, problem, remedy
+    (0, b"8BPS", "Photoshop files are not supported", "save it as TIFF"),
+    (0, b"FUJIFILMCCD-RAW", _RAW, _DEVELOP),
+    (0, b"IIU\0", _RAW, _DEVELOP),
+    (0, b"IIRO", _RAW, _DEVELOP),
+    (0, b"IIRS", _RAW, _DEVELOP),
+    (0, b"MMOR", _RAW, _DEVELOP),
+    (0, b"FOVb", _RAW, _DEVELOP),
+    (0, b"\0MRM", _RAW, _DEVELOP),
+    (4, b"ftypcrx ", _RAW, _DEVELOP),
+    (8, b"CR\2\0", _RAW, _DEVELOP),
+    (0, b"II\xbc", "JPEG XR files are not supported", "convert it to TIFF"),
+    (0, b"%PDF", "PDF files are not supported", "export its pages as TIFF or PNG"),
+    (0, b"\xff\xd8\xff\xf7", "JPEG-LS files are not supported", "convert it to TIFF or PNG"),
+)
+
+
+def _refuse_others(head: bytes, name: str) -> None:
+    """Raise PhotoError for files of a kind that is known, but not supported."""
+    for at, mark, problem, remedy in _OTHERS:
+        if head[at : at + len(mark)] == mark:
+            raise PhotoError(f"{problem}", remedy, name=name)
 
 
 def format_of(name: str) -> Format | None:

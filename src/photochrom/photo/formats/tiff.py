@@ -24,7 +24,16 @@ from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts
 from photochrom.photo.formats.format import MOST_MENDED, Format, Holds, Page, Request
-from photochrom.photo.formats.planes import IN_PLANES, open_planes, plane_fronts
+from photochrom.photo.formats.planes import (
+    IN_PLANES,
+    open_front,
+    open_planes,
+    other_front,
+    plane_fronts,
+)
+from photochrom.photo.formats.tiff_channels import LAB, Channels, channels_of, is_camera_raw
+from photochrom.photo.formats.tiff_packed import is_packed, open_packed
+from photochrom.photo.formats.tiff_tags import tags_of
 from photochrom.photo.formats.tiff_write import as_stored, complete, is_large
 from photochrom.photo.ifd import (
     BITS,
@@ -33,7 +42,9 @@ from photochrom.photo.ifd import (
     EXTRA,
     FAILURES,
     HEIGHT,
+    INK_SET,
     MASK,
+    ORIENTATION,
     PAGE,
     PHOTOMETRIC,
     PIXELS,
@@ -45,11 +56,14 @@ from photochrom.photo.ifd import (
     TILE_WIDTH,
     WIDTH,
     Directory,
+    Entry,
     Reader,
     to_number,
 )
 from photochrom.photo.layout import Layout
-from photochrom.photo.metadata.exif import exif_block
+from photochrom.photo.metadata.exif import exif_block, exif_orientation
+from photochrom.photo.metadata.iptc import whole_iptc
+from photochrom.photo.metadata.packets import xmp_orientation
 from photochrom.photo.metadata.resolution import Resolution, sane
 from photochrom.photo.source import REMEDY_DAMAGED, BytesOrigin, Origin
 from photochrom.photo.vips import DTYPES
@@ -60,6 +74,7 @@ __all__ = ["TIFF", "Pages", "largest_part", "read_pages"]
 _CAMERA_RAW = re.compile(
     r"\.(3fr|arw|cr2|dcr|dng|erf|iiq|kdc|mef|mos|nef|nrw|pef|sr2|srf|srw)$", re.IGNORECASE
 )
+_GONE = "its {} cannot be kept"
 _STRAY = (
     "refers to a second page beyond the end of the file, and was read as one page; if it had more, "
     "restore it from a copy"
@@ -78,9 +93,7 @@ class _Tiff(Format):
 
     def check(self, name: str) -> None:
         if _CAMERA_RAW.search(name):
-            raise PhotoError(
-                "camera raw files are not supported", "convert it to TIFF or JPEG", name=name
-            )
+            raise _camera_raw(name)
 
     def open(self, request: Request) -> Page:
         origin, pages = request.origin, request.known
@@ -91,6 +104,11 @@ class _Tiff(Format):
             origin = _mended(origin, pages.stray, request.name)
         request.check_page(max(1, len(pages.layouts)))
         layout = pages.layouts[request.page] if request.page < len(pages.layouts) else None
+        if layout is not None and layout.subfile & 1:
+            with origin.open() as file:
+                raw = is_camera_raw(file, layout.place)
+            if raw:  # the page itself is a small preview
+                raise _camera_raw(request.name)
         _check_layout(layout, pages, request)
         facts = Facts(
             request.name,
@@ -107,21 +125,46 @@ class _Tiff(Format):
             options["page"] = layout.index
         if _is_roomy(layout, pages, origin, request):
             options["unlimited"] = True
-        page = self.opened(replace(request, known=pages), origin, facts, **options)
-        _check_pages(page)
+        request = replace(request, known=pages)
+        channels = None if layout is None else channels_of(layout, request.name)
+        if layout is not None and (is_packed(layout) or layout.photometric in LAB):
+            _check_chain(request.name, pages, pages.directories)
+            return _with_front(request, facts, layout, channels, options)
+        page = self.opened(request, origin, facts, **options)
+        _check_chain(request.name, pages, page.get("n-pages") or 1)
         return page
+
+    def held_whole(self, page: Page) -> tuple[str, int]:
+        layout = page.facts.layout
+        if layout is None or not is_packed(layout):
+            return self.name, 0
+        return f"{layout.bits}-bit TIFF", 2 * page.pixel_bytes
 
     def facts(self, page: Page) -> Facts:
         facts = super().facts(page)
         metadata, layout = facts.metadata, facts.layout
-        if metadata.iptc is None:
-            metadata = replace(metadata, iptc=page.get("photoshop-data"))
+        iptc = whole_iptc([metadata.iptc, page.get("photoshop-data")])
+        metadata = replace(metadata, iptc=iptc)
         if layout is not None:  # libvips ignores the EXIF of a TIFF file
             with page.origin.open() as file:
                 block = exif_block(file, layout.place)
             if block is not None:
                 metadata = replace(metadata, exif=block)
-        return replace(facts, metadata=metadata)
+        facts = replace(facts, metadata=metadata, profiled=facts.profiled or _is_managed(page))
+        if layout is None:
+            return facts
+        turned = self.orientation(page, facts) != 1
+        with page.origin.open() as file:
+            tags = tags_of(file, layout.place, turned, page.get("photoshop-data"))
+        notes = tuple(_GONE.format(what) for what in tags.gone)
+        return replace(facts, tags=tags.kept, notes=(*facts.notes, *notes))
+
+    def orientation(self, page: Page, facts: Facts) -> int:
+        if page.facts.layout is None or page.facts.layout.oriented:
+            return page.get("orientation") or 1
+        # libvips states 1 where the file states none.
+        metadata = facts.metadata
+        return exif_orientation(metadata.exif or b"") or xmp_orientation(metadata.xmp or b"") or 1
 
     def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
         # If the file states no resolution, or a mere ratio of sides, libvips has a ratio.
@@ -133,8 +176,9 @@ class _Tiff(Format):
         layout, image, name = page.facts.layout, page.image, page.facts.name
         if layout is None:
             return page
+        channels = channels_of(layout, name)
         if layout.planes:
-            return _of_planes(page, layout)
+            page = _of_planes(page, layout)
         # libvips divides by an alpha in 0..255, whatever the type of the samples.
         beyond = (
             image.format != "uchar"
@@ -147,7 +191,7 @@ class _Tiff(Format):
                 "save it with unassociated alpha",
                 name=name,
             )
-        return page
+        return page if channels is None else _selected(page, channels)
 
     def dress(self, image: Any, carried: Carried) -> tuple[Any, dict[str, Any]]:
         image, options = super().dress(image, carried)
@@ -176,10 +220,25 @@ TIFF = _Tiff(
     media_type="image/tiff",
     loader="tiffload_source",
     saver="tiffsave_target",
-    holds=Holds((np.uint8, np.uint16, np.float32), side=2**31 - 1, pages=True, iptc=1 << 62),
+    holds=Holds(
+        (np.uint8, np.uint16, np.float32),
+        side=2**31 - 1,
+        extra=True,
+        pages=True,
+        lossless=True,
+        iptc=1 << 62,
+    ),
     options={"compression": "deflate"},
     exif_by_libvips=False,
 )
+
+
+def _camera_raw(name: str) -> PhotoError:
+    return PhotoError(
+        "camera raw files are not supported",
+        "develop it with a raw converter, and save it as TIFF or JPEG",
+        name=name,
+    )
 
 
 # --- opening a page -------------------------------------------------------------------------------
@@ -218,20 +277,59 @@ def _is_roomy(layout: Layout | None, pages: Pages, origin: Origin, request: Requ
     return _LARGE_VALUES < largest <= min(origin.size(), request.limits.max_whole)
 
 
-def _check_pages(page: Page) -> None:
+def _check_chain(name: str, found: Pages, counted: int) -> None:
     """Refuse a file with pages that would be lost without a word."""
-    found: Pages = page.known
-    counted = page.get("n-pages") or 1
     if not found.whole or found.directories != counted:
         pages = min(found.directories, counted)
         part = "page" if pages == 1 else f"{pages} pages"
-        raise PhotoError(
-            f"only its first {part} can be reached", REMEDY_DAMAGED, name=page.facts.name
-        )
+        raise PhotoError(f"only its first {part} can be reached", REMEDY_DAMAGED, name=name)
+
+
+def _with_front(
+    request: Request,
+    facts: Facts,
+    layout: Layout,
+    channels: Channels | None,
+    options: dict[str, Any],
+) -> Page:
+    """A page that libvips can only read with another directory."""
+    origin, roomy = request.origin, options.get("unlimited", False)
+    if is_packed(layout):
+        header, load = open_packed(origin, layout, channels, request.name, roomy)
+        return Page(origin, header, load, facts, request.known, options, bare=True)
+    # The samples as they are: libvips would take them for its own kinds of L*a*b*.
+    one = channels is not None and channels.colors == 1
+    with origin.open() as file:
+        front = other_front(file, layout.place, {PHOTOMETRIC: Entry.of(3, [1 if one else 2])})
+    if not front:
+        raise PhotoError("its directory is damaged", REMEDY_DAMAGED, name=request.name)
+    load = partial(open_front, origin, front, roomy=roomy)
+    return Page(origin, load(), load, facts, request.known, options)
+
+
+def _selected(page: Page, channels: Channels) -> Page:
+    """A page with its colors and its alpha only; its facts know of the other channels."""
+    load, facts = page.load, page.facts
+    if channels.others:
+        kinds = tuple(2 if kind == 1 else kind for kind in channels.extra)  # no longer multiplied
+        facts = replace(facts, extra=kinds, beyond=lambda access: channels.beyond(load(access)))
+    return replace(
+        page,
+        image=channels.seen(page.image),
+        load=lambda access="sequential": channels.seen(load(access)),
+        facts=facts,
+        header=page.said,
+        space=channels.space,
+    )
+
+
+def _is_managed(page: Page) -> bool:
+    """Whether the page is in a color space of its own, without a profile."""
+    return page.space in ("Lab ", "ICC ", "L   ")
 
 
 def _of_planes(page: Page, layout: Layout) -> Page:
-    """A page of tiles in separate planes."""
+    """A page in separate planes."""
     with page.origin.open() as file:
         fronts = plane_fronts(file, layout.place)
     load = partial(
@@ -241,12 +339,12 @@ def _of_planes(page: Page, layout: Layout) -> Page:
         roomy=page.options.get("unlimited", False),
         premultiplied=layout.premultiplied,
     )
-    header, image = page.image, load() if len(fronts) == page.image.bands else None
+    header, image = page.said, load() if len(fronts) == page.image.bands else None
     if image is None or any(
         getattr(image, key) != getattr(header, key) for key in ("width", "height", "format")
     ):
         raise PhotoError("its planes have different sizes", REMEDY_DAMAGED, name=page.facts.name)
-    return replace(page, image=image, load=load)
+    return replace(page, image=image, load=load, header=header)
 
 
 # --- its directories ------------------------------------------------------------------------------
@@ -254,7 +352,7 @@ def _of_planes(page: Page, layout: Layout) -> Page:
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
 _NEEDED = frozenset([
     SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, CHANNELS, PLANAR, PAGE, TILE_WIDTH,
-    TILE_HEIGHT, SUB_IFDS, EXTRA, SAMPLES,
+    TILE_HEIGHT, SUB_IFDS, EXTRA, SAMPLES, INK_SET, ORIENTATION,
 ])  # fmt: skip
 
 
@@ -319,10 +417,13 @@ def _volume(directory: Directory) -> int:
 def _layout(index: int, place: int, directory: Directory) -> Layout:
     tile = to_number(directory, TILE_WIDTH), to_number(directory, TILE_HEIGHT)
     below = len(directory[SUB_IFDS].numbers) if SUB_IFDS in directory else 0
+    photometric, channels = to_number(directory, PHOTOMETRIC), to_number(directory, CHANNELS) or 1
+    planar = to_number(directory, PLANAR) == 2 and channels > 1
+    # libvips reads gray strips in planes, but from the wrong places.
     apart = (
-        all(tile)
-        and to_number(directory, PLANAR) == 2
-        and to_number(directory, PHOTOMETRIC) in IN_PLANES
+        planar
+        and (all(tile) or photometric < 2)
+        and photometric in IN_PLANES
         and to_number(directory, BITS) in (8, 16, 32)
     )
     return Layout(
@@ -334,9 +435,18 @@ def _layout(index: int, place: int, directory: Directory) -> Layout:
         nested=below > 0 and all(tile),
         subfile=to_number(directory, SUBFILE),
         place=place,
-        double=(to_number(directory, SAMPLES), to_number(directory, BITS)) == (3, 64),
-        planes=to_number(directory, CHANNELS) if apart else 0,
-        premultiplied=to_number(directory, EXTRA) == 1,
+        planes=channels if apart else 0,
+        photometric=photometric,
+        channels=channels,
+        extra=tuple(directory[EXTRA].numbers) if EXTRA in directory else None,
+        bits=to_number(directory, BITS) or 1,
+        kind=to_number(directory, SAMPLES) or 1,
+        inks=to_number(directory, INK_SET) or 1,
+        width=to_number(directory, WIDTH),
+        height=to_number(directory, HEIGHT),
+        grid=tile[0],
+        oriented=ORIENTATION in directory,
+        planar=planar,
     )
 
 

@@ -15,6 +15,7 @@ from photochrom.photo.ifd import (
     EXIF,
     EXIF_HEIGHT,
     EXIF_WIDTH,
+    EXTRA,
     FAILURES,
     GPS,
     OFFSETS,
@@ -35,7 +36,8 @@ from photochrom.photo.ifd import (
     to_number,
 )
 from photochrom.photo.layout import Layout
-from photochrom.photo.metadata.exif import EXIF_HEAD, NAMING, exif_tree
+from photochrom.photo.metadata.exif import EXIF_HEAD, NAMING, exif_tree, turned_tree
+from photochrom.photo.metadata.turn import Turn
 
 __all__ = ["Joiner", "as_stored", "complete", "is_large"]
 
@@ -73,7 +75,10 @@ def complete(file: BinaryIO, carried: Carried) -> None:
     """
     block, layout = carried.facts.metadata.exif, carried.facts.layout
     copies = layout.copies if layout is not None else 0
-    if not block and carried.facts.resolution is not None and not copies:
+    if carried.facts.extra:
+        _state_extra(Reader(file, own=True), carried.facts.extra)
+    facts = carried.facts
+    if not block and facts.resolution is not None and not copies and not facts.tags:
         return
     tree: Tree = {}
     try:
@@ -90,11 +95,13 @@ def complete(file: BinaryIO, carried: Carried) -> None:
         directory[SUB_IFDS] = Entry(kind, data[: copies * SIZES[kind]])
     below = tree.get(EXIF)
     if isinstance(below, dict):
+        turn = Turn(carried.facts.turned, carried.width, carried.height)
+        tree[EXIF] = below = turned_tree(below, turn)
         below[COLOR_SPACE] = Entry.of(3, [1])  # sRGB
         for tag, side in ((EXIF_WIDTH, carried.width), (EXIF_HEIGHT, carried.height)):
             if tag in below:
                 below[tag] = Entry.of(4, [side])
-    whole: Tree = {**tree, **directory}
+    whole: Tree = {**facts.tags, **tree, **directory}
     for tag in (EXIF, GPS):
         if tag in tree:
             whole[tag] = tree[tag]
@@ -105,6 +112,19 @@ def complete(file: BinaryIO, carried: Carried) -> None:
     file.write(packed_tree(whole, place, target.big, following))
     file.seek(target.place)
     file.write(struct.pack("<Q" if target.big else "<I", place))
+
+
+def _state_extra(reader: Reader, kinds: tuple[int, ...]) -> None:
+    """Say what the channels beyond color are; libvips says that each of them is alpha."""
+    places = [reader.first]
+    for place, directory in list(reader.chain()):
+        below = directory[SUB_IFDS].numbers if SUB_IFDS in directory else []
+        places += [place, *below]
+    for place in dict.fromkeys(places):
+        directory, _ = reader.directory(place, frozenset([EXTRA]))
+        if EXTRA in directory and len(directory[EXTRA].numbers) == len(kinds):
+            reader.file.seek(reader.place_of(place, EXTRA))
+            reader.file.write(struct.pack(f"{reader.order}{len(kinds)}H", *kinds))
 
 
 def _cut(reader: Reader, copies: int) -> None:

@@ -6,11 +6,12 @@ Source: RFC 9649 (WebP).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts
 from photochrom.photo.formats.format import (
     MOST_MENDED,
@@ -25,6 +26,8 @@ from photochrom.photo.source import BytesOrigin, Origin, read_at
 
 __all__ = ["WEBP"]
 
+_MOST_CHUNKS = 1000
+
 
 @dataclass(frozen=True, eq=False)
 class _WebP(Format):
@@ -37,6 +40,18 @@ class _WebP(Format):
 
     def held_whole(self, page: Page) -> tuple[str, int]:
         return self.name, page.pixel_bytes
+
+    def facts(self, page: Page) -> Facts:
+        with page.origin.open() as file:
+            lossless = _is_lossless(file)
+        return replace(super().facts(page), lossless=lossless)
+
+    def dress(self, image: Any, carried: Carried) -> tuple[Any, dict[str, Any]]:
+        image, options = super().dress(image, carried)
+        if self.stays_lossless(carried.facts) and carried.quality is None:
+            options = {**options, "lossless": True, "smart_subsample": False}
+            del options["Q"]  # there, it would be the effort
+        return image, options
 
     def put_exif(self, file: BinaryIO, block: bytes) -> None:
         at, end = 12, file.seek(0, 2)
@@ -73,6 +88,19 @@ WEBP = _WebP(
     holds=Holds((np.uint8,), side=16383),
     options={"Q": 95, "smart_subsample": True, "exact": True},
 )
+
+
+def _is_lossless(file: BinaryIO) -> bool:
+    """Whether the first picture is stored without loss."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        chunk = read_at(file, at, 8)
+        kind, size = chunk[:4], int.from_bytes(chunk[4:], "little")
+        if len(chunk) < 8 or kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        # The chunks of a frame follow its position, size and duration.
+        at += 24 if kind == b"ANMF" else 8 + size + size % 2
+    return False
 
 
 def _with_alpha(origin: Origin) -> Origin:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -50,17 +50,22 @@ from photochrom.photo.ifd import (
     to_number,
 )
 from photochrom.photo.metadata.resolution import INCH, UNKNOWN, Resolution, per_inch, stated
+from photochrom.photo.metadata.turn import Turn
 
 __all__ = [
+    "CAMERA",
     "EXIF_HEAD",
     "LEAST_EXIF",
     "MOST_EXIF",
     "NAMING",
     "exif_block",
+    "exif_orientation",
     "exif_resolution",
     "exif_tags",
     "exif_tree",
     "for_result",
+    "turned_tree",
+    "untaken_tags",
 ]
 
 EXIF_HEAD = b"Exif\0\0"
@@ -75,6 +80,10 @@ _STORED = frozenset([
     330, 338, 339, 347, 513, 514, 519, 520, 521, 530, 700, 33723, 34377, 34675, 37724,
 ])  # fmt: skip
 _DATA = ((513, 514), (273, 279))  # of a thumbnail: where, and how many bytes
+_SUBJECT = (37396, 41492)  # its area and its location, in pixels
+_PLANE = (41486, 41487)  # resolution of the sensor, across and down
+_PADDING = 59932
+_OF_COLOR = (301, 318, 319, 529, 531, 532)  # how the gray samples were meant
 _LAST_KIND = 13  # those beyond are of BigTIFF
 
 
@@ -94,9 +103,7 @@ class _Directory:
     slots: list[Slot]
 
 
-def for_result(
-    block: bytes, width: int, height: int, resolution: Resolution | None
-) -> bytes | None:
+def for_result(block: bytes, turn: Turn, resolution: Resolution | None) -> bytes | None:
     """An EXIF block for the result; None if the source's does not hold together.
 
     It is upright, in sRGB, and without the thumbnail, which shows the photo in gray.
@@ -104,7 +111,7 @@ def for_result(
     Parameters
     ----------
     block : of the source, from "Exif" or from the byte order on
-    width, height : of the result
+    turn : that the pixels have made, with the size of the result
     resolution : pixels per mm; if unknown, the block states 72 per inch, as EXIF asks
     """
     data = block.removeprefix(EXIF_HEAD)
@@ -112,7 +119,7 @@ def for_result(
         return None
     try:
         resolution = resolution or (UNKNOWN, UNKNOWN)
-        return EXIF_HEAD + _Block(data).result((width, height), resolution)
+        return EXIF_HEAD + _Block(data).result(turn, resolution)
     except (_Damaged, struct.error):
         return None
 
@@ -185,9 +192,11 @@ class _Block:
         value = struct.pack(self.order + ("H" if kind == 3 else "I"), number)
         return Slot(tag, kind, 1, value.ljust(4, b"\0"))
 
-    def result(self, sides: tuple[int, int], resolution: Resolution) -> bytes:
+    def result(self, turn: Turn, resolution: Resolution) -> bytes:
         """See `for_result`."""
-        main, camera = self.main, self.exif
+        main, camera, sides = self.main, self.exif, (turn.width, turn.height)
+        if camera is not None and turn.orientation != 1:
+            self._turn(camera, turn)
         stored = [slot for slot in main.slots if slot.tag in _STORED]
         dropped = [*self._thumbnails(), *self._values(stored)]
         main.slots = [slot for slot in main.slots if slot.tag not in _STORED]
@@ -239,6 +248,26 @@ class _Block:
             side = sides[_SIDES[tag]]
             return self._of(tag, 3 if slot.kind == 3 and side < 1 << 16 else 4, side)
         return slot
+
+    def _turn(self, camera: _Directory, turn: Turn) -> None:
+        """Turn where the subject is, and the resolution of the sensor."""
+        for n, slot in enumerate(camera.slots):
+            if slot.tag in _SUBJECT and slot.kind == 3 and 2 <= slot.number <= 4:
+                form = f"{self.order}{slot.number}H"
+                place = struct.unpack(self.order + "I", slot.value)[0]
+                inline = slot.number == 2
+                data = slot.value if inline else self.data[place : place + 2 * slot.number]
+                packed = struct.pack(form, *_turned(struct.unpack(form, data), turn))
+                if inline:
+                    camera.slots[n] = slot._replace(value=packed)
+                else:
+                    self.data[place : place + len(packed)] = packed
+        places = {slot.tag: n for n, slot in enumerate(camera.slots)}
+        if turn.sideways and all(tag in places for tag in _PLANE):
+            a, b = (places[tag] for tag in _PLANE)
+            one, other = camera.slots[a], camera.slots[b]
+            camera.slots[a] = other._replace(tag=one.tag)
+            camera.slots[b] = one._replace(tag=other.tag)
 
     def _thumbnails(self) -> list[tuple[int, int]]:
         """Start and end of all that belongs to the directories after the main one."""
@@ -298,12 +327,33 @@ class _Block:
         return len(self.data)
 
 
+def _turned(values: Sequence[int], turn: Turn) -> list[int]:
+    """Where the subject is: a point, a circle (x, y, diameter) or a box around a center."""
+    x, y, *size = values
+    width, height = turn.stored
+    point = turn.point(min(x, width), min(y, height), width, height)
+    sides = turn.sides(*size) if len(size) == 2 else size
+    return [int(v) for v in (*point, *sides)]
+
+
+def turned_tree(tree: Tree, turn: Turn) -> Tree:
+    """The EXIF directory of a photo that is turned: as `for_result`, for TIFF."""
+    found: Tree = dict(tree)
+    for tag in _SUBJECT:
+        entry = tree.get(tag)
+        if isinstance(entry, Entry) and entry.kind == 3 and 2 <= len(entry.numbers) <= 4:
+            found[tag] = Entry.of(3, _turned(entry.numbers, turn))
+    if turn.sideways and all(tag in tree for tag in _PLANE):
+        found |= {_PLANE[0]: tree[_PLANE[1]], _PLANE[1]: tree[_PLANE[0]]}
+    return found
+
+
 # EXIF of the main directory: who, when, with what; names of scans, a rating, the texts of Windows.
-_CAMERA = (
+CAMERA = (
     269, 270, 271, 272, 285, 297, 305, 306, 315, 316, 337, 18246, 18249, 33432, 40091, 40092, 40093,
     40094, 40095,
 )  # fmt: skip
-NAMING = frozenset([*_CAMERA, EXIF, GPS])
+NAMING = frozenset([*CAMERA, EXIF, GPS])
 
 
 def exif_block(
@@ -328,6 +378,18 @@ def exif_block(
         across, down = (Entry(5, struct.pack("<II", *per_inch(value))) for value in resolution)
         tree |= {ACROSS: across, DOWN: down, UNIT: Entry.of(3, [INCH])}
     return EXIF_HEAD + file_head("<", False, 8) + packed_tree(tree, 8, False) if tree else None
+
+
+def untaken_tags(block: bytes) -> list[int]:
+    """The tags of the main directory of a block that a TIFF file has no place for."""
+    try:
+        reader = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
+        tags = {slot.tag for slot in reader.slots(reader.first)}
+    except FAILURES:
+        return []
+    about_pixels = {*_STORED, *_OF_COLOR, WIDTH, HEIGHT, ORIENTATION, ACROSS, DOWN, UNIT}
+    known = {*CAMERA, *POINTERS, *about_pixels, _PADDING}
+    return sorted(tags - known)
 
 
 def exif_tags(block: bytes) -> set[tuple[int, int]]:
@@ -365,9 +427,20 @@ def exif_resolution(block: bytes) -> Resolution | None:
     return stated(to_number(directory, UNIT) or INCH, *fractions)
 
 
+def exif_orientation(block: bytes) -> int:
+    """The orientation, 1..8, that an EXIF block states; 0 if it states none."""
+    try:
+        reader = Reader(io.BytesIO(block.removeprefix(EXIF_HEAD)))
+        directory, _ = reader.directory(reader.first, frozenset([ORIENTATION]))
+    except FAILURES:
+        return 0
+    number = to_number(directory, ORIENTATION)
+    return number if 1 <= number <= 8 else 0
+
+
 def exif_tree(reader: Reader, directory: Directory) -> Tree:
     """The EXIF in a directory and below it, without what is damaged."""
-    tree: Tree = {tag: directory[tag] for tag in _CAMERA if tag in directory}
+    tree: Tree = {tag: directory[tag] for tag in CAMERA if tag in directory}
     for tag in (EXIF, GPS):
         below = _exif_below(reader, directory, tag)
         if below is not None:

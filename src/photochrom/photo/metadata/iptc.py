@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -13,7 +14,9 @@ __all__ = [
     "iptc_date",
     "iptc_records",
     "photoshop_block",
+    "photoshop_names",
     "read_iptc",
+    "whole_iptc",
 ]
 
 _MOST_VALUE = 1 << 20  # bytes of a text that goes from IPTC into XMP
@@ -142,6 +145,42 @@ def read_iptc(block: bytes) -> bytes:
             return data
         at = start + 4 + size + size % 2
     return b""
+
+
+def whole_iptc(blocks: Iterable[bytes | None]) -> bytes | None:
+    """The block with the most records, of several in a file; the first of equal ones.
+
+    Programs that change one often leave another as it was, or write only its beginning.
+    """
+    best, most = None, -1
+    for block in blocks:
+        if block is None:
+            continue
+        texts, others = iptc_records(read_iptc(block))
+        records = sum(len(values) for values in texts.values()) + len(others)
+        if records > most:
+            best, most = block, records
+    return best
+
+
+def photoshop_names(block: bytes) -> list[str]:
+    """What the resources of Photoshop say about the photo besides IPTC, in words."""
+    found: list[str] = []
+    data = block.removeprefix(b"Photoshop 3.0\0")
+    at = 0
+    while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):
+        number = int.from_bytes(data[at + 4 : at + 6], "big")
+        start = at + 6 + (data[at + 6] // 2 + 1) * 2
+        size = int.from_bytes(data[start : start + 4], "big")
+        content = data[start + 4 : start + 4 + size]
+        if 2000 <= number <= 2997 or number == 2999:
+            found.append("paths of Photoshop")
+        elif number == 1034 and any(content):
+            found.append("copyright mark of Photoshop")
+        elif number == 1035 and content:
+            found.append("copyright address of Photoshop")
+        at = start + 4 + size + size % 2
+    return found
 
 
 def photoshop_block(iptc: bytes) -> bytes:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["MOST_PROFILE", "Raw", "Text", "raw_profiles"]
+__all__ = ["MOST_PROFILE", "Raw", "Text", "raw_profiles", "xmp_text"]
 
 MOST_PROFILE = 1 << 24  # bytes of a text, unpacked
 _RAW = "Raw profile type "
@@ -20,7 +20,8 @@ _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # their first byte
 # Each kind of raw profile, and what it holds; APP1 is a segment of JPEG, which holds either.
 _HOLDS = {"exif": "exif", "xmp": "xmp", "app1": "", "iptc": "iptc", "8bim": "iptc"}
 # XMP has its own way; the others are about the file: a thumbnail, and its dates on a disk.
-_ABOUT_THE_FILE = (_RAW, "XML:com.adobe.xmp", "Thumb::", "date:")
+_XMP_TEXT = "XML:com.adobe.xmp"
+_ABOUT_THE_FILE = (_RAW, _XMP_TEXT, "Thumb::", "date:")
 
 
 class Text(NamedTuple):
@@ -46,13 +47,14 @@ class Raw(NamedTuple):
 
     exif: bytes = b""  # from "Exif" on
     xmp: bytes = b""
-    iptc: bytes = b""  # mostly in a block of Photoshop
+    iptc: tuple[bytes, ...] = ()  # mostly in blocks of Photoshop
     lost: tuple[str, ...] = ()  # keywords of damaged texts
 
 
 def raw_profiles(texts: Iterable[Text]) -> Raw:
-    """EXIF, XMP and IPTC from texts; if there are several of a kind, the first."""
+    """EXIF, XMP and IPTC from texts; if there are several of EXIF or XMP, the first."""
     found: dict[str, bytes] = {}
+    iptc: list[bytes] = []
     lost: list[str] = []
     for text in texts:
         kind = text.keyword.removeprefix(_RAW).lower() if text.keyword.startswith(_RAW) else ""
@@ -66,8 +68,18 @@ def raw_profiles(texts: Iterable[Text]) -> Raw:
         if not kind or not data or (kind == "exif" and not data.startswith(_EXIF)):
             lost.append(text.keyword)
             continue
-        found.setdefault(_HOLDS[kind], data.removeprefix(_XMP))
-    return Raw(**found, lost=tuple(dict.fromkeys(lost)))
+        if _HOLDS[kind] == "iptc":
+            iptc.append(data)
+        else:
+            found.setdefault(_HOLDS[kind], data.removeprefix(_XMP))
+    return Raw(
+        found.get("exif", b""), found.get("xmp", b""), tuple(iptc), tuple(dict.fromkeys(lost))
+    )
+
+
+def xmp_text(texts: Iterable[Text]) -> bytes:
+    """The XMP packet in its own text; b"" if there is none."""
+    return next((_content(text) for text in texts if text.keyword == _XMP_TEXT), b"")
 
 
 def _unraveled(content: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +17,22 @@ from photochrom.photo.metadata.iptc import (
     iptc_date,
     iptc_records,
 )
+from photochrom.photo.metadata.packets import (
+    AROUND,
+    EMPTY_XMP,
+    IPTC_EXTENSION,
+    META,
+    MOST_TREE,
+    RDF,
+    TIFF,
+    decoded,
+    parsed,
+    refuse,
+    wrapped,
+)
 
 __all__ = [
-    "MOST_TREE",
     "Packet",
-    "extension_of",
-    "join_extension",
     "result_packet",
     "say_synthetic",
     "with_iptc",
@@ -33,41 +42,12 @@ __all__ = [
 # https://cv.iptc.org/newscodes/digitalsourcetype/, this is the one for a real photo with made-up
 # parts. The milder algorithmicallyEnhanced is for sharpening or noise reduction.
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_KNOWN_PREFIXES = {
-    _IPTC_EXTENSION: "Iptc4xmpExt",
-    "http://ns.adobe.com/xap/1.0/": "xmp",
-    "http://ns.adobe.com/xap/1.0/mm/": "xmpMM",
-    "http://ns.adobe.com/xap/1.0/rights/": "xmpRights",
-    "http://ns.adobe.com/exif/1.0/": "exif",
-    "http://ns.adobe.com/camera-raw-settings/1.0/": "crs",
-    "http://purl.org/dc/elements/1.1/": "dc",
-    "http://ns.adobe.com/photoshop/1.0/": "photoshop",
-    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
-}  # all others get an invented prefix, which means nothing
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
 }
-_META = "adobe:ns:meta/"
-_TIFF = "http://ns.adobe.com/tiff/1.0/"
-_PREFIXES = {  # some readers search for these as text
-    _RDF: "rdf",
-    _META: "x",
-    _TIFF: "tiff",
-    "http://www.w3.org/XML/1998/namespace": "xml",
-}
-_RDF_ROOT, _ABOUT, _TURNED = f"{_RDF} RDF", f"{_RDF} about", f"{_TIFF} Orientation"  # in expat
-_AROUND = "\ufeff \t\r\n"  # may surround a packet
-_NOTE = "http://ns.adobe.com/xmp/note/"
-MOST_TREE = 1 << 23  # bytes of a packet whose elements are all visited in Python
-_EMPTY_XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">\n'
-    '</rdf:RDF></x:xmpmeta>\n<?xpacket end="w"?>'
-)
+_RDF_ROOT, _ABOUT, _TURNED = f"{RDF} RDF", f"{RDF} about", f"{TIFF} Orientation"  # in expat
 
 
 def with_iptc(
@@ -108,7 +88,7 @@ def with_iptc(
     if xmp is not None and len(xmp) > most:
         return xmp, [*names.values(), *lost]
     try:
-        packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
+        packet = EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
         properties = _Outline(packet).properties
     except (UnicodeDecodeError, ValueError):
         return xmp, [*names.values(), *lost]
@@ -185,7 +165,7 @@ def _attempts(xmp: bytes | None, most: int) -> Iterator[tuple[bytes | None, str 
         if len(xmp) > most:
             yield None, "its XMP is too large to rewrite and was dropped"
             return
-        text, whole = _decoded(xmp)
+        text, whole = decoded(xmp)
         rebuilt = _rebuilt(text)
         if rebuilt is not None:
             yield rebuilt.encode(), None if whole else "its XMP holds bytes that are not text"
@@ -194,26 +174,10 @@ def _attempts(xmp: bytes | None, most: int) -> Iterator[tuple[bytes | None, str 
         yield None, None
 
 
-def _decoded(xmp: bytes) -> tuple[str, bool]:
-    """A packet as text, and whether all of it is valid; XMP Specification Part 1, 7.1."""
-    wide = {
-        codecs.BOM_UTF16_LE: "utf-16-le",
-        codecs.BOM_UTF16_BE: "utf-16-be",
-        b"<\0": "utf-16-le",
-        b"\0<": "utf-16-be",
-    }
-    encoding = wide.get(xmp[:2], "utf-8")
-    try:
-        text, whole = xmp.decode(encoding), True
-    except UnicodeDecodeError:
-        text, whole = xmp.decode(encoding, "replace"), False
-    return text.strip("\0"), whole
-
-
 def _marked(xmp: bytes | None, values: Mapping[str, str]) -> str | None:
     """A packet with the values added as text; None if that would not be safe."""
     try:
-        packet = _EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
+        packet = EMPTY_XMP if xmp is None else xmp.rstrip(b"\0").decode()
     except UnicodeDecodeError:
         return None
     if "tiff:Orientation" in packet:
@@ -224,26 +188,26 @@ def _marked(xmp: bytes | None, values: Mapping[str, str]) -> str | None:
         packet = re.sub(rf"\sIptc4xmpExt:{key}\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", packet)
         packet = re.sub(rf"<Iptc4xmpExt:{key}\s*>[^<]*</Iptc4xmpExt:{key}\s*>", "", packet)
     attributes = "".join(f" Iptc4xmpExt:{k}={quoteattr(v)}" for k, v in values.items())
-    marked = _described(packet, f' xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"{attributes}')
+    marked = _described(packet, f' xmlns:Iptc4xmpExt="{IPTC_EXTENSION}"{attributes}')
     return marked if marked and _says_once(marked, values) else None
 
 
 def _rebuilt(packet: str) -> str | None:
     """A packet as a parser understands it, without statements of its origin; or None."""
     try:
-        root = _parsed(packet)
+        root = parsed(packet)
     except ValueError:
         return None
-    if root.tag == f"{{{_RDF}}}RDF":
-        whole = ElementTree.Element(f"{{{_META}}}xmpmeta")
+    if root.tag == f"{{{RDF}}}RDF":
+        whole = ElementTree.Element(f"{{{META}}}xmpmeta")
         whole.append(root)
         root = whole
-    if not any(element.tag == f"{{{_RDF}}}RDF" for element in root.iter()):
-        if root.tag != f"{{{_META}}}xmpmeta":
+    if not any(element.tag == f"{{{RDF}}}RDF" for element in root.iter()):
+        if root.tag != f"{{{META}}}xmpmeta":
             return None
-        ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
-    statements = {f"{{{_IPTC_EXTENSION}}}{key}" for key in ("DigitalSourceType", "AISystemUsed")}
-    turned = f"{{{_TIFF}}}Orientation"
+        ElementTree.SubElement(root, f"{{{RDF}}}RDF")
+    statements = {f"{{{IPTC_EXTENSION}}}{key}" for key in ("DigitalSourceType", "AISystemUsed")}
+    turned = f"{{{TIFF}}}Orientation"
     for element in root.iter():
         for child in [child for child in element if child.tag in statements]:
             element.remove(child)
@@ -254,42 +218,7 @@ def _rebuilt(packet: str) -> str | None:
         if element.tag == turned:
             element[:] = []
             element.text = "1"
-    return _wrapped(root).decode()
-
-
-def _wrapped(root: ElementTree.Element) -> bytes:
-    """An element as a packet."""
-    head, _, tail = _EMPTY_XMP.partition("<x:xmpmeta")
-    return f"{head}{_serialized(root)}\n{tail[tail.index('<?xpacket') :]}".encode()
-
-
-def _serialized(root: ElementTree.Element) -> str:
-    """An element as XML, at any depth of nesting; its first tag declares all namespaces."""
-    prefixes = dict(_PREFIXES)
-
-    def name(tag: str) -> str:
-        space, found, local = tag[1:].partition("}")
-        if not found:
-            return tag
-        prefix = prefixes.get(space)
-        if prefix is None:
-            prefix = prefixes[space] = _KNOWN_PREFIXES.get(space, f"ns{len(prefixes)}")
-        return f"{prefix}:{local}"
-
-    parts: list[str] = []
-    open_: list[tuple[str, Iterator[ElementTree.Element], str]] = []
-    element: ElementTree.Element | None = root
-    while element is not None:
-        tag = name(element.tag)
-        attributes = "".join(f" {name(key)}={quoteattr(value)}" for key, value in element.items())
-        parts += [f"<{tag}", f"{attributes}>", escape(element.text or "")]
-        open_.append((tag, iter(element), element.tail or ""))
-        element = None
-        while open_ and (element := next(open_[-1][1], None)) is None:
-            tag, _, tail = open_.pop()
-            parts += [f"</{tag}>", escape(tail) if open_ else ""]
-    spaces = (f" xmlns:{p}={quoteattr(space)}" for space, p in prefixes.items() if p != "xml")
-    return parts[0] + "".join(spaces) + "".join(parts[1:])
+    return wrapped(root).decode()
 
 
 def _described(packet: str, attributes: str, content: str = "") -> str | None:
@@ -304,31 +233,6 @@ def _described(packet: str, attributes: str, content: str = "") -> str | None:
     start = f"<rdf:Description rdf:about={subject}{attributes}"
     added = f"{start}>{content}</rdf:Description>" if content else f"{start}/>"
     return f"{body}{added}\n{closing}{padding.rstrip()}\n{mark}{end}"
-
-
-def _parsed(packet: str) -> ElementTree.Element:
-    """Raises ValueError if the packet is not well-formed, or not safe."""
-    packet = packet.strip(_AROUND)
-    if "<!DOCTYPE" in packet or "<!ENTITY" in packet:
-        _without_types(packet)
-    try:
-        return ElementTree.fromstring(packet)
-    except (ElementTree.ParseError, UnicodeEncodeError) as error:
-        raise ValueError from error
-
-
-def _without_types(packet: str) -> None:
-    """Raise ValueError for a document type: XMP never has one, and it can use up the memory."""
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = _refuse
-    try:
-        parser.Parse(packet, True)
-    except expat.ExpatError as error:
-        raise ValueError from error
-
-
-def _refuse(*declared: object) -> None:
-    raise ValueError
 
 
 class _Outline:
@@ -358,15 +262,15 @@ class _Outline:
         self._parser = expat.ParserCreate(namespace_separator=" ")
         self._parser.ordered_attributes = True
         self._parser.buffer_text = True
-        self._parser.StartDoctypeDeclHandler = _refuse
+        self._parser.StartDoctypeDeclHandler = refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         try:
-            self._parser.Parse(packet[:added].lstrip(_AROUND), False)
+            self._parser.Parse(packet[:added].lstrip(AROUND), False)
             if self._skips:
                 self._parser.StartElementHandler = lambda *element: self._tail.append(element)
                 self._parser.EndElementHandler = lambda name: self._tail.append((name, None))
-            self._parser.Parse(packet[added:].strip(_AROUND), True)
+            self._parser.Parse(packet[added:].strip(AROUND), True)
         except (expat.ExpatError, UnicodeEncodeError) as error:
             raise ValueError from error
         self._take_tail()
@@ -425,16 +329,12 @@ class _Outline:
                 self.upright = False
 
 
-def _descriptions(root: ElementTree.Element) -> list[ElementTree.Element]:
-    return [part for element in root.iter() if element.tag == f"{{{_RDF}}}RDF" for part in element]
-
-
 def _says_once(packet: str, values: Mapping[str, str]) -> bool:
     """Whether a packet is well-formed and states each value exactly once, at the top level.
 
     It must not state an orientation other than the upright one, under any prefix.
     """
-    wanted = {f"{_IPTC_EXTENSION} {key}": [(value, True)] for key, value in values.items()}
+    wanted = {f"{IPTC_EXTENSION} {key}": [(value, True)] for key, value in values.items()}
     # XML has only one way to write a name: if the text has it once, it is nowhere else.
     once = all(packet.count(key) == 1 for key in values) and "Orientation" not in packet
     for added in (packet.rfind("<rdf:Description"), 0) if once else (0,):
@@ -445,40 +345,3 @@ def _says_once(packet: str, values: Mapping[str, str]) -> bool:
         if outline.values == wanted and outline.upright and outline.of_its_subject:
             return True
     return False
-
-
-def extension_of(xmp: bytes) -> bytes | None:
-    """The digest by which the XMP of a JPEG refers to a second part; None if it does not."""
-    found = re.search(rb"HasExtendedXMP[^0-9A-Fa-f]{1,40}([0-9A-Fa-f]{32})\b", xmp)
-    return found[1] if found else None
-
-
-def join_extension(xmp: bytes, extension: bytes | None) -> tuple[bytes, bytes | None]:
-    """The first part of an XMP without its reference to the second, and both parts as one.
-
-    Parameters
-    ----------
-    xmp : the first part
-    extension : the second; None if it is missing
-
-    Returns
-    -------
-    Both are packets. The second is None if one of the parts cannot be read.
-    """
-    reference = f"{{{_NOTE}}}HasExtendedXMP"
-    try:
-        root = _parsed(_decoded(xmp)[0])
-        (home,) = [element for element in root.iter() if element.tag == f"{{{_RDF}}}RDF"]
-    except ValueError:
-        return xmp, None
-    for element in root.iter():
-        element.attrib.pop(reference, None)
-        for child in [child for child in element if child.tag == reference]:
-            element.remove(child)
-    first = _wrapped(root)
-    try:
-        more = _descriptions(_parsed(_decoded(extension or b"")[0]))
-    except ValueError:
-        return first, None
-    home.extend(more)
-    return first, _wrapped(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -17,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from photochrom.errors import PhotochromError
 from photochrom.photo.formats.table import TYPES
 from photochrom.web.serving.answer import Refused
+from photochrom.web.studio.kept import Made
 from photochrom.web.studio.lane import Busy, Lane
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.store import NoRoom
@@ -24,6 +26,7 @@ from photochrom.web.studio.studio import Studio
 
 __all__ = [
     "BODY",
+    "NOTES",
     "Outgoing",
     "UPLOADS",
     "answer",
@@ -41,6 +44,9 @@ T = TypeVar("T")
 BODY = 1 << 18
 """Bytes of a request without a photo."""
 UPLOADS = ("/api/photos", "/api/color")
+NOTES = "Photochrom-Notes"
+"""The header, a list in JSON."""
+_MOST_NOTES = 4000  # bytes of it
 _PIECE = 1 << 20
 
 
@@ -219,14 +225,18 @@ class Outgoing(FileResponse):
             self.release(FilePath(self.path))
 
 
-def attachment(path: FilePath, studio: Studio) -> Outgoing:
-    """A colored photo as a download."""
-    extension = path.suffix
+def attachment(made: Made, studio: Studio) -> Outgoing:
+    """A colored photo as a download, with a header that says what it cannot hold of the photo."""
+    extension = made.path.suffix
+    notes = list(made.notes)
+    while len(told := json.dumps(notes)) > _MOST_NOTES:
+        notes = [note[:200] for note in notes[:-1]]
     return Outgoing(
-        path,
+        made.path,
         studio.limits.silence,
         studio.store.release,
         media_type=TYPES[extension],
         filename=f"photochrom{extension}",
         content_disposition_type="attachment",
+        headers={NOTES: told} if notes else None,
     )

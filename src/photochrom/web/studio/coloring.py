@@ -39,7 +39,7 @@ async def predict(request: Request, photo: str, body: PredictionIn) -> dict[str,
     studio = studio_of(request)
     if len(body.hints) > studio.limits.hints:
         raise ConfigError(f"hints: {len(body.hints)} are over the limit of {studio.limits.hints}")
-    hints = [(hint.x, hint.y, hint.color) for hint in body.hints]
+    hints = [hint.hint for hint in body.hints]
     return {"prediction": await answer(request, studio.predict(photo, hints))}
 
 
@@ -111,4 +111,4 @@ async def download(
     studio = studio_of(request)
     extension = None if format is None else f".{format}"
     work = studio.download(photo, prediction, look, extension)
-    return attachment(await answer(request, work, studio.store.release), studio)
+    return attachment(await answer(request, work, studio.discard), studio)

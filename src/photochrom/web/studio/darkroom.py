@@ -25,12 +25,14 @@ from photochrom.colorizer import Colorizer
 from photochrom.distribution import Distribution
 from photochrom.errors import PhotoError
 from photochrom.hints import Hint
+from photochrom.look import Look
 from photochrom.photo.formats.table import FORMATS
+from photochrom.photo.losses import losses
 from photochrom.photo.photo import Photo
 from photochrom.photo.pictures import resized, shrunk, to_jpeg, to_png
 from photochrom.photo.read import decode_photo, photo_format, photo_size
 from photochrom.photo.samples import to_uint8
-from photochrom.photo.write import format_for
+from photochrom.photo.write import Output, format_for, write_pages
 from photochrom.prediction import Prediction
 from photochrom.render import Brush, lightness, painted
 from photochrom.tone import is_colored
@@ -38,7 +40,7 @@ from photochrom.web.serving.answer import Refused
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.cache import Cache
 from photochrom.web.studio.geometry import cut_box, fit_within
-from photochrom.web.studio.kept import KEPT, Base, Fields, Leanings, Level, Ready, Whole
+from photochrom.web.studio.kept import KEPT, Base, Fields, Leanings, Level, Made, Ready, Whole
 from photochrom.web.studio.limits import CANDIDATES, VIEW, Limits
 from photochrom.web.studio.store import PLAIN, Store
 
@@ -46,6 +48,9 @@ __all__ = ["Darkroom"]
 
 NAME = "photo"
 """What errors call a photo, which arrives without a name."""
+_ONE_PAGE = "holds {} pages, and {} holds one: only the first is in the file; TIFF holds all"
+_PAGE_BYTES = 8
+"""Of all pages of a photo, in color, for each pixel that a photo may have: 16 bits with alpha."""
 QUALITY = 90
 """Of the JPEGs on screen; from here on, libvips keeps the full chroma."""
 ENTROPY = float(np.log2(bins.Q))
@@ -130,6 +135,11 @@ class Darkroom:
             "extension": photo.extension,
             "bits": 8 * photo.samples.itemsize,
             "color": colored,
+            "pages": photo.pages,
+            "notes": [
+                note.removeprefix(f"{NAME}: ")
+                for note in losses(photo, f"{NAME}{photo.extension}", self.colorizer.info.name)
+            ],
             "preview": {"width": base.view.shape[1], "height": base.view.shape[0]},
             "prediction": PLAIN,
         }
@@ -223,7 +233,9 @@ class Darkroom:
         """The colored photo as a JPEG; its longest side has at most `size` pixels."""
         level = self._view(ready, size)
         assert level.L is not None
-        fitted = level.upsampler.fit(self._colored(ready).ab(ready.coloring))
+        colored = self._colored(ready)
+        fitted = level.upsampler.fit(colored.ab(ready.coloring))
+        fitted = level.upsampler.touched(fitted, colored.exact(ready.coloring), level.L)
         brush = Brush(level.upsampler, fitted, margin=ready.made.margin)
         return to_jpeg(painted(brush, level.L, level.pixels, np.uint8, threads), QUALITY)
 
@@ -261,7 +273,7 @@ class Darkroom:
         rows, columns = cut_box(box, level.pixels.shape)
         fitted = self.cache.get(
             (ready.token, "fitted", ready.name, ready.coloring, box.scale),
-            lambda: level.upsampler.fit(self._ab(ready)),
+            lambda: self._fitted(ready, level),
             KEPT["fitted"],
         )
         L = lightness(level.pixels[rows, columns])
@@ -272,6 +284,17 @@ class Darkroom:
             shape = level.pixels.shape[0], level.pixels.shape[1]
             ready.made.margin.clear(L, pixels, shape, rows.start, columns.start)
         return pixels
+
+    def _fitted(self, ready: Ready, level: Level) -> Float32:
+        """The curves of a level, with the exact colors of the hints."""
+        height, width = level.pixels.shape[:2]
+        fitted = level.upsampler.fit(self._ab(ready))
+        for x, y, ab in self._colored(ready).exact(ready.coloring):
+            # Its L alone: that of a whole photo would take seconds.
+            row, column = int(y * height), int(x * width)
+            L = lightness(level.pixels[row : row + 1, column : column + 1])
+            fitted = level.upsampler.touched(fitted, [(x, y, ab)], L)
+        return fitted
 
     def original(self, base: Base, size: int) -> bytes:
         """The photo itself as a JPEG, with the geometry of `preview`."""
@@ -336,7 +359,7 @@ class Darkroom:
         """The n places where a hint would help most, in pixels of the photo."""
         height, width = ready.base.shape
         h, w = ready.made.size
-        given = [(x / width, y / height) for x, y, _ in hints]
+        given = [(hint.x / width, hint.y / height) for hint in hints]
         return [
             {
                 "x": min(int((column + 0.5) * width / w), width - 1),
@@ -348,8 +371,8 @@ class Darkroom:
 
     # --- whole files ---
 
-    def download(self, ready: Ready, path: Path, extension: str) -> Path:
-        """A file with the whole photo in color, which the caller removes.
+    def download(self, ready: Ready, path: Path, extension: str) -> Made:
+        """A file with the whole photo in color; hints and candidates count for its first page.
 
         Raises
         ------
@@ -361,8 +384,8 @@ class Darkroom:
         result = Prediction(photo, L, self._colored(ready))
         return self._export(result, ready.coloring, extension)
 
-    def color(self, path: Path, coloring: Coloring, extension: str | None) -> Path:
-        """Color a file: a file with the result, which the caller removes.
+    def color(self, path: Path, coloring: Coloring, extension: str | None) -> Made:
+        """Color a file: a file with the result.
 
         Errors as for `decode` and `download`.
         """
@@ -375,17 +398,32 @@ class Darkroom:
         result = Prediction(photo, L, made, self.colorizer.threads)
         return self._export(result, coloring, extension or photo.extension)
 
-    def _export(self, result: Prediction, coloring: Coloring, extension: str) -> Path:
+    def _export(self, result: Prediction, coloring: Coloring, extension: str) -> Made:
         """A file in the store's folder, which the caller removes."""
         photo = result.photo
         with _refusing():
-            format_for(f"photo{extension}", photo)  # the client knows the file by this name
+            form = format_for(f"{NAME}{extension}", photo)  # the client knows the file by this name
+            notes = losses(photo, f"{NAME}{extension}", self.colorizer.info.name)
+        whole = photo.pages > 1 and form.holds.pages
+        if photo.pages > 1 and not whole:
+            notes.append(f"{NAME}: {_ONE_PAGE.format(photo.pages, form.name)}")
+        if whole and photo.facts.volume > _PAGE_BYTES * self.limits.pixels:
+            raise Refused(
+                413,
+                f"its {photo.pages} pages are too large for the studio",
+                "color it with the command photochrom colorize",
+            )
         target = self.store.folder() / f"{secrets.token_hex(16)}{extension}"
         channels = 3 if photo.alpha is None else 4
+        size = photo.width * photo.height * channels * photo.samples.itemsize
         try:
             # It takes at most about that much. The real size is known when it is written.
-            self.store.hold(target, photo.width * photo.height * channels * photo.samples.itemsize)
-            result.save(target, coloring.temperature, coloring.saturation)
+            self.store.hold(target, max(size, photo.facts.volume) if whole else size)
+            if whole:
+                output = Output(model=self.colorizer.info.name)
+                write_pages(target, self._pages(result, coloring), output)
+            else:
+                result.save(target, coloring.temperature, coloring.saturation)
             self.store.hold(target, target.stat().st_size)
         except BaseException as error:
             self.store.release(target)
@@ -394,4 +432,17 @@ class Darkroom:
             if isinstance(error, PhotoError) and not error.not_written and not of_disk:
                 raise Refused.because(422, error) from None
             raise
-        return target
+        return Made(target, tuple(note.removeprefix(f"{NAME}: ") for note in notes))
+
+    def _pages(self, first: Prediction, coloring: Coloring) -> Iterator[tuple[Any, Photo]]:
+        """The colors of each page of a photo, whose first one is known, and the page."""
+        look = Look(coloring.temperature, coloring.saturation)
+        for number in range(first.photo.pages):
+            result = first
+            if number:
+                page = first.photo.turned_to(number)
+                L = lightness(page.pixels)
+                with self._network:
+                    made = self.colorizer.distribution(L, (page.height, page.width))
+                result = Prediction(page, L, made, self.colorizer.threads)
+            yield result.colors(look), result.photo

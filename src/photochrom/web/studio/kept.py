@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from photochrom.margin import Margin
 from photochrom.photo.photo import Photo
 from photochrom.web.studio.asked import Coloring
 
-__all__ = ["KEPT", "Base", "Fields", "Leanings", "Level", "Ready", "Whole"]
+__all__ = ["KEPT", "Base", "Fields", "Leanings", "Level", "Made", "Ready", "Whole"]
 
 KEPT = {"made": 48, "leanings": 4, "fields": 64, "view": 4, "level": 2, "fitted": 2, "ab": 8}
 """How many of each kind are kept for one photo, so that someone who plays cannot push out everybody
@@ -52,6 +53,13 @@ class Whole:
         """Read all of it. A large photo is only decoded now: PhotoError if it is damaged."""
         alpha = photo.alpha
         return cls(photo, int(photo.pixels.nbytes) + (0 if alpha is None else int(alpha.nbytes)))
+
+
+class Made(NamedTuple):
+    """A file with a result, which whoever gets it removes."""
+
+    path: Path
+    notes: tuple[str, ...]  # what it cannot hold of the photo
 
 
 @dataclass(frozen=True, eq=False)

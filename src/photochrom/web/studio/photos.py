@@ -91,6 +91,6 @@ async def color(request: Request, look: Looked, format: Format = None) -> Respon
     try:
         extension = None if format is None else f".{format}"
         work = studio.color(path, look, extension)
-        return attachment(await answer(request, work, studio.store.release), studio)
+        return attachment(await answer(request, work, studio.discard), studio)
     finally:
         studio.store.release(path)

@@ -9,6 +9,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from photochrom.color.bins import TEMPERATURE
+from photochrom.hints import MOST_POINTS, MOST_REACH, Hint
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.limits import CANDIDATES, VIEW
 
@@ -64,7 +65,7 @@ Size = Annotated[
     int, Query(ge=16, le=1 << 16, description=f"longest side, in pixels; at most {VIEW}")
 ]
 Format = Annotated[
-    Literal["jpg", "jpeg", "png", "tif", "tiff", "webp", "avif"] | None,
+    Literal["jpg", "jpeg", "jfif", "jpe", "jif", "png", "tif", "tiff", "webp", "avif"] | None,
     Query(description="format of the file; without it, that of the photo"),
 ]
 Pixel = Annotated[int, Query(ge=0, le=1 << 20)]
@@ -104,6 +105,10 @@ At = Annotated[tuple[float, float], Depends(_at)]
 Channel = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
 
 
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Points = Annotated[list[tuple[Number, Number]], Field(max_length=MOST_POINTS)]
+
+
 class HintIn(BaseModel):
     """A color for a place. Only its a and b count, so any gray keeps the place gray."""
 
@@ -111,6 +116,30 @@ class HintIn(BaseModel):
     x: float = Field(ge=0, allow_inf_nan=False, description="pixels of the photo, from the left")
     y: float = Field(ge=0, allow_inf_nan=False, description="pixels of the photo, from the top")
     color: tuple[Channel, Channel, Channel] = Field(description="sRGB, 0..255")
+    reach: float = Field(
+        default=1.0,
+        ge=0,
+        le=MOST_REACH,
+        allow_inf_nan=False,
+        description="how far it spreads: 0 stays on the spot, 1 fills its object, "
+        "4 colors all that resembles it",
+    )
+    strength: float = Field(
+        default=1.0, ge=0, le=1, allow_inf_nan=False, description="share of the way to the color"
+    )
+    stroke: Points = Field(
+        default_factory=list, description="points (x, y) of a line that has the color"
+    )
+    region: Points = Field(
+        default_factory=list,
+        description="points (x, y) of the outline of an area that has the color",
+    )
+
+    @property
+    def hint(self) -> Hint:
+        """As the colorizer takes it."""
+        dials = self.reach, self.strength
+        return Hint(self.x, self.y, self.color, *dials, tuple(self.stroke), tuple(self.region))
 
 
 class PredictionIn(BaseModel):
@@ -146,6 +175,8 @@ class PhotoOut(BaseModel):
     extension: str
     bits: int = Field(description="per channel")
     color: bool = Field(description="whether the photo has color; only its lightness is used")
+    pages: int = Field(description="of the file; the first is shown, and all are colored in TIFF")
+    notes: list[str] = Field(description="what a result in this format cannot hold of the file")
     preview: Size2D = Field(description="the largest preview")
     prediction: str = Field(description="the prediction without hints")
 

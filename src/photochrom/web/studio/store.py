@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from photochrom.hints import Hint
+from photochrom.hints import Hint, HintLike
 from photochrom.web.studio.cache import Cache
 
 __all__ = [
@@ -49,6 +48,8 @@ LOCK = "lock"
 KNOWN = 256
 """The last used sets of hints that are remembered per photo, so that an undone click can be
 redone."""
+KNOWN_BYTES = 1 << 20
+"""Bytes of all those sets; strokes and outlines have many points."""
 FORGOTTEN = 4096
 """Photos that were given up, of which only the name is remembered, to tell the client."""
 
@@ -77,15 +78,17 @@ class Upload:
     hints: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def remember(self, hints: Sequence[Hint]) -> None:
+    def remember(self, hints: Sequence[HintLike]) -> None:
         """Remember the hints of a prediction, for `recall`."""
         if not hints:
             return  # always known: the page compares with it, and starts with it after a reload
         name = prediction_name(hints)
         with self._lock:
-            self.hints[name] = _numbers(hints).tobytes()
+            self.hints[name] = _packed(hints)
             self.hints.move_to_end(name)
-            while len(self.hints) > KNOWN:
+            while len(self.hints) > 1 and (
+                len(self.hints) > KNOWN or sum(map(len, self.hints.values())) > KNOWN_BYTES
+            ):
                 self.hints.popitem(last=False)
 
     def recall(self, name: str) -> list[Hint]:
@@ -101,20 +104,19 @@ class Upload:
         try:
             with self._lock:
                 self.hints.move_to_end(name)
-                numbers = array("d", self.hints[name])
+                packed = self.hints[name]
         except KeyError:
             raise Unknown(name) from None
-        rows = [numbers[at : at + 5] for at in range(0, len(numbers), 5)]
-        return [(x, y, (r, g, b)) for x, y, r, g, b in rows]
+        return [Hint.of(values) for values in json.loads(packed)]
 
 
-def prediction_name(hints: Sequence[Hint]) -> str:
+def prediction_name(hints: Sequence[HintLike]) -> str:
     """The name of the prediction with these hints; always the same for the same hints."""
-    return hashlib.sha256(json.dumps(_numbers(hints).tolist()).encode()).hexdigest()[:16]
+    return hashlib.sha256(_packed(hints)).hexdigest()[:16]
 
 
-def _numbers(hints: Sequence[Hint]) -> array[float]:
-    return array("d", (v for x, y, rgb in hints for v in (x, y, *rgb)))
+def _packed(hints: Sequence[HintLike]) -> bytes:
+    return json.dumps([Hint.of(hint).values for hint in hints], separators=(",", ":")).encode()
 
 
 PLAIN = prediction_name([])

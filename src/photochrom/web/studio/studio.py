@@ -25,7 +25,7 @@ from photochrom.pool import cpus
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.cache import Cache, Key
 from photochrom.web.studio.darkroom import Darkroom
-from photochrom.web.studio.kept import Base, Level, Ready
+from photochrom.web.studio.kept import Base, Level, Made, Ready
 from photochrom.web.studio.lane import Lane
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.store import PLAIN, Store, Upload, prediction_name
@@ -178,7 +178,7 @@ class Studio:
 
     async def download(
         self, token: str, name: str, coloring: Coloring, extension: str | None
-    ) -> Path:
+    ) -> Made:
         """A file with the whole photo in color, which the caller removes.
 
         Raises
@@ -190,7 +190,7 @@ class Studio:
         hints = upload.recall(name)
         target = extension or str(upload.description["extension"])
 
-        def work() -> Path:
+        def work() -> Made:
             base = self.darkroom.base(token, upload.path)
             made = self.darkroom.made(token, base, hints, name)
             fields = None
@@ -199,16 +199,20 @@ class Studio:
             ready = Ready(token, name, base, made, coloring, fields)
             return self.darkroom.download(ready, upload.path, target)
 
-        return await self.exports.run(work, discard=self.store.release)
+        return await self.exports.run(work, discard=self.discard)
 
-    async def color(self, path: Path, coloring: Coloring, extension: str | None) -> Path:
+    async def color(self, path: Path, coloring: Coloring, extension: str | None) -> Made:
         """Color a file and forget it: a file with the result, which the caller removes.
 
         Errors as for `add` and `download`.
         """
         return await self.exports.run(
-            lambda: self.darkroom.color(path, coloring, extension), discard=self.store.release
+            lambda: self.darkroom.color(path, coloring, extension), discard=self.discard
         )
+
+    def discard(self, made: Made) -> None:
+        """Remove a result that nobody waits for any more."""
+        self.store.release(made.path)
 
     # --- inside ---
 

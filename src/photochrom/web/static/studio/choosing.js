@@ -82,6 +82,11 @@ spot.addEventListener("color", ({ detail: { color, gray } }) => {
   viewer.uncover(chosen);
   look().then(reveal);
 });
+spot.addEventListener("dials", ({ detail: { name, value } }) => {
+  if (!desk.chosen?.hint) return;
+  change(desk.chosen.hint, { [name]: value }, name === "reach" ? "Reach changed." : "Strength changed.");
+  viewer.uncover(desk.chosen);
+});
 spot.addEventListener("delete", () => removeHint(desk.chosen.hint));
 spot.addEventListener("leave", () => leave());
 spot.addEventListener("words", ({ detail: { words } }) => announce(words));

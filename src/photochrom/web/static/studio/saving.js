@@ -31,12 +31,13 @@ async function download(format) {
   button.setAttribute("aria-busy", "true");
   words.textContent = "Preparing…";
   await desk.attempt(async () => {
-    const blob = await photo.with(async () => {
+    const { blob, notes } = await photo.with(async () => {
       const base = await photo.predict(work.hints);
       return service.download(photo.info.photo, base, work, format);
     });
     offer(blob, `${stem(photo.name)}.color.${format ?? photo.info.extension.replace(/^\./, "")}`);
     announce("Downloaded.");
+    if (notes.length) warn(`${photo.name}: ${notes.join(" ")}`);
   });
   button.removeAttribute("aria-busy");
   words.textContent = "Download";

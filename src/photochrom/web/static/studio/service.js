@@ -3,6 +3,7 @@
 // pictures mean something to `blob` alone; to all others they are names: the same picture, the same name.
 
 import { Refusal } from "./refusal.js";
+import { dials } from "./work.js";
 
 const BUSY = [429, 503];
 const FORGOTTEN = [404, 410];
@@ -165,7 +166,7 @@ export const forget = (photo) => send(at(photo), { method: "DELETE" });
 
 /** Runs the network with hints; resolves to the prediction's name. */
 export async function predict(photo, hints) {
-  const body = { hints: hints.map(({ x, y, color }) => ({ x, y, color })) };
+  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...dials(hint) })) };
   const reply = await read(`${at(photo)}/predictions`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -187,5 +188,9 @@ export const tileAt = (photo, prediction, work, tile) =>
   `${under(photo, prediction)}/tile?${query({ ...tile, ...look(work) })}`;
 export const originalAt = (photo, size) => `${at(photo)}/original?${query({ size })}`;
 export const originalTileAt = (photo, tile) => `${at(photo)}/original/tile?${query(tile)}`;
-export const download = (photo, prediction, work, format) =>
-  blob(`${under(photo, prediction)}/download?${query({ ...look(work), format })}`);
+/** {blob, notes}: a file, and what it cannot hold of the photo. */
+export async function download(photo, prediction, work, format) {
+  const reply = await send(`${under(photo, prediction)}/download?${query({ ...look(work), format })}`);
+  const notes = JSON.parse(reply.headers.get("Photochrom-Notes") ?? "[]").map(sentence);
+  return { blob: await reply.blob(), notes };
+}

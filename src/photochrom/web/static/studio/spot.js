@@ -1,6 +1,7 @@
 // The panel of one spot: what it may have been, and what somebody says it was.
 
 import { css, hex, hintColor, labOf, measured, nameOf, ofHex } from "./lab.js";
+import { Dials } from "./dials.js";
 import { Plane } from "./plane.js";
 
 const GRAY = [128, 128, 128];
@@ -20,6 +21,7 @@ export class Spot extends EventTarget {
     this.picker = $("#own input");
     this.gray = $("#keep-gray");
     this.plane = new Plane($("#plane"));
+    this.dials = new Dials($("#dials"));
     this.palette = null;
     this.hint = null;
 
@@ -28,6 +30,7 @@ export class Spot extends EventTarget {
     // While the picker is open its color changes all the time; the network runs for the last one.
     this.picker.addEventListener("change", () => this.#take(ofHex(this.picker.value)));
     this.gray.addEventListener("click", () => this.#take(GRAY, true));
+    this.dials.addEventListener("set", ({ detail }) => this.#tell("dials", detail));
     this.remove.addEventListener("click", () => this.#tell("delete"));
     this.leave.addEventListener("click", () => this.#tell("leave"));
   }
@@ -58,6 +61,7 @@ export class Spot extends EventTarget {
     this.invite.hidden = true;
     this.chosen.hidden = this.leave.hidden = false;
     this.remove.hidden = hint === null;
+    this.dials.show(hint);
     this.title.textContent = hint === null ? "Likely colors here" : "Your hint";
     const now = hint === null ? labOf(palette.current) : labOf(hint.color);
     const focused = [...this.swatches.children].indexOf(document.activeElement);

@@ -6,7 +6,12 @@ const SPREAD = 2.63; // vividness ±100 is the temperature divided or multiplied
 const MOST_STEPS = 200;
 const CANDIDATES = 6; // that the service has for a seed
 
-/** Nothing decided yet. A hint is {id, x, y, color: [r, g, b], gray}, x and y in pixels of the photo. */
+export const MOST_REACH = 4; // of a hint, as the service has it
+
+/**
+ * Nothing decided yet. A hint is {id, x, y, color: [r, g, b], gray, reach, strength}, x and y in pixels of
+ * the photo. Its reach, 0..4, and its strength, 0..1, are 1 where they are left out.
+ */
 export const START = Object.freeze({
   hints: Object.freeze([]), temperature: TEMPERATURE, saturation: 1, candidate: null, seed: 0,
 });
@@ -15,6 +20,11 @@ export const START = Object.freeze({
 export const vividnessOf = (temperature) =>
   Math.round(100 * Math.log(TEMPERATURE / temperature) / Math.log(SPREAD));
 export const temperatureOf = (vividness) => TEMPERATURE * SPREAD ** (-vividness / 100);
+
+/** The reach and the strength of a hint, as far as they are not the usual ones. */
+export const dials = ({ reach = 1, strength = 1 }) => ({
+  ...(reach === 1 ? {} : { reach }), ...(strength === 1 ? {} : { strength }),
+});
 
 export class History {
   constructor(states = [START], at = states.length - 1) {
@@ -71,7 +81,9 @@ export function checked(state) {
     const { x, y, color } = hint ?? {};
     if (!within(x, 0, 1e6) || !within(y, 0, 1e6) || !Array.isArray(color)) return null;
     if (color.length !== 3 || !color.every((value) => within(value, 0, 255))) return null;
-    hints.push({ id: String(hint.id ?? newId()), x, y, color, gray: hint.gray === true });
+    const { reach = 1, strength = 1 } = hint;
+    if (!within(reach, 0, MOST_REACH) || !within(strength, 0, 1)) return null;
+    hints.push({ id: String(hint.id ?? newId()), x, y, color, gray: hint.gray === true, ...dials({ reach, strength }) });
   }
   return Object.freeze({ hints, temperature, saturation, candidate, seed });
 }
