@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from photochrom import Colorizer, ConfigError, HintError, PhotoError, Prediction
@@ -140,3 +142,10 @@ def test_a_share_of_color_beyond_none_and_all_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="keep_color"):
         prediction.render(keep_color=keep)
+
+
+def test_a_notebook_shows_the_photo_in_color(prediction: Prediction) -> None:
+    picture = PIL.Image.open(io.BytesIO(prediction._repr_png_()))
+    height, width = prediction.L.shape
+    assert picture.format == "PNG" and max(picture.size) == min(800, max(height, width))
+    assert np.ptp(np.asarray(picture).astype(int), axis=-1).max() > 10

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 
@@ -19,21 +19,25 @@ from photochrom.anchors import Anchors, blend_hints
 from photochrom.arrays import Float32
 from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler, guide_size
-from photochrom.distribution import Distribution
+from photochrom.distribution import Distribution, neutral
 from photochrom.errors import ConfigError
 from photochrom.frame import Frame, network_input, seen_lightness
+from photochrom.given import opened
 from photochrom.hints import HintLike, check_hints
+from photochrom.margin import Margin, find_margin, look_size
 from photochrom.models import Model, ModelInfo, load_model
 from photochrom.photo.open import open_photo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, check_pages, write_pages
-from photochrom.prediction import Prediction, Settings, divided
+from photochrom.prediction import FileSettings, Prediction, Settings, divided
 
 if TYPE_CHECKING:
     from photochrom.video.film import ColoredFrame
     from photochrom.video.film import Settings as FilmSettings
 
 __all__ = ["Colorizer"]
+
+_OF_FILES = ("candidate", "page")
 
 
 class Colorizer:
@@ -46,6 +50,8 @@ class Colorizer:
     working_size : short side of what the network sees, pixels, a multiple of the model's
         `multiple`; None for the model's own
     threads : cores to use on the CPU; 0 for all
+    margins : whether to look for flat margins, such as the paper around a print, which then stay
+        gray and are not shown to the network
 
     Raises
     ------
@@ -67,7 +73,9 @@ class Colorizer:
         *,
         working_size: int | None = None,
         threads: int = 0,
+        margins: bool = True,
     ) -> None:
+        self.margins = margins
         self.model: Model = load_model(model, device, threads)
         self.threads = threads
         info = self.model.info
@@ -88,10 +96,13 @@ class Colorizer:
 
         Parameters
         ----------
-        photo : a path, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8,
-            uint16 or float in [0, 1]; only the lightness of a color photo is used
-        hints : colors for spots, strokes or regions, see `Hint`; (x, y, (r, g, b)) is enough for a
-            spot. The result has exactly these colors there, and they spread over their object.
+        photo : a path, the bytes of a file, a binary file, a PIL image, a torch tensor (1, H, W) or
+            (3, H, W), or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8, uint16 or
+            float in [0, 1]. Three channels are RGB, in this order; OpenCV has BGR. Only the
+            lightness of a color photo is used.
+        hints : colors for spots, strokes or regions, see `Hint`; (x, y, color) is enough for a
+            spot, where a color is (r, g, b), "#3a5fcd" or "navy". The result has exactly these
+            colors there, and they spread over their object.
 
         Returns
         -------
@@ -104,24 +115,45 @@ class Colorizer:
         HintError
             A hint is outside the photo, or has a value out of range; or the model takes no hints.
         """
-        opened = photo if isinstance(photo, Photo) else open_photo(photo)
+        one, back = opened(photo)
+        prediction = self._predicted(one, hints)
+        return prediction if back is None else replace(prediction, back=back)
+
+    def _predicted(self, opened: Photo, hints: Sequence[HintLike]) -> Prediction:
         shape = opened.height, opened.width
         if not opened.streamed:
             L = render.lightness(opened.pixels, self.threads)
-            return Prediction(opened, L, self.distribution(L, shape, hints), self.threads)
+            found = self.distribution(L, shape, hints, margin=self.margin(L, shape))
+            return Prediction(opened, L, found, self.threads)
         check_hints(hints, shape, self.info)  # before the long way through the file
-        frame = self.frame(shape)
-        stride = self.info.stride
-        small = frame.height // stride, frame.width // stride
-        sizes = [(frame.height, frame.width), guide_size(small, shape)]
-        seen, guide = render.reduced_L(opened, sizes, self.threads)
-        upsampler = Upsampler(guide, small, shape)
-        found = self.distribution(seen, shape, hints)
+        seen, guide, margin = self._reduced(opened, shape)
+        found = self.distribution(seen, shape, hints, margin=margin)
+        upsampler = Upsampler(guide, found.size, shape)
         return Prediction(opened, guide, found, self.threads, upsampler)
 
-    def frame(self, shape: tuple[int, int]) -> Frame:
+    def _reduced(
+        self, photo: Photo, shape: tuple[int, int]
+    ) -> tuple[Float32, Float32, Margin | None]:
+        """L of a streamed photo as the network and the upsampler look at it, and its margin."""
+        margin = None
+        while True:
+            frame = self.frame(shape, margin)
+            stride = self.info.stride
+            small = frame.height // stride, frame.width // stride
+            sizes = [(frame.height, frame.width), guide_size(small, shape), look_size(shape)]
+            seen, guide, look = render.reduced_L(photo, sizes, self.threads)
+            # Without a margin, one way through the file is enough.
+            if margin is not None or (margin := self.margin(look, shape)) is None:
+                return seen, guide, margin
+
+    def margin(self, L: Float32, shape: tuple[int, int]) -> Margin | None:
+        """The margin of a photo of (height, width), unless we don't look; see `find_margin`."""
+        return find_margin(L, shape) if self.margins else None
+
+    def frame(self, shape: tuple[int, int], margin: Margin | None = None) -> Frame:
         """The size of a photo of (height, width) as the network sees it."""
-        return Frame.of(*shape, self.working_size, self.info.multiple)
+        box = None if margin is None else margin.box
+        return Frame.of(*shape, self.working_size, self.info.multiple, box)
 
     def distribution(
         self,
@@ -130,6 +162,7 @@ class Colorizer:
         hints: Sequence[HintLike] = (),
         *,
         plain: Float32 | None = None,
+        margin: Margin | None = None,
     ) -> Distribution:
         """Run the network on a photo's lightness: `predict` without a photo.
 
@@ -140,11 +173,16 @@ class Colorizer:
         shape : (height, width) of the photo
         hints : see `predict`, also for the errors
         plain : the logits without hints, if they are known
+        margin : of the photo, if it has one; a hint in it says that it is none
         """
-        frame = self.frame(shape)
+        frame = self.frame(shape, margin)
         places = check_hints(hints, shape, self.info)
+        if margin is not None and any(margin.holds(place.x, place.y) for place in places):
+            frame, margin, plain = frame.whole(self.info.multiple), None, None
         x = network_input(L, frame, self.info, [])
         found = Distribution(self._logits(x, frame) if plain is None else plain, self.info)
+        if margin is not None:
+            found = found.gray_in(margin)
         if not places:
             return found
         hinted = self._logits(network_input(L, frame, self.info, places), frame)
@@ -155,7 +193,15 @@ class Colorizer:
 
     def _logits(self, x: Float32, frame: Frame) -> Float32:
         stride = self.info.stride
-        return self.model(x)[:, : frame.height // stride, : frame.width // stride]
+        rows, columns = frame.cells(stride)
+        seen = self.model(x)[:, : rows.stop - rows.start, : columns.stop - columns.start]
+        size = frame.height // stride, frame.width // stride
+        if seen.shape[1:] == size:
+            return seen
+        logits = np.empty((len(seen), *size), dtype=np.float32)
+        logits[...] = neutral(self.info)[:, None, None]
+        logits[:, rows, columns] = seen
+        return logits
 
     def color_file(
         self,
@@ -164,22 +210,33 @@ class Colorizer:
         hints: Sequence[HintLike] = (),
         temperature: float = TEMPERATURE,
         saturation: float = 1.0,
-        **settings: Unpack[Settings],
+        **settings: Unpack[FileSettings],
     ) -> None:
-        """Color a file, with all its pages; see `predict` and `Prediction.save`."""
+        """Color a file, with all its pages; see `predict` and `Prediction.save`.
+
+        Hints are for the first page. The settings are those of `save`, and `FileSettings`.
+        """
         photo = source if isinstance(source, Photo) else open_photo(source)
+        candidate, page = settings.get("candidate"), settings.get("page")
+        saving = cast(Settings, {k: v for k, v in settings.items() if k not in _OF_FILES})
+
+        def predicted(one: Photo, hints: Sequence[HintLike]) -> Prediction:
+            prediction = self._candidate(one, hints, candidate)
+            if page is not None:
+                page(prediction)
+            return prediction
+
         if photo.pages == 1:
-            self.predict(photo, hints).save(target, temperature, saturation, **settings)
+            predicted(photo, hints).save(target, temperature, saturation, **saving)
             return
-        look, output = divided(temperature, saturation, settings)
+        look, output = divided(temperature, saturation, saving)
         output.pop("quality", None)  # TIFF has none
         check_pages(photo, target)
 
         def pages() -> Iterator[tuple[Any, Photo]]:
-            for page in range(photo.pages):
-                one = photo if page == 0 else photo.turned_to(page)
-                prediction = self.predict(one, hints if page == 0 else ())
-                yield prediction.colors(look), one
+            for number in range(photo.pages):
+                one = photo if number == 0 else photo.turned_to(number)
+                yield predicted(one, hints if number == 0 else ()).colors(look), one
 
         write_pages(target, pages(), Output(model=self.info.name, **output))
 
@@ -203,3 +260,14 @@ class Colorizer:
         from photochrom.video.film import frames
 
         return frames(path, self, settings)
+
+    def _candidate(
+        self, photo: Photo, hints: Sequence[HintLike], candidate: tuple[int, int] | None
+    ) -> Prediction:
+        """The prediction for a photo, or another coloring of it."""
+        prediction = self.predict(photo, hints)
+        if candidate is None:
+            return prediction
+        plain = self.predict(photo).distribution if hints else None
+        other = prediction.distribution.candidate(*candidate, plain)
+        return replace(prediction, distribution=other)

@@ -12,26 +12,31 @@ from photochrom.anchors import Anchors
 from photochrom.arrays import Float32
 from photochrom.color import bins
 from photochrom.color.lab import fit_gamut
+from photochrom.color.metrics import DULL, VIVID
 from photochrom.color.resize import box_mean
 from photochrom.errors import ConfigError
 from photochrom.look import PLAIN_LOOK, Look
+from photochrom.margin import Margin
 from photochrom.models import ModelInfo
 
 __all__ = [
     "DRAWS",
     "FADED",
+    "CANDIDATES",
     "FIELD_STRENGTH",
     "FIELD_WIDTH",
     "GROUPS",
     "MODE_RADIUS",
     "NUCLEUS",
     "TILT",
+    "UNSURE",
     "Distribution",
     "Swatch",
     "annealed_means",
     "color_fields",
     "covering",
     "modes_of",
+    "neutral",
 ]
 
 FIELD_WIDTH = 25.0
@@ -55,6 +60,11 @@ MARGIN = 0.08
 """No weak spot lies nearer to the border than this share of the short side. An edge says little
 about what it bounds, and is hard to hit with a finger."""
 
+UNSURE = 4.5
+"""Bits of entropy from which on a pixel counts as weak. A choice among 23 equally likely colors."""
+CANDIDATES = 6
+"""How many of the `leanings` are the same however many are asked for."""
+
 Swatch = tuple[tuple[int, int, int], tuple[float, float], float]
 """((r, g, b), (a, b), probability)"""
 
@@ -71,11 +81,13 @@ class Distribution:
     logits : float32 (Q, h, w), log probabilities up to a constant, as the network gave them
     info : of the model
     anchors : the places where the user's hints apply exactly; None without hints
+    margin : what of the photo is margin and stays gray; there, the logits say gray
     """
 
     logits: Float32
     info: ModelInfo
     anchors: Anchors | None = None
+    margin: Margin | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -167,6 +179,35 @@ class Distribution:
         info = replace(self.info, log_weights=np.zeros_like(self.info.log_weights), caution=None)
         return replace(self, logits=np.add(logits, field[:, None, None]), info=info)
 
+    def candidate(self, number: int, seed: int, plain: Distribution | None = None) -> Distribution:
+        """The coloring that the studio shows under this number, 0..5, and seed.
+
+        Parameters
+        ----------
+        number, seed : of the studio
+        plain : the distribution without hints, if this one has some
+        """
+        fields = None if plain is None else plain.leanings(CANDIDATES, seed)[1]
+        logits, fields = self.leanings(CANDIDATES, seed, fields)
+        return self.leaning(logits, fields[number])
+
+    def certainty(self, look: Look = PLAIN_LOOK) -> tuple[float, float, float]:
+        """How sure the model is: (mean entropy in bits, share of weak pixels, share of inventions).
+
+        An invention is a vivid color where there was none. The last figure is the share of such
+        pixels that the model itself expects in a rendering: vivid ones, each with its probability
+        of having nearly no color. Margins don't count.
+        """
+        bits = self.uncertainty()
+        p = np.exp(self.log_probabilities())
+        dull = p[np.linalg.norm(self.info.bins, axis=1) < DULL].sum(axis=0)
+        vivid = np.linalg.norm(self.ab(look), axis=-1) > VIVID
+        if self.margin is not None:
+            inside = self.margin.depth(*self._centers()) > 0
+            if inside.any():
+                bits, dull, vivid = bits[inside], dull[inside], vivid[inside]
+        return float(bits.mean()), float((bits > UNSURE).mean()), float((dull * vivid).mean())
+
     def uncertainty(self) -> Float32:
         """Entropy of the distribution in bits, float32 (h, w).
 
@@ -250,6 +291,25 @@ class Distribution:
         z = z - z.max(axis=0)
         return np.asarray(z - np.log(np.exp(z).sum(axis=0)), dtype=np.float32)
 
+    def _centers(self) -> tuple[Float32, Float32]:
+        """The centers of the pixels, x (1, w) and y (h, 1), in shares of the photo."""
+        h, w = self.size
+        y = (np.arange(h, dtype=np.float32)[:, None] + np.float32(0.5)) / np.float32(h)
+        x = (np.arange(w, dtype=np.float32)[None] + np.float32(0.5)) / np.float32(w)
+        return x, y
+
+    def gray_in(self, margin: Margin) -> Distribution:
+        """The same with a margin: gray is certain there."""
+        h, w = self.size
+        # Pixels that the margin shares with a picture belong to the picture.
+        cell = max(margin.look[0] / h, margin.look[1] / w)
+        outside = margin.depth(*self._centers()) < -0.75 * cell
+        return replace(
+            self,
+            logits=np.where(outside, neutral(self.info)[:, None, None], self.logits),
+            margin=margin,
+        )
+
     def _needs_distribution(self, what: str) -> None:
         if self.info.regression:
             raise ConfigError(f"the model {self.info.name} is a regression, so it has no {what}")
@@ -279,6 +339,15 @@ class Distribution:
         count = (np.cumsum(falling, axis=0) < NUCLEUS).sum(axis=0, keepdims=True)
         least = np.take_along_axis(falling, count, axis=0)
         return np.where(p >= least, honest, honest - np.float32(12))
+
+
+def neutral(info: ModelInfo) -> Float32:
+    """Logits of a pixel that is gray for certain: float32 (Q,)."""
+    if info.regression:
+        return np.zeros(2, dtype=np.float32)
+    logits = np.full(len(info.bins), -40, dtype=np.float32)
+    logits[np.linalg.norm(info.bins, axis=1).argmin()] = 0
+    return logits
 
 
 def color_fields(centers: Float32, n: int, seed: int) -> Float32:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
 from photochrom.color.lab import rgb_to_lab
+from photochrom.color.names import color_code
 from photochrom.errors import HintError
 from photochrom.models import ModelInfo
 
@@ -35,7 +36,8 @@ class Hint:
     Attributes
     ----------
     x, y : the spot, in pixels from the left and the top. Of a stroke or a region, a place on it
-    color : (r, g, b), sRGB in 0..255; only its a and b count, so any gray keeps the place gray
+    color : (r, g, b), sRGB in 0..255, or "#3a5fcd", or "navy"; only its a and b count, so
+        any gray keeps the place gray
     reach : how far the color spreads, 0..4; 1 fills an object of usual size, 0 stays on the spot
     strength : share of the way from the present color to this one, 0..1
     stroke : points (x, y) of a line that has the color, or ()
@@ -45,7 +47,7 @@ class Hint:
 
     x: float
     y: float
-    color: Sequence[float]
+    color: str | Sequence[float]
     reach: float = 1.0
     strength: float = 1.0
     stroke: Sequence[Point] = ()
@@ -53,14 +55,20 @@ class Hint:
 
     @classmethod
     def along(
-        cls, points: Sequence[Point], color: Sequence[float], reach: float = 1, strength: float = 1
+        cls,
+        points: Sequence[Point],
+        color: str | Sequence[float],
+        reach: float = 1,
+        strength: float = 1,
     ) -> Hint:
         """A stroke through these points."""
         x, y = points[len(points) // 2]
         return cls(x, y, color, reach, strength, stroke=tuple(points))
 
     @classmethod
-    def within(cls, points: Sequence[Point], color: Sequence[float], strength: float = 1) -> Hint:
+    def within(
+        cls, points: Sequence[Point], color: str | Sequence[float], strength: float = 1
+    ) -> Hint:
         """A region with these corners; two points are opposite corners of a rectangle."""
         if len(points) == 2:
             (left, top), (right, bottom) = points
@@ -71,7 +79,13 @@ class Hint:
     @classmethod
     def of(cls, hint: HintLike) -> Hint:
         """A hint of a hint, or of its `values`; the shortest are (x, y, (r, g, b))."""
-        return hint if isinstance(hint, Hint) else cls(*hint)
+        made = hint if isinstance(hint, Hint) else cls(*hint)
+        if not isinstance(made.color, str):
+            return made
+        try:
+            return replace(made, color=color_code(made.color))
+        except ValueError as error:
+            raise HintError(f"not a color: {error}") from None
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -84,7 +98,7 @@ class Hint:
         return spot if rest == (1.0, 1.0, (), ()) else (*spot, *rest)
 
 
-HintLike = Hint | tuple[float, float, Sequence[float]] | Sequence[Any]
+HintLike = Hint | tuple[float, float, str | Sequence[float]] | Sequence[Any]
 """A hint, or a tuple of its first values: (x, y, (r, g, b))."""
 
 

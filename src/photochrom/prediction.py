@@ -17,17 +17,22 @@ from photochrom.color.bins import TEMPERATURE
 from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
 from photochrom.errors import HintError
-from photochrom.look import Look
+from photochrom.given import Back
+from photochrom.look import PLAIN_LOOK, Look
 from photochrom.models import ModelInfo
 from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, write_photo
 from photochrom.render import PART, Brush, Strips, colored_strips, painted
 
-__all__ = ["Prediction", "Settings", "divided"]
+__all__ = ["FileSettings", "Prediction", "Settings", "divided"]
+
+
+NOTEBOOK = 800
+"""Longest side of a picture in a notebook, in pixels."""
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `Prediction.save` and `Colorizer.color_file`; all are optional.
+    """The keyword arguments of `Prediction.save`; all are optional.
 
     Keys
     ----
@@ -43,6 +48,19 @@ class Settings(TypedDict, total=False):
     force: bool
     draft: str | None
     ready: Callable[[str], None] | None
+
+
+class FileSettings(Settings, total=False):
+    """Those of `Colorizer.color_file` alone.
+
+    Keys
+    ----
+    candidate : (number, seed) of another coloring, see `Distribution.candidate`
+    page : called with the prediction of each page before it is written
+    """
+
+    candidate: tuple[int, int] | None
+    page: Callable[[Prediction], None] | None
 
 
 def divided(
@@ -68,6 +86,7 @@ class Prediction:
     distribution : what the network predicts
     threads : cores to render with; 0 for all
     upsampler : for this L and this size of logits, if there is one already
+    back : gives a result back as the type that came in; None for the way of `Photo.restore`
     """
 
     photo: Photo
@@ -75,6 +94,7 @@ class Prediction:
     distribution: Distribution
     threads: int = 0
     upsampler: Upsampler | None = field(default=None, repr=False)
+    back: Back | None = field(default=None, repr=False)
 
     @property
     def logits(self) -> Float32:
@@ -121,10 +141,21 @@ class Prediction:
 
         Returns
         -------
-        The type that went in: an array (H, W, 3 or 4) of the same dtype for an array or a file, a
-        PIL image for a PIL image. Alpha is kept.
+        The type that went in: a PIL image for a PIL image, a tensor (3, H, W) for a tensor; for an
+        array or a file in any form, an array, RGB (H, W, 3) or RGBA (H, W, 4), of the same dtype.
+        Alpha is kept.
         """
-        return self.photo.restore(self._rgb(Look(temperature, saturation, keep_color)))
+        result = self.photo.restore(self._rgb(Look(temperature, saturation, keep_color)))
+        return result if self.back is None else self.back(result)
+
+    def _repr_png_(self) -> bytes:
+        """The photo in color, reduced, as a notebook shows it."""
+        from photochrom.photo.pictures import resized, to_png
+        from photochrom.photo.samples import to_uint8
+
+        rgb = to_uint8(self._rgb(PLAIN_LOOK))
+        scale = min(1.0, NOTEBOOK / max(rgb.shape[:2]))
+        return to_png(resized(rgb, *(max(1, round(side * scale)) for side in rgb.shape[:2])))
 
     def save(
         self,
@@ -184,6 +215,12 @@ class Prediction:
         """
         return self.distribution.uncertainty()
 
+    def certainty(self, look: Look = PLAIN_LOOK) -> tuple[float, float, float] | None:
+        """How sure the model is, see `Distribution.certainty`; None for a regression."""
+        if self.info.regression:
+            return None
+        return self.distribution.certainty(look)
+
     def palette(self, x: float, y: float, n: int = 6) -> list[tuple[tuple[int, int, int], float]]:
         """The likely colors of one spot, likeliest first.
 
@@ -231,7 +268,7 @@ class Prediction:
         upsampler = self.upsampler or self._own_upsampler
         fitted = upsampler.fit(self.distribution.ab(look))
         touched = upsampler.touched(fitted, self.distribution.exact(look), self.L)
-        return Brush(upsampler, touched, look.keep_color)
+        return Brush(upsampler, touched, look.keep_color, self.distribution.margin)
 
     @cached_property
     def _own_upsampler(self) -> Upsampler:

@@ -23,6 +23,7 @@ from photochrom.arrays import Float32
 from photochrom.color.lab import fit_gamut, gray_to_L, rgb_to_L, rgb_to_lab
 from photochrom.color.resize import AreaShrink
 from photochrom.color.upsample import Upsampler
+from photochrom.margin import Margin
 from photochrom.photo.photo import Photo
 
 __all__ = [
@@ -83,11 +84,13 @@ class Brush:
     upsampler : for the photo
     fitted : what its `fit` returned for the ab to paint
     keep : share, 0..1, of the photo's own a and b to mix in
+    margin : what of the photo stays gray
     """
 
     upsampler: Upsampler
     fitted: Float32
     keep: float = 0.0
+    margin: Margin | None = None
 
     def paint(
         self, L: Float32, first: int, out: NDArray[Any], own: NDArray[Any] | None = None
@@ -103,9 +106,13 @@ class Brush:
         """
         if not self.keep or own is None:
             self.upsampler.paint(self.fitted, L, out, first)
+            if self.margin is not None:
+                self.margin.clear(L, out, self.upsampler.shape, first)
             return
         ab = np.stack(self.upsampler.rows(self.fitted, L, first), axis=-1)
         ab *= np.float32(1 - self.keep)
+        if self.margin is not None:
+            ab[self.margin.of(L, self.upsampler.shape, first)] = 0
         if own.shape[2] == 3:  # a gray photo has no color of its own
             ab += np.float32(self.keep) * rgb_to_lab(own)[..., 1:]
         out[...] = fit_gamut(L, ab, out.dtype)

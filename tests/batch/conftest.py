@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,18 @@ from typing import Any
 import pytest
 
 from photochrom import Colorizer
-from photochrom.batch.find import find_photos, target_of
+from photochrom.batch.find import Asked, find
 from photochrom.batch.job import Settings
 from photochrom.batch.manifest import Manifest
-from photochrom.batch.plan import plan
+from photochrom.batch.plan import Rules, plan
 from photochrom.batch.work import Coloring
+from photochrom.look import Look
 from tests.batch.scans import DRAFT
 
 
 @pytest.fixture(scope="session")
 def settings(colorizer: Colorizer) -> Settings:
-    return Settings.of(colorizer, 0.38, 1.0, [])
+    return Settings.of(colorizer, Look(0.38))
 
 
 @pytest.fixture
@@ -42,15 +42,12 @@ def once(
     def do(
         source: Path = scans, settings: Settings = settings, **options: Any
     ) -> dict[str, tuple[str, str]]:
-        photos = []
-        for path in find_photos(str(source), str(out)):
-            folder = os.path.join(out, os.path.relpath(os.path.dirname(path), source))
-            photos.append((path, os.path.normpath(target_of(path, folder, False))))
+        found, rules = find(Asked([str(source)], str(out))), Rules(**options)
         told = {}
         with Manifest(out) as manifest:
-            work = Coloring(settings, manifest)
-            vars(work)["_colorizer"] = colorizer
-            for step in list(plan(photos, settings, str(out), **options)):
+            work = Coloring(settings, manifest, color=rules.color)
+            vars(work.engine)["colorizer"] = colorizer
+            for step in list(plan(found.photos, settings, str(out), rules, found.history)):
                 told[step.job.result] = (step.do, step.why)
                 if step.do == "color":
                     outcome = work(step.job)

@@ -81,7 +81,7 @@ def test_mutants_in_a_folder_fail_alone_and_by_name(tmp_path: Path) -> None:
     for number, (extension, data) in enumerate(mutants(COMMAND, seed=2)):
         (scans / f"{number:03}{extension}").write_bytes(data)
     before = tree(scans)
-    done = colorize(scans, "-o", out)
+    done = colorize(scans, "-o", out, "--color", "recolor")
     assert tree(scans) == before
     told = {line["source"]: line for line in lines(out)}
     assert len(told) == len(lines(out)) == COMMAND

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from photochrom.batch.find import find_photos
+from photochrom.batch.find import Asked, find
+from photochrom.batch.history import read_manifests
 from photochrom.batch.job import Attempt, FileState, Job, Settings
-from photochrom.batch.manifest import MANIFEST, Manifest, read_manifests
+from photochrom.batch.manifest import MANIFEST, Manifest
 from photochrom.errors import ConfigError, PhotoError
 from tests.batch.scans import draw, lines
 
@@ -188,7 +189,9 @@ def test_only_an_ordinary_file_is_a_manifest(tmp_path: Path, scans: Path) -> Non
     os.mkfifo(scans / "below" / MANIFEST)
     (scans / "photochrom-1-of-2.jsonl").symlink_to("/dev/zero")
     assert read_manifests(scans) == read_manifests(scans / "below") == {}
-    assert list(find_photos(str(scans))) == [str(scans / "below" / "a.png")]
+    assert [source for source, _ in find(Asked([str(scans)])).photos] == [
+        str(scans / "below" / "a.png")
+    ]
     with pytest.raises(PhotoError, match="is not a file"):
         Manifest(scans / "below")
 

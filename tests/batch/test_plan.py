@@ -12,9 +12,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from photochrom.batch.find import find_photos, target_of
+from photochrom.batch.find import Asked, find
 from photochrom.batch.job import Settings
-from photochrom.batch.plan import ALTERED, plan
+from photochrom.batch.plan import ALTERED, Rules, plan
 from photochrom.photo.read import read_photo
 from tests.batch.scans import draw, states, tree
 
@@ -167,7 +167,9 @@ def test_what_stands_in_the_place_of_a_result_is_not_removed(
 
 def test_with_force_an_original_is_still_safe(scans: Path, settings: Settings) -> None:
     a, b = draw(scans / "a.png", 1), draw(scans / "sub/a.png", 2)
-    steps = list(plan([(str(a), str(b)), (str(b), str(a))], settings, str(scans), force=True))
+    steps = list(
+        plan([(str(a), str(b)), (str(b), str(a))], settings, str(scans), Rules(force=True))
+    )
     assert [step.do for step in steps] == ["fail", "fail"]
     assert all("originals are never overwritten" in step.why for step in steps)
 
@@ -179,7 +181,7 @@ def test_two_photos_with_one_result_are_told_and_the_right_one_is_done(
     shutil.copy(draw(scans / "b.jpg", 2), scans / "a.gif")
     shutil.copy(scans / "b.jpg", scans / "b.bmp")
     shutil.copy(scans / "b.jpg", scans / "b.gif")
-    photos = [(path, target_of(path, str(out), False)) for path in find_photos(str(scans))]
+    photos = find(Asked([str(scans)], str(out))).photos
     do = {os.path.basename(s.job.source): s for s in plan(photos, settings, str(out))}
     assert {name: step.do for name, step in do.items()} == {
         "a.gif": "fail", "a.png": "color", "b.bmp": "color", "b.gif": "fail", "b.jpg": "color",
@@ -191,10 +193,10 @@ def test_each_photo_is_in_one_shard_and_stays_there(settings: Settings, out: Pat
     photos = [(f"s/{n}.jpg", str(out / f"{n % 7}/{n}.jpg")) for n in range(400)]
     where = {}
     for i in (1, 2, 3):
-        for step in plan(photos, settings, str(out), shard=(i, 3)):
+        for step in plan(photos, settings, str(out), Rules(shard=(i, 3))):
             assert step.job.source not in where
             where[step.job.source] = i
     assert len(where) == 400
     assert min(list(where.values()).count(i) for i in (1, 2, 3)) > 100
-    fewer = plan(photos[::2], settings, str(out), shard=(2, 3))
+    fewer = plan(photos[::2], settings, str(out), Rules(shard=(2, 3)))
     assert all(where[step.job.source] == 2 for step in fewer)

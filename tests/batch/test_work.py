@@ -16,10 +16,12 @@ import PIL.Image
 import pytest
 
 from photochrom import Colorizer
+from photochrom.batch.history import read_manifests
 from photochrom.batch.job import Job, Settings
-from photochrom.batch.manifest import MANIFEST, Manifest, read_manifests
+from photochrom.batch.manifest import MANIFEST, Manifest
 from photochrom.batch.plan import plan
-from photochrom.batch.work import Coloring, Outcome, color
+from photochrom.batch.run import Pace, color
+from photochrom.batch.work import Coloring, Outcome
 from photochrom.cli.main import main
 from tests.batch.scans import draw, lines, tree
 
@@ -124,7 +126,7 @@ def test_any_exception_is_the_failure_of_one_photo(
             raise error
 
         monkeypatch.setattr(colorizer, "predict", broken)
-        kind, message = once()["a.png"]
+        kind, message = once(retry=True)["a.png"]
         assert kind == "failed" and words in message
 
 
@@ -155,7 +157,7 @@ def test_a_dead_worker_costs_one_photo_and_one_out_of_memory_gets_a_second_chanc
     photos = [(str(draw(scans / name, n)), str(out / name)) for n, name in enumerate(names)]
     with Manifest(out) as manifest:
         jobs = [step.job for step in plan(photos, settings, str(out))]
-        outcomes = {j.result: o for j, o in color(jobs, Deadly(settings, manifest), 2)}
+        outcomes = {j.result: o for j, o in color(jobs, Deadly(settings, manifest), Pace(2))}
     assert {name for name, o in outcomes.items() if o.kind == "failed"} == {
         "always.png",
         "crash.png",
@@ -233,7 +235,7 @@ def test_an_output_folder_that_is_deleted_during_a_run_is_named(
     source = str(draw(scans / "a.png", 0))
     with Manifest(out) as manifest:
         work = Coloring(settings, manifest)
-        vars(work)["_colorizer"] = colorizer
+        vars(work.engine)["colorizer"] = colorizer
         shutil.rmtree(out)
         outcome = work(Job(source, str(out / "a.png"), "a.png"))
     assert outcome.kind == "failed" and "was deleted or moved during the run" in outcome.error

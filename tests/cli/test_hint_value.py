@@ -33,7 +33,7 @@ def test_what_a_hint_says(text: str, hint: Hint) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1,2", "1,2,3,4", "1,2,red", "1,2,3a5fcd,rich=1", "1,2,3a5fcd,reach=far",
+    ["", "1,2", "1,2,3,4", "1,2,rde", "1,2,3a5fcd,rich=1", "1,2,3a5fcd,reach=far",
      "1,2,3a5fcd,reach", "1,2,3a5fcd,region", "1,2:3,4,3a5fcd,region,reach=1", "1:2,3a5fcd",
      "1,2,3:4,3a5fcd"],
 )  # fmt: skip

@@ -429,3 +429,13 @@ def test_the_stamp_notices_a_replaced_file_and_the_fingerprint_a_renamed_one(
         after = PhotoStore([folder, shard])
         assert after.stamp() != stamp
         assert after.fingerprint() == before.fingerprint()
+
+
+def test_a_shard_that_unpacks_to_far_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("photochrom.dataset.store.UNPACKED_MORE", 1 << 16)
+    bomb = tmp_path / "bomb.tar.gz"
+    bomb.write_bytes(gzip.compress(bytes(4 << 20)))
+    with pytest.raises(DataError, match="unpacks to more than 20 times its size"):
+        PhotoStore([bomb])

@@ -88,6 +88,8 @@ def manifest_lines(path: Path, root: Path, *, pixels: bool) -> list[dict[str, An
         names = list(line)
         assert line.pop("time") and line.pop("seconds") >= 0
         assert line.pop("version") == __version__
+        if (certainty := line.pop("certainty", None)) is not None:  # of the network: not to the bit
+            assert 0 <= certainty["bits"] <= 8.3 and 0 <= certainty["weak"] <= 1
         for file in ("source_file", "result_file"):
             if line[file] is not None:
                 assert line[file].pop("mtime_ns") > 0
@@ -101,7 +103,7 @@ def manifest_lines(path: Path, root: Path, *, pixels: bool) -> list[dict[str, An
 def command_on_folder(folder: Path, *, pixels: bool = False) -> dict[str, Any]:
     """Color a folder by the command; the results are left in `folder`/out."""
     copy_commanded(folder / "in")
-    options = ("--workers", "1", "--size", str(SIZE), "-v")
+    options = ("--workers", "1", "--size", str(SIZE), "--color", "recolor", "-v")
     said, _ = command(folder, "colorize", "in", "-o", "out", *options)
     said["stderr"] = sorted(said["stderr"].splitlines())
     said["stdout"] = sorted(said["stdout"].splitlines())

@@ -1,87 +1,241 @@
-"""The photos of a folder."""
+"""What is a photo: the same in a folder, among many names, and for a single name.
+
+A result of an earlier run is never a photo to color. It is known by a manifest in its folder or
+above it, or by its name and place: NAME.color.EXT beside NAME.EXT.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import NamedTuple
 
-from photochrom.batch.job import identity, result_name
-from photochrom.batch.manifest import manifest_parts, read_manifests
+from photochrom.batch.history import MANIFEST, History, read_history
+from photochrom.batch.job import identity
+from photochrom.batch.sidecar import SIDECAR
 from photochrom.naming import COLORED
 
-__all__ = ["find_photos", "target_of"]
-
+__all__ = ["Asked", "Found", "Teller", "find", "kind_of", "target_of"]
 
 # Of trash cans, network drives and file systems: copies, thumbnails and what was thrown away.
 _SYSTEM = frozenset(
     ["@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"]
 )
+_KINDS = {
+    "JPEG 2000": ".jp2 .j2k .j2c .jpc .jpf .jpm .jpx",
+    "JPEG XL": ".jxl",
+    "JPEG XR": ".jxr .hdp .wdp",
+    "Photoshop": ".psd .psb",
+    "GIMP": ".xcf",
+    "camera raw": ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw "
+                  ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    "PDF": ".pdf",
+    "DjVu": ".djv .djvu",
+    "OpenEXR": ".exr",
+    "FITS": ".fit .fits .fts",
+    "Targa": ".tga",
+    "PCX": ".pcx",
+}  # fmt: skip
+_KIND_OF = {suffix: kind for kind, listed in _KINDS.items() for suffix in listed.split()}
 
 
-def find_photos(
-    folder: str,
-    skip: str | None = None,
-    problem: Callable[[str], None] = lambda text: None,
-    note: Callable[[str], None] = lambda text: None,
-) -> Iterator[str]:
-    """Photos of a folder tree in the order of their names; links to folders are not followed.
+@dataclass(frozen=True)
+class Asked:
+    """What the user named, and where the results go."""
 
-    Parameters
-    ----------
-    folder : where to look. Hidden files and folders, those of the system, everything in `skip`, and
-        results are left out: the files that a manifest in the folder or below it names. If results
-        lie beside the photos, a file that is named like one is a result too: NAME.color.EXT beside
-        NAME.EXT.
-    skip : the output folder; None if results lie beside the photos
-    problem : called for each folder that cannot be read
-    note : called for each folder that is a link, or whose results are left out
+    inputs: Sequence[str]
+    """Photos and folders."""
+    output: str | None = None
+    """A folder, or for a single photo also a file; None if results lie beside the photos."""
+    into_folder: bool = True
+    """Whether the output is a folder."""
+    exclude: Sequence[str] = ()
+    """Patterns of names, or of paths from an input folder, that are left out."""
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Whom to tell what."""
+
+    problem: Callable[[str], None] = lambda text: None
+    """A folder cannot be read."""
+    note: Callable[[str], None] = lambda text: None
+    """Something is left out that the user may have meant."""
+
+
+class Passed(NamedTuple):
+    """A file that cannot be colored."""
+
+    source: str
+    result: str  # what the manifest calls it by
+    kind: str
+
+
+@dataclass
+class Found:
+    """The photos, and what is known of them."""
+
+    photos: list[tuple[str, str]] = field(default_factory=list)
+    """(source, target) each, in the order of their names."""
+    passed: list[Passed] = field(default_factory=list)
+    """Files of kinds that cannot be colored."""
+    results: int = 0
+    """How many results of earlier runs are left out."""
+    history: History = field(default_factory=History)
+    """What is known of all targets."""
+
+
+class _Candidate(NamedTuple):
+    """A file that may be a photo."""
+
+    source: str
+    target: str
+    named: bool  # by the user
+    beside: bool  # named like a result, and the photo is there
+
+
+def find(asked: Asked, tell: Teller | None = None) -> Found:
+    """The photos that the user means, in the order of their names.
+
+    Hidden files and folders below an input, those of the system, and the output folder are left
+    out. Links to folders are not followed.
+
+    Raises
+    ------
+    PhotoError
+        A manifest cannot be read.
     """
+    tell = tell or Teller()
+    found = Found()
+    candidates: list[_Candidate] = []
+    for item in asked.inputs:
+        if os.path.isdir(item):
+            candidates += _below(item, asked, tell, found)
+        elif not _is_ours(item) and not _excluded(os.path.basename(item), "", asked):
+            candidates.append(_named(item, asked))
+    paths = [os.path.abspath(path) for one in candidates for path in one[:2]]
+    paths += [os.path.abspath(passed.result) for passed in found.passed]
+    found.history = read_history(dict.fromkeys(paths))
+    skipped = Counter[str]()
+    for one in candidates:
+        home = found.history.written_in.get(os.path.abspath(one.source))
+        if home is None and not one.beside:
+            found.photos.append((one.source, one.target))
+            continue
+        found.results += 1
+        if one.named:
+            skipped[one.source] += 1
+        elif not one.beside and home is not None:
+            skipped[home] += 1
+    _tell_skipped(skipped, asked, tell)
+    return found
+
+
+def _tell_skipped(skipped: Counter[str], asked: Asked, tell: Teller) -> None:
+    named = [path for path in skipped if not os.path.isdir(path)]
+    if len(named) == 1:
+        tell.note(f"{named[0]}: skipped, because it is the result of an earlier run")
+    elif named:
+        tell.note(f"skipped {len(named)} results of earlier runs")
+    for home in skipped.keys() - set(named):
+        tell.note(
+            f"{home}: skipped the results of an earlier run; to color them, copy them elsewhere"
+        )
+
+
+def _named(item: str, asked: Asked) -> _Candidate:
+    """A photo that the user has named."""
+    if asked.output is not None and not asked.into_folder:
+        target = asked.output
+    else:
+        beside = asked.output is None
+        target = target_of(item, asked.output or os.path.dirname(item), beside)
+    folder, name = os.path.split(item)
+    is_beside = False
+    if os.path.splitext(name)[0].endswith(COLORED):
+        try:
+            is_beside = name in _results_beside(os.listdir(folder or "."))
+        except OSError:
+            is_beside = False
+    return _Candidate(item, target, True, is_beside)
+
+
+def _results_beside(names: Sequence[str]) -> set[str]:
+    """The names of the results that would lie beside these files."""
+    return {target_of(name, "", True) for name in names}
+
+
+def _below(folder: str, asked: Asked, tell: Teller, found: Found) -> Iterator[_Candidate]:
+    """The photos of a folder tree; `found` takes files of other kinds."""
     from photochrom.photo.formats.table import INPUT_EXTENSIONS
 
-    output = identity(skip) if skip is not None else None
+    output = None if asked.output is None else identity(asked.output)
 
     def unreadable(error: OSError) -> None:
-        problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
+        tell.problem(f"{error.filename}: the folder cannot be read: {error.strerror}")
 
-    known: Container[str] | None = None  # read on demand
-    earlier: dict[str, Container[str]] = {}  # the manifests of folders below
-    told: set[str] = set()
     for here, folders, files in os.walk(folder, onerror=unreadable):
-        folders.sort()
-        if here != folder and manifest_parts(here):
-            earlier[here] = read_manifests(here)
-        above = [
-            base for base in earlier if os.path.join(here, "").startswith(os.path.join(base, ""))
-        ]
-        for name in list(folders):
-            path = os.path.join(here, name)
-            hidden = name.startswith(".") or name.lower() in _SYSTEM
-            if hidden or (output is not None and identity(path) == output):
-                folders.remove(name)
-            elif os.path.islink(path):
-                note(
-                    f"{path}: skipped, because it is a link to a folder; to color it, name it "
-                    "as an input"
-                )
-        beside = {target_of(name, "", True) for name in files} if skip is None else set()
+        folders[:] = _entered(here, sorted(folders), output, asked, tell)
+        below = os.path.relpath(here, folder)
+        below = "" if below == "." else below
+        into = here if asked.output is None else os.path.join(asked.output, below)
+        into = into.rstrip(os.sep) if below == "" and into != os.sep else into
+        beside: set[str] | None = None
         for name in sorted(files):
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() not in INPUT_EXTENSIONS or name.startswith("."):
+            if name.startswith(".") or _excluded(name, below, asked):
                 continue
             path = os.path.join(here, name)
-            if base := next((b for b in above if result_name(path, b) in earlier[b]), None):
-                if base not in told:
-                    note(
-                        f"{base}: skipped the results of an earlier run; to color them, name "
-                        "the folder as an input"
-                    )
-                told.add(base)
+            if suffix.lower() not in INPUT_EXTENSIONS:
+                if kind := kind_of(name):
+                    found.passed.append(Passed(path, os.path.join(into, name), kind))
                 continue
-            if stem.endswith(".color"):
-                known = read_manifests(folder) if known is None else known
-                if name in beside or result_name(path, folder) in known:
-                    continue
-            yield path
+            if stem.endswith(COLORED) and beside is None:
+                beside = _results_beside(files)
+            target = target_of(name, into, asked.output is None)
+            yield _Candidate(path, target, False, beside is not None and name in beside)
+
+
+def _entered(
+    here: str, folders: list[str], output: tuple[int, int] | None, asked: Asked, tell: Teller
+) -> Iterator[str]:
+    """Those of the folders that are searched."""
+    for name in folders:
+        path = os.path.join(here, name)
+        if name.startswith(".") or name.lower() in _SYSTEM:
+            continue
+        if any(fnmatch(name, pattern.rstrip("/")) for pattern in asked.exclude):
+            continue
+        if output is not None and identity(path) == output:
+            continue
+        if os.path.islink(path):
+            tell.note(
+                f"{path}: skipped, because it is a link to a folder; to color it, name it "
+                "as an input"
+            )
+        yield name  # os.walk does not follow links
+
+
+def _excluded(name: str, below: str, asked: Asked) -> bool:
+    """Whether a pattern of --exclude matches a name, or its path from the input folder."""
+    if not asked.exclude:
+        return False
+    path = os.path.join(below, name).replace(os.sep, "/")
+    return any(fnmatch(name, p) or fnmatch(path, p) for p in asked.exclude)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a file is a manifest or a sidecar, which a pattern such as * names as well."""
+    name = os.path.basename(path)
+    return name == MANIFEST or name.endswith(SIDECAR)
+
+
+def kind_of(name: str) -> str:
+    """The kind of an image file that cannot be colored, by its name; "" for all others."""
+    return _KIND_OF.get(os.path.splitext(name)[1].lower(), "")
 
 
 def target_of(source: str, folder: str, beside: bool) -> str:

@@ -11,23 +11,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from photochrom.colorizer import Colorizer
     from photochrom.hints import HintLike
+    from photochrom.look import Look
 
 __all__ = [
     "Attempt",
+    "Certainty",
     "Chosen",
     "FileState",
     "Job",
     "Known",
+    "OwnColor",
+    "Past",
     "Settings",
     "identity",
+    "plain_hints",
     "result_name",
     "settings_key",
 ]
+
+
+OwnColor = Literal["recolor", "keep", "skip"]
+"""What to do with a color photo: give it new colors, copy it, or leave it alone."""
 
 
 def result_name(path: str, folder: str) -> str:
@@ -75,6 +84,28 @@ class Known(NamedTuple):
     result_file: FileState
     settings: str  # Settings.key
     time: str
+    own_color: str = ""  # of a color photo, what was done with it, see `OwnColor`
+
+
+class Past(NamedTuple):
+    """What the manifest says about a photo that was tried and has no result."""
+
+    source: str  # absolute path
+    source_file: FileState | None
+    settings: str
+    version: str  # of photochrom
+    time: str
+    error: str = ""  # "" if it did not fail: a color photo was left alone, or a file passed over
+    extra: bool = False  # it failed because an extra was missing
+    passed: str = ""  # the kind of a file that cannot be colored
+
+
+class Certainty(NamedTuple):
+    """How sure the model was of a photo's colors, over all its pages."""
+
+    bits: float  # mean entropy, 0..8.3
+    weak: float  # share of the pixels that it is unsure of
+    inventions: float  # share of the pixels that are vivid, and that it expects to be gray
 
 
 class Chosen(Protocol):
@@ -93,7 +124,14 @@ class Chosen(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything but the photo that decides the pixels of a result."""
+    """Everything but the photo that decides the pixels of a result.
+
+    Attributes
+    ----------
+    margin : whether flat margins stay gray
+    candidate : (number, seed) of another coloring, see `Distribution.candidate`; None for the
+        likeliest one
+    """
 
     temperature: float
     saturation: float
@@ -103,15 +141,15 @@ class Settings:
     model_sha256: str
     keep_color: float = 0.0
     quality: int | None = None
+    margin: bool = True
+    candidate: tuple[int, int] | None = None
 
     @classmethod
     def of(
         cls,
         colorizer: Colorizer,
-        temperature: float,
-        saturation: float,
-        hints: Sequence[HintLike],
-        keep_color: float = 0.0,
+        look: Look,
+        hints: Sequence[HintLike] = (),
         quality: int | None = None,
     ) -> Settings:
         """The settings of a colorizer with these for rendering.
@@ -121,24 +159,29 @@ class Settings:
         ConfigError
             A value is out of range.
         """
-        from photochrom.hints import Hint
-        from photochrom.look import Look
-        from photochrom.photo.write import check_quality
+        from photochrom.photo.output import check_quality
 
-        Look(temperature, saturation, keep_color)  # checks them
         check_quality(quality)
         with colorizer.model.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(
-            float(temperature),
-            float(saturation),
-            tuple(Hint.of(hint).values for hint in hints),
+            float(look.temperature),
+            float(look.saturation),
+            plain_hints(hints),
             colorizer.working_size,
             colorizer.info.name,
             digest,
-            float(keep_color),
+            float(look.keep_color),
             quality,
+            colorizer.margins,
         )
+
+    @property
+    def look(self) -> Look:
+        """Those for rendering."""
+        from photochrom.look import Look
+
+        return Look(self.temperature, self.saturation, self.keep_color)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -151,6 +194,9 @@ class Settings:
                 "size": self.working_size,
                 "keep_color": self.keep_color,
                 "quality": self.quality,
+                # Only where they differ: new entries would make all earlier results another's.
+                **({} if self.margin else {"margin": False}),
+                **({"candidate": self.candidate} if self.candidate else {}),
             },
             "model": {"name": self.model, "sha256": self.model_sha256},
         }
@@ -159,6 +205,13 @@ class Settings:
     def key(self) -> str:
         """Equal for settings that give equal results."""
         return settings_key(self.fields)
+
+
+def plain_hints(hints: Sequence[HintLike]) -> tuple[HintLike, ...]:
+    """Hints as numbers alone, in the form that the manifest stores."""
+    from photochrom.hints import Hint
+
+    return tuple(Hint.of(hint).values for hint in hints)
 
 
 def settings_key(fields: dict[str, Any]) -> str:
@@ -174,6 +227,11 @@ class Attempt(NamedTuple):
     result: FileState | None = None
     error: str | None = None
     notes: Sequence[str] = ()  # what the result lacks of the photo
+    own_color: str = ""  # see `Known`
+    extra: bool = False  # the error is that an extra is missing
+    passed: str = ""  # see `Past`
+    size: tuple[int, int] | None = None  # (width, height) of the photo
+    certainty: Certainty | None = None
 
 
 class Job(NamedTuple):
@@ -184,3 +242,4 @@ class Job(NamedTuple):
     result: str  # the target as the manifest names it
     known: Known | None = None
     force: bool = False
+    settings: Settings | None = None  # its own; None for those of the run

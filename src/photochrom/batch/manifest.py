@@ -1,4 +1,4 @@
-"""The manifest: one JSON line for each photo."""
+"""The manifest: one JSON line for each photo. `history` reads it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,39 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from filelock import lock_descriptor
 
 from photochrom._version import __version__
-from photochrom.batch.job import Attempt, Chosen, FileState, Job, Known, settings_key
+from photochrom.batch.history import MANIFEST, home_of, opened
+from photochrom.batch.job import Attempt, Chosen, Job, result_name
 from photochrom.errors import ConfigError, PhotoError
+from photochrom.files import draft_name, sweep_drafts
 
 _FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
-__all__ = ["MANIFEST", "Manifest", "manifest_parts", "read_manifests"]
+__all__ = ["MANIFEST", "Manifest", "ManifestError", "Manifests", "Recorder"]
 
-MANIFEST = "photochrom.jsonl"
-MOST_LINE = 1 << 20
-"""Bytes of a line."""
 _DRAFT = re.compile(r"\.photochrom-draft((?:-\d+-of-\d+)?)-[0-9a-f]{16}\.\w+")
 """Drafts have the part of their shard in the name, see `_part`."""
+
+
+class ManifestError(PhotoError):
+    """The manifest cannot be written, or has gone while we wrote to it."""
+
+
+class Recorder(Protocol):
+    """Where lines about photos go, and the names of their drafts."""
+
+    def append(self, job: Job, settings: Chosen, attempt: Attempt) -> str:
+        """Add a line and bring it to the disk; "", or why there is none, if that is no matter."""
+
+    def draft(self, target: str) -> str:
+        """A name for an unfinished result, in the folder of the finished one."""
+
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Remove the drafts that killed runs have left in these folders."""
 
 
 class Manifest:
@@ -81,10 +97,7 @@ class Manifest:
                 self.close()
                 raise
         except OSError as error:
-            raise PhotoError(
-                f"{error.filename or self.path}: cannot be written: {error.strerror}",
-                "choose an output folder that is writable and has free space",
-            ) from error
+            raise _unwritable(error.filename or self.path, error) from error
 
     def _lock(self, patience: float) -> bool:
         """Whether it is locked now; not every network drive can."""
@@ -133,39 +146,29 @@ class Manifest:
         else:
             self._descriptor = state["_descriptor"].detach()
 
-    def append(self, job: Job, settings: Chosen, attempt: Attempt) -> None:
+    def append(self, job: Job, settings: Chosen, attempt: Attempt) -> str:
         """Add a line and bring it to the disk.
 
         Raises
         ------
-        PhotoError
-            The manifest is gone, as when somebody deletes the output folder.
-        OSError
-            It cannot be written.
+        ManifestError
+            It cannot be written, or is gone, as when somebody deletes the output folder.
         """
-        source, result = attempt.source, attempt.result
-        fields = {
-            "source": os.path.abspath(job.source),  # first, see _take
-            "result": job.result,
-            "error": attempt.error,
-            **({"notes": attempt.notes} if attempt.notes else {}),
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "seconds": round(attempt.seconds, 3),
-            **settings.fields,
-            "version": __version__,
-            "source_file": source and source._asdict(),
-            "result_file": result and result._asdict(),
-        }
-        line = json.dumps(fields).encode() + b"\n"
+        line = _line(job, job.result, settings, attempt)
         if self._is_gone():
-            raise PhotoError(
+            raise ManifestError(
                 f"{self.path}: was deleted or moved during the run",
                 "leave the output folder alone, and run this again",
+                retry=True,
             )
-        # A single write, so that the lines of several workers don't mix.
-        if os.write(self._descriptor, line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
-        os.fsync(self._descriptor)
+        try:
+            # A single write, so that the lines of several workers don't mix.
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        return ""
 
     def _is_gone(self) -> bool:
         """Whether the open manifest is no longer the file of that name."""
@@ -207,96 +210,99 @@ class Manifest:
             return
         stem, extension = os.path.splitext(MANIFEST)
         path = os.path.join(self.folder, f"{stem}{part}{extension}")
-        with _opened(path) as other:
+        with opened(path) as other:
             yield lock_descriptor(other.fileno(), blocking=False)
+
+
+class Manifests:
+    """The manifests for results whose photos were named one by one, each in its own folder.
+
+    A line goes into the nearest manifest in the folder of the result or above it, and into a new
+    one in that folder if there is none. Nothing is locked: other runs may be at work there.
+    """
+
+    def append(self, job: Job, settings: Chosen, attempt: Attempt) -> str:
+        """Add a line and bring it to the disk; "", or a note that nothing may be written there.
+
+        Raises
+        ------
+        ManifestError
+            The disk is full.
+        """
+        target = os.path.abspath(job.target)
+        folder = home_of(os.path.dirname(target))
+        path = os.path.join(folder, MANIFEST)
+        line = _line(job, result_name(target, folder), settings, attempt)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            _append(path, line)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise _unwritable(path, error) from error
+            return (
+                f"{job.source}: {path} cannot be written: {error.strerror}; later runs will not "
+                "know that this result is ours"
+            )
+        return ""
+
+    def draft(self, target: str) -> str:
+        """A name for an unfinished result, in the folder of the finished one."""
+        return draft_name(os.path.dirname(target), os.path.splitext(target)[1])
+
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Remove the drafts that killed runs have left in these folders."""
+        for folder in folders:
+            sweep_drafts(folder or ".")
+
+
+def _append(path: str, line: bytes) -> None:
+    flags = _FLAGS | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "r+b", 0) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", path)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = b"\n" + line  # after a line that a kill has torn
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        os.fsync(file.fileno())
+
+
+def _unwritable(path: str, error: OSError) -> ManifestError:
+    return ManifestError(
+        f"{path}: cannot be written: {error.strerror}",
+        "choose an output folder that is writable and has free space",
+        retry=True,
+    )
+
+
+def _line(job: Job, result: str, settings: Chosen, attempt: Attempt) -> bytes:
+    source_file, result_file = attempt.source, attempt.result
+    more = {
+        "notes": attempt.notes,
+        "own_color": attempt.own_color,
+        "extra": attempt.extra,
+        "passed": attempt.passed,
+    }
+    fields = {
+        "source": os.path.abspath(job.source),  # these three first, see `history`
+        "result": result,
+        "error": attempt.error,
+        **{name: value for name, value in more.items() if value},
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(attempt.seconds, 3),
+        **({"size": attempt.size} if attempt.size else {}),
+        **({"certainty": attempt.certainty._asdict()} if attempt.certainty else {}),
+        **settings.fields,
+        "version": __version__,
+        "source_file": source_file and source_file._asdict(),
+        "result_file": result_file and result_file._asdict(),
+    }
+    return json.dumps(fields).encode() + b"\n"
 
 
 def _part(manifest: str) -> str:
     """The part in the name of a manifest: "-2-of-8" of photochrom-2-of-8.jsonl, or ""."""
     stem = os.path.splitext(MANIFEST)[0]
     return os.path.splitext(os.path.basename(manifest))[0].removeprefix(stem)
-
-
-def manifest_parts(folder: str) -> list[str]:
-    """The manifests in a folder, one for each shard; ordinary files only."""
-    stem, extension = os.path.splitext(MANIFEST)
-    pattern = re.compile(rf"{stem}(-\d+-of-\d+)?\{extension}")
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return []
-    paths = [os.path.join(folder, name) for name in names if pattern.fullmatch(name)]
-    return [path for path in paths if os.path.isfile(path)]  # a pipe would never end
-
-
-def _opened(path: str) -> BinaryIO:
-    """An ordinary file, open for reading; OSError for anything else, such as a pipe."""
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is not a file", path)
-    return file
-
-
-def _lines(file: BinaryIO, most: int = MOST_LINE) -> Iterator[bytes]:
-    """The lines of a file; of those that are too long for a manifest, only the end."""
-    while line := file.readline(most):
-        while not line.endswith(b"\n") and (more := file.readline(most)):
-            line = line[-most:] + more if len(line) < most else more
-        yield line
-
-
-def read_manifests(folder: str | os.PathLike[str]) -> dict[str, Known]:
-    """What the manifests in an output folder say about each result, see `result_name`.
-
-    Raises
-    ------
-    PhotoError
-        A manifest cannot be read.
-    """
-    found: dict[str, Known] = {}
-    for path in manifest_parts(os.fspath(folder)):
-        here: dict[str, Known] = {}
-        try:
-            with _opened(path) as file:
-                for line in _lines(file):
-                    _take(line, here)
-        except OSError as error:
-            raise PhotoError(
-                f"{path}: cannot be read: {error.strerror}", "change its permissions"
-            ) from error
-        # The order of lines counts within a manifest. Between two of them, there is only the time.
-        for result, known in here.items():
-            if result not in found or found[result].time <= known.time:
-                found[result] = known
-    return found
-
-
-def _take(line: bytes, found: dict[str, Known]) -> None:
-    """Add what a line says; a damaged line says nothing."""
-    # A full disk can leave part of a line in front of this one. Inside a JSON string, these quotes
-    # would have backslashes, so this is the beginning of a line.
-    text = line[max(0, line.rfind(b'{"source": ')) :]
-    try:
-        fields = json.loads(text)
-        result = fields["result"]
-        source_file, result_file = (
-            fields[name] and FileState(**fields[name]) for name in ("source_file", "result_file")
-        )
-        known = Known(
-            fields["source"],
-            source_file,
-            result_file,
-            sys.intern(settings_key(fields)),  # 100,000 lines mostly have one
-            fields["time"],
-        )
-        if not isinstance(result, str) or not isinstance(known.time, str):
-            return
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return
-    if not fields.get("error"):
-        if source_file and result_file:
-            found[result] = known
-    elif result_file and result in found and found[result].result_file == result_file:
-        del found[result]  # the line was there already when the result did not get its name

@@ -6,15 +6,29 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from photochrom.batch.job import Chosen, Job, identity, result_name
-from photochrom.batch.manifest import read_manifests
+from photochrom._version import __version__
+from photochrom.batch.history import History, home_of, read_history
+from photochrom.batch.job import Chosen, Job, OwnColor, Past, Settings, identity, result_name
+from photochrom.batch.sidecar import with_sidecar
 from photochrom.errors import PhotoError
 
-__all__ = ["ALTERED", "Step", "found_result", "plan", "unknown_result"]
+__all__ = [
+    "ALTERED",
+    "Rules",
+    "Step",
+    "found_result",
+    "lacking",
+    "other_color",
+    "plan",
+    "unknown_result",
+]
 
 ALTERED = "done, but changed since"
+MOST_NAME = 255
+"""Bytes of a file name on nearly all file systems."""
 
 
 class Step(NamedTuple):
@@ -23,6 +37,8 @@ class Step(NamedTuple):
     job: Job
     do: Literal["color", "skip", "fail"]
     reason: str = ""
+    tally: Literal["", "done", "failed before", "color photos", "need an extra"] = ""
+    """What it counts as, if there is nothing to do or it cannot be done."""
     error: PhotoError | None = None
     """Why it fails."""
 
@@ -32,17 +48,31 @@ class Step(NamedTuple):
         return self.reason if self.error is None else str(self.error)
 
 
-def _refused(job: Job, problem: str, remedy: str) -> Step:
-    return Step(job, "fail", error=PhotoError(problem, remedy))
+@dataclass(frozen=True)
+class Rules:
+    """What else decides the plan.
+
+    Attributes
+    ----------
+    shard : (i, n), the i-th of n equal parts. The part of a photo depends only on the name of its
+        result, so that all runs agree even if photos are added meanwhile.
+    force : color all photos, whatever exists
+    retry : try again what failed before
+    color : what to do with color photos
+    """
+
+    shard: tuple[int, int] = (1, 1)
+    force: bool = False
+    retry: bool = False
+    color: OwnColor = "recolor"
 
 
 def plan(
     photos: Iterable[tuple[str, str]],
     settings: Chosen,
     folder: str | None,
-    *,
-    shard: tuple[int, int] = (1, 1),
-    force: bool = False,
+    rules: Rules | None = None,
+    history: History | None = None,
 ) -> Iterator[Step]:
     """Compare photos with existing results; nothing is written, and no photo is read.
 
@@ -50,32 +80,67 @@ def plan(
     ----------
     photos : (source, target) each
     settings : the settings of this run
-    folder : where the manifests are; None if there are none
-    shard : (i, n), the i-th of n equal parts. The part of a photo depends only on the name of its
-        result, so that all runs agree even if photos are added meanwhile.
-    force : color all photos, whatever exists
+    folder : where the manifest of this run is; None if every result has its own, in its folder or
+        above it
+    rules : what else decides
+    history : what is known of the targets; None to read it
     """
-    known = read_manifests(folder) if folder is not None else {}
+    rules = rules or Rules()
     photos = list(dict.fromkeys(photos))
+    if history is None:
+        history = read_history(os.path.abspath(target) for _, target in photos)
     owners = _owners(photos)
     # With force, any file is replaced but an original.
-    originals = {identity(source) for source, _ in photos} - {None} if force else set()
+    originals = {identity(source) for source, _ in photos} - {None} if rules.force else set()
+    homes: dict[str, str] = {}
+    starts: dict[str, str] = {}
     for source, target in photos:
-        result = target if folder is None else result_name(target, folder)
-        if _shard_of(result, shard[1]) != shard[0]:
+        place = os.path.abspath(target)
+        home = folder
+        if home is None:
+            inside = os.path.dirname(place)
+            home = homes.get(inside) or homes.setdefault(inside, home_of(inside))
+        start = starts.get(home) or starts.setdefault(home, os.path.join(os.path.abspath(home), ""))
+        # The long way takes a tenth of the plan of a large archive.
+        below = os.sep == "/" and place.startswith(start)
+        result = place[len(start) :] if below else result_name(target, home)
+        if rules.shard[1] > 1 and _shard_of(result, rules.shard[1]) != rules.shard[0]:
             continue
-        job = Job(source, target, result, known.get(result), force)
-        if identity(target) is not None and identity(target) == identity(source):
-            problem = f"{source}: the result would overwrite the photo"
-            yield _refused(job, problem, "choose another output folder")
-        elif owners[target] != source:
-            problem = f"{source}: {owners[target]} would have the same result, {target}"
-            yield _refused(job, problem, "rename one of them")
-        elif force and identity(target) in originals:
-            problem = f"{target}: is one of the photos, and originals are never overwritten"
-            yield _refused(job, problem, "choose another output folder")
-        else:
-            yield _compare(job, settings)
+        job = Job(source, target, result, history.known.get(place), rules.force)
+        refused = _refused(job, owners[target], originals)
+        if refused is not None:
+            yield Step(job, "fail", error=refused)
+            continue
+        try:
+            if isinstance(settings, Settings):
+                job = job._replace(settings=with_sidecar(source, settings))
+        except PhotoError as error:
+            yield Step(job, "fail", error=error)
+            continue
+        yield _compare(job, job.settings or settings, rules, history.past.get(place))
+
+
+def _refused(job: Job, owner: str, originals: set[tuple[int, int] | None]) -> PhotoError | None:
+    """Why a photo cannot have the result that is asked for; None if it can."""
+    source, target = job.source, job.target
+    there = identity(target)
+    if there is not None and there == identity(source):
+        problem = f"{source}: the result would overwrite the photo"
+        return PhotoError(problem, "choose another output folder")
+    if owner != source:
+        problem = f"{source}: {owner} would have the same result, {target}"
+        return PhotoError(problem, "rename one of them")
+    if job.force and there in originals:
+        problem = f"{target}: is one of the photos, and originals are never overwritten"
+        return PhotoError(problem, "choose another output folder")
+    size = len(os.fsencode(os.path.basename(target)))
+    if size > MOST_NAME:
+        return PhotoError(
+            f"{source}: the name of its result has {size} bytes, and file systems allow "
+            f"{MOST_NAME}",
+            "shorten the name of the photo, or name another output folder with -o",
+        )
+    return None
 
 
 def _owners(photos: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -94,18 +159,25 @@ def _shard_of(result: str, n: int) -> int:
     return int.from_bytes(digest[:8], "big") % n + 1
 
 
-def _compare(job: Job, settings: Chosen) -> Step:
+def _compare(job: Job, settings: Chosen, rules: Rules, past: Past | None) -> Step:
     known = job.known
     there = found_result(job)
+    if past is not None and not job.force and _is_as_then(job, past):
+        step = _settled(job, settings, rules, past)
+        if step is not None:
+            return step
     if there is None:
+        if (needs := lacking(job)) is not None:
+            return Step(job, "fail", "", "need an extra", needs)
         return Step(job, "color", "new" if known is None else "its result is missing")
     if stat.S_ISDIR(there.st_mode):
-        return _refused(job, f"{job.source}: the result {job.target} is a folder", "move it away")
+        error = PhotoError(f"{job.source}: the result {job.target} is a folder", "move it away")
+        return Step(job, "fail", error=error)
     if job.force:
         return Step(job, "color", "forced")
     if known is None:
         return Step(job, "fail", error=unknown_result(job))
-    if known.settings != settings.key:
+    if known.settings != settings.key or other_color(known.own_color, rules.color):
         return Step(job, "color", "other settings")
     try:
         same = known.source_file.is_untouched(os.stat(job.source))
@@ -114,7 +186,47 @@ def _compare(job: Job, settings: Chosen) -> Step:
     if not same or known.source != os.path.abspath(job.source):
         return Step(job, "color", "may be another photo")
     altered = there.st_size != known.result_file.size
-    return Step(job, "skip", ALTERED if altered else "done")
+    return Step(job, "skip", ALTERED if altered else "done", "done")
+
+
+def other_color(done: str, wanted: OwnColor) -> bool:
+    """Whether a color photo was treated in another way than is asked for now."""
+    return done not in ("", wanted) and wanted != "skip"
+
+
+def _is_as_then(job: Job, past: Past) -> bool:
+    """Whether a photo has not changed since it was tried."""
+    try:
+        same = past.source_file is not None and past.source_file.is_untouched(os.stat(job.source))
+    except OSError:
+        return False
+    return same and past.source == os.path.abspath(job.source)
+
+
+def _settled(job: Job, settings: Chosen, rules: Rules, past: Past) -> Step | None:
+    """What an earlier try has settled for now; None if it is worth another one."""
+    if not past.error:
+        left = rules.color == "skip"
+        return Step(job, "skip", "a color photo", "color photos") if left else None
+    if rules.retry or past.version != __version__ or past.settings != settings.key:
+        return None
+    if past.extra:
+        return Step(job, "skip", past.error, "need an extra") if lacking(job) else None
+    return Step(job, "skip", f"failed before: {past.error}", "failed before")
+
+
+def lacking(job: Job) -> PhotoError | None:
+    """The error for a photo that needs an extra, by the names; None if it needs none."""
+    from photochrom.photo.formats.table import format_of
+
+    for path in (job.source, job.target):
+        form = format_of(path)
+        if form is not None and form.extra:
+            try:
+                form.check(path)
+            except PhotoError as error:
+                return error
+    return None
 
 
 def found_result(job: Job) -> os.stat_result | None:
@@ -132,4 +244,5 @@ def unknown_result(job: Job) -> PhotoError:
     return PhotoError(
         f"{job.source}: {job.target} exists but is not a known result",
         "move it away, or use --force to replace it",
+        retry=True,
     )

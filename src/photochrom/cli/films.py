@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from photochrom.batch.job import Attempt, FileState, Job, settings_key
 from photochrom.batch.manifest import Manifest
-from photochrom.batch.plan import Step, plan, unknown_result
+from photochrom.batch.plan import Rules, Step, plan, unknown_result
 from photochrom.cli.terminal import fail, say, shown
 from photochrom.errors import FilmError, PhotochromError
 
@@ -79,7 +79,7 @@ def color_films(
     with contextlib.ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(Manifest(folder))
         work = _Work(manifest, decisive, color)
-        for step in list(plan(jobs, decisive, folder, force=force)):
+        for step in list(plan(jobs, decisive, folder, Rules(force=force, retry=True))):
             counts[work(step)] += 1
     say(
         f"{counts['done']} done, {counts['failed']} failed"
@@ -105,7 +105,7 @@ class _Work:
         began = time.perf_counter()
         try:
             if step.do == "fail":
-                raise FilmError(step.why)
+                raise step.error or FilmError(step.why)
             return self._do(step.job, began)
         except PhotochromError as error:
             fail(str(error))

@@ -22,6 +22,7 @@ __all__ = [
     "named_model",
     "named_value",
     "numbers_value",
+    "report_value",
     "seconds_value",
     "shard_value",
     "sizes_value",
@@ -30,12 +31,14 @@ __all__ = [
 
 
 _HINT = re.compile(
-    r"(.+),#?([0-9a-f]{6})((?:,(?:region|(?:reach|strength)=[^,]+))*)", re.IGNORECASE
+    r"(.+),(#?[0-9a-f]{6}|(?!region)[a-z]+)((?:,(?:region|(?:reach|strength)=[^,]+))*)",
+    re.IGNORECASE,
 )
 
 
 def hint_value(text: str) -> Hint:
     """A hint of X,Y[:X,Y...],RRGGBB[,reach=R][,strength=S][,region]. Raises HintError."""
+    from photochrom.color.names import color_code
     from photochrom.hints import Hint
 
     found = _HINT.fullmatch(text)
@@ -46,7 +49,7 @@ def hint_value(text: str) -> Hint:
         for pair in found[1].split(":"):
             x, y = pair.split(",")
             points.append((float(x), float(y)))
-        color = tuple(bytes.fromhex(found[2]))
+        color = color_code(found[2])
         words = [word.partition("=") for word in found[3].lower().split(",")[1:]]
         dials = {name: float(value) for name, equals, value in words if equals}
         if ("region", "", "") in words:
@@ -57,7 +60,8 @@ def hint_value(text: str) -> Hint:
         raise HintError(
             f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc",
             "a stroke is X,Y:X,Y:...,RRGGBB; ,reach=0.5 or ,strength=0.5 may follow; a region is "
-            "X,Y:X,Y,RRGGBB,region with two corners of a rectangle or all points of an outline",
+            "X,Y:X,Y,RRGGBB,region with two corners of a rectangle or all points of an outline; "
+            "`photochrom studio` shows the photo and its places",
         ) from None
     if len(points) > 1:
         return Hint.along(points, color, **dials)
@@ -68,6 +72,13 @@ def hint_value(text: str) -> Hint:
 def is_address(text: str) -> bool:
     """Whether a text is an address in the web rather than the name of a file."""
     return text.lower().startswith(("http://", "https://", "ftp://"))
+
+
+def report_value(text: str) -> str:
+    """The file of --report."""
+    if not text.lower().endswith((".html", ".csv")):
+        raise argparse.ArgumentTypeError("must be a file name that ends in .html or .csv")
+    return text
 
 
 def seconds_value(text: str) -> float:

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import io
 import os
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -39,6 +38,9 @@ REPORT = "report.json"
 """A folder with the first and without the second is an unfinished `photochrom prepare`."""
 
 _SHARD_SUFFIXES = (".tar", ".tar.gz", ".tgz")
+UNPACKED, UNPACKED_MORE = 20, 100 << 20
+"""A compressed shard may unpack to so many times its size, and so many bytes more. Photos are
+compressed already, so a true one hardly grows; a bomb grows a thousandfold."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK = 512  # the unit of a tar file (POSIX.1-1988)
 
@@ -231,6 +233,19 @@ def _index_folder(folder: Path) -> list[tuple[str, int, int]]:
     return found
 
 
+def _unpack(unpacked: gzip.GzipFile, plain: IO[bytes], path: Path) -> None:
+    """Copy what a compressed shard holds, unless it is far more than photos would be."""
+    left = UNPACKED_MORE + UNPACKED * path.stat().st_size
+    while piece := unpacked.read(1 << 20):
+        left -= len(piece)
+        if left < 0:
+            raise DataError(
+                f"{path}: unpacks to more than {UNPACKED} times its size, which photos do not",
+                "don't use it, or unpack it yourself",
+            )
+        plain.write(piece)
+
+
 def _open_shard(path: Path) -> int:
     """A descriptor to the plain tar in a shard, compressed or not."""
     try:
@@ -239,7 +254,7 @@ def _open_shard(path: Path) -> int:
                 return os.dup(file.fileno())
             file.seek(0)
             with gzip.open(file) as unpacked, tempfile.TemporaryFile() as plain:
-                shutil.copyfileobj(unpacked, plain, 1 << 20)
+                _unpack(unpacked, plain, path)
                 plain.flush()
                 return os.dup(plain.fileno())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from photochrom.arrays import Float32
 from photochrom.color import bins
-from photochrom.color.lab import fit_gamut, is_gray, rgb_to_lab
+from photochrom.color.lab import fit_gamut
 from photochrom.color.resize import area_shrink
 from photochrom.color.upsample import Upsampler, guide_size
 from photochrom.colorizer import Colorizer
@@ -35,6 +35,7 @@ from photochrom.photo.samples import to_uint8
 from photochrom.photo.write import Output, format_for, write_pages
 from photochrom.prediction import Prediction
 from photochrom.render import Brush, lightness, painted
+from photochrom.tone import is_colored
 from photochrom.web.serving.answer import Refused
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.cache import Cache
@@ -125,7 +126,7 @@ class Darkroom:
         base = self.base(token, path, whole)
         photo = whole.photo
         height, width = base.shape
-        colored = base.view.shape[2] == 3 and not is_gray(rgb_to_lab(base.view))
+        colored = is_colored(whole.photo)
         return base, {
             "photo": token,
             "width": width,
@@ -150,13 +151,14 @@ class Darkroom:
             photo = (whole or self._whole(token, path)).photo
             shape = photo.height, photo.width
             L = lightness(photo.pixels)
-            frame = self.colorizer.frame(shape)
+            margin = self.colorizer.margin(L, shape)
+            frame = self.colorizer.frame(shape, margin)
             small = area_shrink(L, (frame.height, frame.width))
             stride = self.colorizer.info.stride
             size = frame.height // stride, frame.width // stride
             guide = area_shrink(L, guide_size(size, shape))
             view = resized(to_uint8(photo.pixels), *fit_within(shape, VIEW))
-            return Base(shape, small, guide, view, lightness(view), size)
+            return Base(shape, small, guide, view, lightness(view), size, margin)
 
         return self.cache.get((token, "base"), make)
 
@@ -167,7 +169,9 @@ class Darkroom:
             # Before the lock, which this takes itself.
             plain = self.made(token, base, [], PLAIN).logits if hints else None
             with self._network:
-                return self.colorizer.distribution(base.small, base.shape, hints, plain=plain)
+                return self.colorizer.distribution(
+                    base.small, base.shape, hints, plain=plain, margin=base.margin
+                )
 
         return self.cache.get((token, "made", name), make, KEPT["made"])
 
@@ -231,7 +235,7 @@ class Darkroom:
         colored = self._colored(ready)
         fitted = level.upsampler.fit(colored.ab(ready.coloring))
         fitted = level.upsampler.touched(fitted, colored.exact(ready.coloring), level.L)
-        brush = Brush(level.upsampler, fitted)
+        brush = Brush(level.upsampler, fitted, margin=ready.made.margin)
         return to_jpeg(painted(brush, level.L, level.pixels, np.uint8, threads), QUALITY)
 
     def _view(self, ready: Ready, size: int) -> Level:
@@ -275,6 +279,9 @@ class Darkroom:
         part = level.upsampler.columns(columns)
         pixels = np.empty((*L.shape, 3), dtype=np.uint8)
         part.paint(np.ascontiguousarray(fitted[..., columns]), L, pixels, rows.start)
+        if ready.made.margin is not None:
+            shape = level.pixels.shape[0], level.pixels.shape[1]
+            ready.made.margin.clear(L, pixels, shape, rows.start, columns.start)
         return pixels
 
     def _fitted(self, ready: Ready, level: Level) -> Float32:
@@ -385,7 +392,8 @@ class Darkroom:
         with _refusing():
             L = lightness(photo.pixels)
         with self._network:
-            made = self.colorizer.distribution(L, (photo.height, photo.width))
+            shape = photo.height, photo.width
+            made = self.colorizer.distribution(L, shape, margin=self.colorizer.margin(L, shape))
         result = Prediction(photo, L, made, self.colorizer.threads)
         return self._export(result, coloring, extension or photo.extension)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from photochrom.arrays import RGB, Float32
 from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
+from photochrom.margin import Margin
 from photochrom.photo.photo import Photo
 from photochrom.web.studio.asked import Coloring
 
@@ -32,6 +33,7 @@ class Base:
     view: RGB  # the photo at its largest preview, uint8 (H, W, 1 or 3), without alpha
     L: Float32  # of the view
     size: tuple[int, int]  # (h, w) of the logits
+    margin: Margin | None = None
 
     @property
     def nbytes(self) -> int:

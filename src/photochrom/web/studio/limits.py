@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from photochrom.distribution import CANDIDATES
 from photochrom.errors import ConfigError
 from photochrom.photo.limits import LIMITS, ReadLimits
 
@@ -15,8 +16,6 @@ VIEW = 1600
 """Longest side of a preview, in pixels; tiles show more."""
 TILE = 1024
 """Longest side of a tile, in pixels."""
-CANDIDATES = 6
-"""Other colorings for each seed."""
 
 
 @dataclass(frozen=True)

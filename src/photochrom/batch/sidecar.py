@@ -1,0 +1,123 @@
+"""Settings for one photo in a file beside it: `a.jpg.photochrom.json` for `a.jpg`.
+
+The studio writes such a file, and a run for many photos follows it::
+
+    {
+      "photochrom": "sidecar",
+      "version": 1,
+      "hints": [{"x": 310, "y": 220, "color": "#3a5fcd"}],
+      "settings": {"temperature": 0.3, "saturation": 0.9}
+    }
+
+All entries but the first are optional. A color is also [58, 95, 205] or a name such as "navy".
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from photochrom.batch.job import Settings, plain_hints
+from photochrom.distribution import CANDIDATES
+from photochrom.errors import ConfigError, HintError, PhotoError
+from photochrom.hints import Hint
+from photochrom.look import Look
+
+__all__ = ["SIDECAR", "with_sidecar"]
+
+SIDECAR = ".photochrom.json"
+VERSION = 1
+MOST = 1 << 20
+"""Bytes of a sidecar."""
+_SETTINGS = ("temperature", "saturation", "keep_color", "candidate", "seed")
+
+
+def with_sidecar(source: str, settings: Settings) -> Settings | None:
+    """The settings for a photo as its sidecar changes them; None if it has none.
+
+    Raises
+    ------
+    PhotoError
+        The sidecar cannot be read, or is not one.
+    """
+    path = source + SIDECAR
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST + 1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise PhotoError(f"{path}: cannot be read: {error.strerror}", "change it") from None
+    try:
+        return _changed(text, settings)
+    except (ValueError, RecursionError) as error:
+        raise PhotoError(
+            f"{path}: is not a sidecar: {' '.join(str(error).split())}",
+            "correct it, save it again in the studio, or remove it",
+        ) from None
+    except (ConfigError, HintError) as error:
+        raise PhotoError(f"{path}: {error.problem}", error.remedy) from None
+
+
+def _changed(text: bytes, settings: Settings) -> Settings:
+    """Raises ValueError, ConfigError or HintError."""
+    if len(text) > MOST:
+        raise ValueError("it is too large")
+    content = json.loads(text)
+    if not isinstance(content, dict) or content.get("photochrom") != "sidecar":
+        raise ValueError('it does not say "photochrom": "sidecar"')
+    if content.get("version", VERSION) != VERSION:
+        raise ValueError(f"its version is {content['version']}, and this is photochrom's {VERSION}")
+    wanted, listed = content.get("settings", {}), content.get("hints", [])
+    if not isinstance(wanted, dict) or not isinstance(listed, list):
+        raise ValueError("its settings or hints have another form")
+    for name in wanted:
+        if name not in _SETTINGS:
+            near = difflib.get_close_matches(name, _SETTINGS, 1, 0) or _SETTINGS
+            raise ValueError(f"{name} is no setting; did you mean {near[0]}?")
+    look = Look(
+        _number(wanted, "temperature", settings.temperature),
+        _number(wanted, "saturation", settings.saturation),
+        _number(wanted, "keep_color", settings.keep_color),
+    )
+    try:
+        hints = plain_hints([_hint(hint) for hint in listed])
+    except (KeyError, TypeError):
+        raise ValueError("a hint is not of the form {x, y, color}") from None
+    return replace(
+        settings,
+        temperature=look.temperature,
+        saturation=look.saturation,
+        keep_color=look.keep_color,
+        hints=hints or settings.hints,
+        candidate=_candidate(wanted),
+    )
+
+
+def _hint(hint: Mapping[str, Any]) -> Hint:
+    more = {name: hint[name] for name in ("reach", "strength", "stroke", "region") if name in hint}
+    return Hint(hint["x"], hint["y"], hint["color"], **more)
+
+
+def _number(wanted: Mapping[str, Any], name: str, default: float) -> float:
+    value = wanted.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is not a number")
+    return float(value)
+
+
+def _candidate(wanted: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(number, seed) of another coloring; None for the likeliest."""
+    number, seed = wanted.get("candidate"), wanted.get("seed", 0)
+    if number is None:
+        return None
+    whole = all(isinstance(value, int) and value >= 0 for value in (number, seed))
+    if not whole or number >= CANDIDATES or seed >= 1 << 32:
+        raise ValueError(f"candidate is from 0 to {CANDIDATES - 1}, and seed a whole number")
+    return number, seed
