@@ -16,7 +16,7 @@ from photochrom import Colorizer
 from photochrom.color.lab import L_to_luminance, from_unit, linear_to_srgb
 from photochrom.color.resize import area_shrink
 from photochrom.photo.open import open_photo
-from photochrom.photo.write import write_photo
+from photochrom.photo.write import Output, write_photo
 from photochrom.render import lightness
 
 HERE = Path(__file__).parent
@@ -47,7 +47,7 @@ def main(output: Path) -> int:
         colored = colorizer.predict(gray).render()
         spent = time.perf_counter() - began
         target = output / path.name
-        write_photo(target, colored, open_photo(gray), force=True)
+        write_photo(target, colored, open_photo(gray), Output(force=True))
         print(
             f"{path.name:24} {L.shape[1]:5} x {L.shape[0]:4}  {1000 * spent:5.0f} ms  -> {target}"
         )
@@ -66,7 +66,7 @@ def main(output: Path) -> int:
         for left, right in zip(rows[::2], rows[1::2], strict=True)
     ]
     sheet = np.concatenate(lines)
-    write_photo(output / "contact_sheet.png", sheet, open_photo(sheet), force=True)
+    write_photo(output / "contact_sheet.png", sheet, open_photo(sheet), Output(force=True))
     print(f"\nGray, colored and original side by side: {(output / 'contact_sheet.png').resolve()}")
     return 0
 
