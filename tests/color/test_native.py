@@ -272,6 +272,18 @@ def good_calls() -> dict[str, tuple[Any, ...]]:
     return {
         "annealed_mean": (zeros(5, 7), zeros(5, 2), 1.0, out(7, 2)),
         "area_shrink": (zeros(9, 8), out(3, 2)),
+        "chroma": (
+            *(zeros(3, 4) for _ in range(4)),
+            matrix,
+            zeros(256),
+            0.2,
+            0.07,
+            224.0,
+            128.5,
+            255.0,
+            out(3, 4, dtype=np.uint8),
+            out(3, 4, dtype=np.uint8),
+        ),
         "fit": (*fit, out(2, 3, 3, 4)),
         "fit_gamut": (zeros(6), zeros(6, 2), matrix, out(6, 3, dtype=np.uint8)),
         "fit_linear": (zeros(6, 3), matrix, 0.2, 0.07, out(6, 3, dtype=np.uint16)),
@@ -322,6 +334,7 @@ def spoiled(array: np.ndarray) -> Iterator[np.ndarray]:
 # sizes that the others follow from are free.
 FREE = {
     "area_shrink": {0, 1},
+    "chroma": {5},
     "fit_gamut": {0, 1, 3},
     "fit_linear": {0, 4},
     "gray_to_L": {0, 2},
