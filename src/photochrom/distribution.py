@@ -371,7 +371,10 @@ def annealed_means(logits: Float32, fields: Float32, centers: Float32) -> Float3
     z = logits.reshape(len(logits), -1)
     p = np.exp((z - z.max(axis=0)) / np.float32(bins.TEMPERATURE))
     plain = np.zeros((1, fields.shape[1]), fields.dtype)
-    tilt = np.exp(np.concatenate([plain, fields]) / np.float32(bins.TEMPERATURE))
+    tilt = np.concatenate([plain, fields]) / np.float32(bins.TEMPERATURE)
+    tilt -= tilt.max(axis=1, keepdims=True)
+    # No less than that: a color that is certain needs some weight, which float32 has to hold.
+    tilt = np.exp(np.maximum(tilt, np.float32(-80)))
     total = tilt @ p
     return np.stack([(tilt * c) @ p / total for c in centers.T], axis=-1)
 

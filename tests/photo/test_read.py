@@ -212,7 +212,8 @@ def test_a_stream_is_read_like_the_file_and_knows_its_format(
     with piped, piped.stdout as stream:
         of_stream = read_pipe(stream)
     np.testing.assert_array_equal(of_stream.pixels, of_file.pixels)
-    expected = {".jpeg": ".jpg", ".tiff": ".tif"}.get(extension, extension)
+    jpegs = dict.fromkeys([".jpeg", ".jpe", ".jfif", ".jif"], ".jpg")
+    expected = {**jpegs, ".tiff": ".tif"}.get(extension, extension)
     assert of_stream.extension == of_file.extension == expected
     assert of_stream.source is None
 

@@ -38,7 +38,7 @@ def test_another_network_is_no_start(shard: Path, run: Path) -> None:
         other = TrainConfig(**PLAIN | {"steps": 1} | values)
         with pytest.raises(ConfigError, match="was trained with"):
             train(other, [str(shard)], run / "b", init=run / "a", session=QUIET)
-    with pytest.raises(ConfigError, match="give one of them"):
+    with pytest.raises(ConfigError, match="give only one of them"):
         train(config, [str(shard)], run / "a", init=run / "a", resume=True, session=QUIET)
 
 

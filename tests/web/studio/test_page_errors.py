@@ -131,7 +131,10 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     card = page.locator("#progress")
     for name, words in (
-        ("notes.txt", "Not a JPEG, PNG, TIFF, WebP, AVIF or HEIC file. Convert it to"),
+        (
+            "notes.txt",
+            "Not a JPEG, PNG, TIFF, WebP, AVIF, HEIC, JPEG XL or JPEG 2000 file. Convert it to",
+        ),
         ("torn.jpg", ""),
         ("wide.png", "limit of 1 megapixels. Color it with the command photochrom colorize."),
     ):

@@ -173,12 +173,12 @@ def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path)
         route.abort()
 
 
-def test_the_tools_leave_the_photo_its_room(server, visit, shot, tmp_path: Path) -> None:
+def test_the_tools_leave_the_photo_its_room(
+    server, visit, shot, draw_picture, tmp_path: Path
+) -> None:
     page = visit(server.url, **DESKTOP)
-    gray = Image.open(io.BytesIO(small_photo())).convert("L")
-    tinted = Image.merge("RGB", [gray.point(lambda v, k=k: int(v * k)) for k in (1, 0.85, 0.65)])
-    tinted.save(tmp_path / "tinted.png")
-    drop(page, tmp_path / "tinted.png")
+    Image.fromarray(draw_picture(3, 60, 80)).save(tmp_path / "color.png")
+    drop(page, tmp_path / "color.png")
     colored(page)
     expect(page.get_by_role("button", name="Original colors")).to_be_visible()
     size = "(id) => document.getElementById(id).getBoundingClientRect().height"

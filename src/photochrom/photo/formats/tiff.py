@@ -168,7 +168,7 @@ class _Tiff(Format):
 
     def resolution(self, page: Page, exif: bytes | None) -> Resolution | None:
         # If the file states no resolution, or a mere ratio of sides, libvips has a ratio.
-        unit, across, down = page.get("resolution-unit"), page.image.xres, page.image.yres
+        unit, across, down = page.get("resolution-unit"), page.said.xres, page.said.yres
         known = unit != "none" if unit else (across, down) != (1.0, 1.0)
         return sane(float(across), float(down)) if known else None
 
