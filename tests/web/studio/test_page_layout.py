@@ -128,7 +128,7 @@ def swipe(page: Page, x: float, y: float, dx: float, dy: float) -> None:
     page.wait_for_timeout(100)
 
 
-PHOTOS = 22  # more than any of the trays below shows at once
+PHOTOS = 30  # more than any of the trays below shows at once
 
 
 def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path)
       const button = document.querySelectorAll("#tray button")[number];
       return button === document.activeElement && ({HIT})(button);
     }}"""
-    for width, height in ((1440, 900), (768, 1024), (740, 360), (390, 780)):
+    for width, height in ((1440, 900), (1024, 768), (768, 1024), (740, 360), (390, 780)):
         page.set_viewport_size({"width": width, "height": height})
         if width < 640:
             page.locator("#tabs [data-tab=photos]").click()
