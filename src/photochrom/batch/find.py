@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from typing import NamedTuple
 
 from photochrom.batch.history import MANIFEST, History, read_history
-from photochrom.batch.job import identity
+from photochrom.batch.job import Places, identity
 from photochrom.batch.sidecar import SIDECAR
 from photochrom.naming import COLORED
 
@@ -116,12 +116,13 @@ def find(asked: Asked, tell: Teller | None = None) -> Found:
             candidates += _below(item, asked, tell, found)
         elif not _is_ours(item) and not _excluded(os.path.basename(item), "", asked):
             candidates.append(_named(item, asked))
-    paths = [os.path.abspath(path) for one in candidates for path in one[:2]]
-    paths += [os.path.abspath(passed.result) for passed in found.passed]
+    places = Places()
+    paths = [places.of(path) for one in candidates for path in one[:2]]
+    paths += [places.of(passed.result) for passed in found.passed]
     found.history = read_history(dict.fromkeys(paths))
     skipped = Counter[str]()
     for one in candidates:
-        home = found.history.written_in.get(os.path.abspath(one.source))
+        home = found.history.written_in.get(places.of(one.source))
         if home is None and not one.beside:
             found.photos.append((one.source, one.target))
             continue

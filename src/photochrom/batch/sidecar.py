@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,13 +28,33 @@ from photochrom.errors import ConfigError, HintError, PhotoError
 from photochrom.hints import Hint
 from photochrom.look import Look
 
-__all__ = ["SIDECAR", "with_sidecar"]
+__all__ = ["SIDECAR", "Sidecars", "with_sidecar"]
 
 SIDECAR = ".photochrom.json"
 VERSION = 1
 MOST = 1 << 20
 """Bytes of a sidecar."""
 _SETTINGS = ("temperature", "saturation", "keep_color", "candidate", "seed")
+
+
+class Sidecars:
+    """Which photos have one: each folder is listed once, which is faster than to try each photo."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, frozenset[str] | None] = {}
+
+    def beside(self, source: str) -> bool:
+        """Whether a photo has a sidecar, as far as its folder can be listed."""
+        folder, name = os.path.split(source)
+        if folder not in self._found:
+            try:
+                names = os.listdir(folder or ".")
+            except (OSError, ValueError):
+                self._found[folder] = None
+            else:
+                self._found[folder] = frozenset(n for n in names if n.endswith(SIDECAR))
+        found = self._found[folder]
+        return found is None or name + SIDECAR in found
 
 
 def with_sidecar(source: str, settings: Settings) -> Settings | None:
