@@ -46,7 +46,7 @@ class Settings(TypedDict, total=False):
     Keys
     ----
     keep_color : see `Look`
-    quality : 1..100, of JPEG, WebP, AVIF and HEIC
+    quality : 1..100, of JPEG, WebP, AVIF, HEIC and JPEG XL
     force : replace an existing file
     draft : name of the file until it is complete
     ready : called with the name of the complete draft

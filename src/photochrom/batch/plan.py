@@ -69,12 +69,14 @@ class Rules:
     force : color all photos, whatever exists
     retry : try again what failed before
     color : what to do with color photos
+    noun : what a source is, in messages
     """
 
     shard: tuple[int, int] = (1, 1)
     force: bool = False
     retry: bool = False
     color: OwnColor = "recolor"
+    noun: str = "photo"
 
 
 def plan(
@@ -120,7 +122,7 @@ def plan(
             continue
         job = Job(source, target, result, history.known.get(place), rules.force)
         seen = _Seen.of(job, places)
-        refused = _refused(job, seen, owners[target], originals)
+        refused = _refused(job, seen, owners[target], originals, rules.noun)
         if refused is not None:
             yield Step(job, "fail", error=refused)
             continue
@@ -165,7 +167,7 @@ def _state(path: str, look: Callable[[str], os.stat_result]) -> os.stat_result |
 
 
 def _refused(
-    job: Job, seen: _Seen, owner: str, originals: set[tuple[int, int] | None]
+    job: Job, seen: _Seen, owner: str, originals: set[tuple[int, int] | None], noun: str
 ) -> PhotoError | None:
     """Why a photo cannot have the result that is asked for; None if it can."""
     source, target = job.source, job.target
@@ -174,20 +176,20 @@ def _refused(
         there = identity(target)
     itself = None if seen.source is None else (seen.source.st_dev, seen.source.st_ino)
     if there is not None and there == itself:
-        problem = f"{source}: the result would overwrite the photo"
+        problem = f"{source}: the result would overwrite the {noun}"
         return PhotoError(problem, "choose another output folder")
     if owner != source:
         problem = f"{source}: {owner} would have the same result, {target}"
         return PhotoError(problem, "rename one of them")
     if job.force and there in originals:
-        problem = f"{target}: is one of the photos, and originals are never overwritten"
+        problem = f"{target}: is one of the {noun}s, and originals are never overwritten"
         return PhotoError(problem, "choose another output folder")
     size = len(os.fsencode(os.path.basename(target)))
     if size > MOST_NAME:
         return PhotoError(
             f"{source}: the name of its result has {size} bytes, and file systems allow "
             f"{MOST_NAME}",
-            "shorten the name of the photo, or name another output folder with -o",
+            f"shorten the name of the {noun}, or name another output folder with -o",
         )
     return None
 
@@ -229,7 +231,7 @@ def _compare(job: Job, seen: _Seen, settings: Chosen, rules: Rules, past: Past |
     if known.settings != settings.key or other_color(known.own_color, rules.color):
         return Step(job, "color", "other settings")
     if not seen.is_as_in(known):
-        return Step(job, "color", "may be another photo")
+        return Step(job, "color", f"may be another {rules.noun}")
     altered = there.st_size != known.result_file.size
     return Step(job, "skip", ALTERED if altered else "done", "done")
 

@@ -82,8 +82,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "-q", "--quality", type=int, metavar="N",
-        help="quality of JPEG, WebP, AVIF and HEIC, 1 to 100 (default for JPEG: that of the "
-             "source, but at least 75)",
+        help="quality of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100 (default for JPEG: that of "
+             "the source, but at least 75)",
     )  # fmt: skip
 
 
