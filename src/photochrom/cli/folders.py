@@ -132,9 +132,8 @@ class _Run:
             say(f"{altered} results have changed since they were made; leaving them alone")
         lossless = sum(step.do == "color" and not has_quality(step.job.target) for step in steps)
         if self.options.quality is not None and lossless:
-            say(
-                f"--quality has no effect on {lossless} results, because {without_quality()} are lossless"
-            )
+            why = f"because {without_quality()} are lossless"
+            say(f"--quality has no effect on {lossless} results, {why}")
         return steps
 
     def _record(self, work: Coloring, steps: list[Step], progress: Progress) -> None:
