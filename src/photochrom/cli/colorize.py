@@ -60,7 +60,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
         help="set the color of the spot at pixel (X, Y), counted from the top left, such as "
              "310,220,3a5fcd or 310,220,navy; repeatable. X,Y:X,Y:...,COLOR is a stroke; after the "
              "color, ,reach=R (0 to 4) and ,strength=S (0 to 1) say how far and how much, and "
-             ",region makes the points the corners of a region",
+             ",region makes the points the corners of a region. `photochrom studio PHOTO` shows X "
+             "and Y of a spot",
     )  # fmt: skip
     p.add_argument(
         "--color", choices=("recolor", "keep", "skip"),

@@ -92,6 +92,12 @@ const query = (values) => new URLSearchParams(
 ).toString();
 
 export const info = () => read("/api/info");
+/** Photos that the service was started with: {name, url, bytes, hints, settings, problem} of each. */
+export const given = async () => (await read("/api/given")).photos;
+/** Keeps what was decided about one of them beside its file; `words` are JSON. */
+export const keepBeside = (url, words) => send(`${url}/sidecar`, {
+  method: "PUT", headers: { "Content-Type": "application/json" }, body: words,
+});
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 

@@ -6,6 +6,7 @@ import "./choosing.js";
 import "./compare.js";
 import "./deciding.js";
 import { desk } from "./desk.js";
+import { openGiven } from "./given.js";
 import { restore } from "./keeping.js";
 import "./menu.js";
 import { announce, calm, warn } from "./notice.js";
@@ -31,6 +32,7 @@ async function begin() {
   if (last) desk.turnTo(last);
   else desk.changed();
   await desk.learn();
+  await openGiven();
   fetchColors();
 }
 
