@@ -88,7 +88,7 @@ $(HAVE_VENV):
 	@touch $@
 
 $(HAVE_BASE): $(HAVE_VENV) pyproject.toml setup.py constraints.txt src/photochrom/_version.py \
-              src/photochrom/color/_kernel.c
+              src/photochrom/color/_kernel.c src/photochrom/color/_kernel.h
 	@echo "Installing photochrom into $(VENV) (once; about 50 MB) ..."
 	@$(INSTALL) --editable .
 	@touch $@
