@@ -13,6 +13,7 @@ import { fetchColors } from "./opening.js";
 import { $, viewer } from "./parts.js";
 import "./saving.js";
 import { show } from "./screen.js";
+import { WHERE } from "./service.js";
 import "./stage.js";
 import "./weak.js";
 import "./welcome.js";
@@ -22,9 +23,7 @@ desk.addEventListener("news", ({ detail: { words } }) => announce(words));
 desk.addEventListener("calm", calm);
 
 async function begin() {
-  if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
-    $("where").textContent = "Your photo goes only to the computer that runs photochrom.";
-  }
+  $("where").textContent = WHERE;
   const last = await restore();
   viewer.setShare(desk.share);
   show(desk.tab);
