@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -127,7 +126,9 @@ def _model(name: str) -> tuple[ModelInfo, Path]:
 def _write(folder: Path, vendor: Path, info: ModelInfo, weights: Path) -> None:
     static = folder / "static"
     shutil.copytree(STUDIO, static, ignore=shutil.ignore_patterns("index.html"))
-    shutil.copytree(OWN, static, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.webmanifest", "sw.js"))
+    shutil.copytree(
+        OWN, static, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.webmanifest", "sw.js")
+    )
     shutil.copy(OWN / "manifest.webmanifest", folder)
     (static / "vendor").mkdir()
     for name in FILES:
@@ -172,9 +173,11 @@ def _write_worker(folder: Path) -> None:
         if file.is_file() and file.name not in ("_headers", ".nojekyll", NOTICE)
     }
     text = (OWN / "sw.js").read_text(encoding="utf-8")
-    for name, value in (("FILES", kept), ("HEADERS", HEADERS)):
-        line = re.compile(rf"^const {name} = .*;$", re.MULTILINE)
-        text = line.sub(lambda _, n=name, v=value: f"const {n} = {json.dumps(v)};", text, count=1)
+    tables: tuple[tuple[str, dict[str, str]], ...] = (("FILES", kept), ("HEADERS", HEADERS))
+    for name, table in tables:
+        empty = f"const {name} = {{}};"
+        assert empty in text
+        text = text.replace(empty, f"const {name} = {json.dumps(table)};")
     (folder / "sw.js").write_text(text, encoding="utf-8")
 
 

@@ -81,7 +81,8 @@ class Package:
     @property
     def address(self) -> str:
         """Where it is, at the registry that npm is set to use."""
-        registry = os.environ.get("npm_config_registry", REGISTRY).rstrip("/")
+        registry = os.environ.get("npm_config_registry", REGISTRY)  # noqa: SIM112 (npm's own name)
+        registry = registry.rstrip("/")
         return self.resolved.replace(REGISTRY, registry, 1)
 
     def fits(self, data: bytes) -> bool:

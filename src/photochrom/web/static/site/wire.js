@@ -4,11 +4,13 @@ const worker = new Worker(new URL("./engine/worker.js", import.meta.url), { type
 const waiting = new Map(); // number of a question → {resolve, reject}
 let last = 0;
 
-/** What the service can do beyond the usual, by name; the page hides the rest. */
-const ABILITIES = new Set();
-export const can = (what) => ABILITIES.has(what);
+/** What this service can do and another that the page may have cannot: the page hides what is not here. */
+export const can = Object.freeze({
+  shapes: true, // hints that are strokes or regions
+});
 
-/** Where a photo goes, in words for the first page. */
+/** For the first page: what can be opened, and where a photo goes. */
+export const READS = "JPEG, PNG and WebP, up to 50 megapixels.";
 export const WHERE = "Your photo doesn’t leave this browser.";
 
 /** Dispatches "loading" when its `share` of what has to come before the first photo is another; null: it is there. */

@@ -13,7 +13,7 @@ import { fetchColors } from "./opening.js";
 import { $, viewer } from "./parts.js";
 import "./saving.js";
 import { show } from "./screen.js";
-import { WHERE } from "./service.js";
+import { READS, WHERE } from "./service.js";
 import "./stage.js";
 import "./weak.js";
 import "./welcome.js";
@@ -23,6 +23,7 @@ desk.addEventListener("news", ({ detail: { words } }) => announce(words));
 desk.addEventListener("calm", calm);
 
 async function begin() {
+  $("reads").textContent = READS;
   $("where").textContent = WHERE;
   const last = await restore();
   viewer.setShare(desk.share);

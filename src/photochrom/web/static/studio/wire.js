@@ -1,9 +1,12 @@
 // The way to the service: here, HTTP. A page without a server has another module in this place.
 
-/** What the service can do beyond the usual, by name; the page hides the rest. */
-export const can = () => true;
+/** What this service can do and another that the page may have cannot: the page hides what is not here. */
+export const can = Object.freeze({
+  shapes: true, // hints that are strokes or regions
+});
 
-/** Where a photo goes, in words for the first page. */
+/** For the first page: what can be opened, and where a photo goes. */
+export const READS = "JPEG, PNG, TIFF and more, up to large scans.";
 export const WHERE = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)
   ? "Nothing leaves this computer." : "Your photo goes only to the computer that runs photochrom.";
 
