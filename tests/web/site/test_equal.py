@@ -159,3 +159,28 @@ def test_the_random_numbers_are_numpys(engine: Page) -> None:
     )
     wanted = [np.random.default_rng(seed).standard_normal(3000) for seed in (0, 1, 2**32 - 1)]
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+def test_tiles_are_parts_of_the_whole(engine: Page, draw_picture: Callable[..., Any]) -> None:
+    picture = np.pad(draw_picture(5, 200, 300), ((12, 9), (14, 0), (0, 0)), constant_values=250)
+    apart = engine.evaluate(
+        """async ({ text, shape }) => {
+          const codes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const { Pixels, Work, baseOf } = window.darkroom;
+          const pixels = new Pixels(codes, ...shape);
+          const work = new Work(window.network, baseOf(window.network, pixels), async () => pixels);
+          const look = { temperature: 0.4, saturation: 1, candidate: null, seed: 0 };
+          const name = await work.predict([{ x: 150, y: 90, color: [200, 60, 50] }]);
+          const whole = await work.whole(name, look);
+          let apart = 0;
+          for (const [x, y] of [[0, 0], [128, 64], [250, 150]]) {
+            const box = { x, y, width: 100, height: 90, scale: 1 };
+            const tile = await work.tile(name, look, box);
+            const part = whole.cut(y, x, y + tile.h, x + tile.w);
+            tile.codes.forEach((code, i) => { apart += Number(code !== part.codes[i]); });
+          }
+          return apart;
+        }""",
+        {"text": base64.b64encode(picture.tobytes()).decode(), "shape": picture.shape},
+    )
+    assert apart == 0

@@ -5,7 +5,7 @@ import { Anchors } from "./anchors.js";
 import { Distribution, infoOf, neutral, softmax } from "./distribution.js";
 import { frameOf, networkInput, seenLightness, wholeOf } from "./frame.js";
 
-const MOST_THREADS = 4;
+const MOST_THREADS = 4; // and no more than half of the cores: the rest of the machine is busy, too
 
 export class Network {
   #session;
@@ -18,7 +18,7 @@ export class Network {
   /** @param {Uint8Array} model an .onnx file; described is what it says about itself */
   static async load(model, described) {
     ort.env.wasm.wasmPaths = new URL("../vendor/", import.meta.url).href;
-    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, Math.ceil(navigator.hardwareConcurrency / 2)) : 1;
     ort.env.logLevel = "error";
     const session = await ort.InferenceSession.create(model, {
       executionProviders: ["wasm"],

@@ -46,10 +46,13 @@ async function through(stream, parts) {
   return new Uint8Array(await new Response(source).arrayBuffer());
 }
 
-const nearest = (a, b, c) => {
-  const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)];
+/** Paeth's choice of what is left, above, and above on the left. */
+function nearest(a, b, c) {
+  const pa = Math.abs(b - c);
+  const pb = Math.abs(a - c);
+  const pc = Math.abs(a + b - 2 * c);
   return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
-};
+}
 
 /** {codes, h, w, channels, alpha} of the chunks; codes and alpha have 8 or 16 bits, alpha may be null. */
 export async function decodePng(chunks) {
@@ -102,6 +105,49 @@ function chunk(kind, data) {
   return [length.buffer, name, data, crc.buffer];
 }
 
+/** A line of w pixels from the pixel `first` on, in the order of a PNG. */
+function woven(codes, alpha, first, w, channels, line) {
+  const deep = codes.BYTES_PER_ELEMENT === 2;
+  let at = 0;
+  for (let i = first; i < first + w; i++) {
+    for (let c = 0; c < channels + (alpha ? 1 : 0); c++) {
+      const code = c < channels ? codes[i * channels + c] : alpha[i];
+      if (deep) line[at++] = code >> 8;
+      line[at++] = code & 0xff;
+    }
+  }
+}
+
+const FILTERS = [1, 2, 4]; // what is left, what is above, and Paeth's choice
+const SAMPLED = 61; // of so many bytes of a line, one decides on its filter; no multiple of a pixel's
+
+/** The filter whose numbers are the smallest, as the standard proposes. */
+function filterFor(here, above, step) {
+  const sums = [0, 0, 0];
+  for (let i = step; i < here.length; i += SAMPLED) {
+    const [a, b] = [here[i - step], above[i]];
+    [a, b, nearest(a, b, above[i - step])].forEach((guess, k) => {
+      const value = (here[i] - guess) & 0xff;
+      sums[k] += value < 128 ? value : 256 - value;
+    });
+  }
+  return FILTERS[sums.indexOf(Math.min(...sums))];
+}
+
+/** A line less what its filter expects. */
+function filtered(filter, here, above, step, out) {
+  if (filter === 2) {
+    for (let i = 0; i < here.length; i++) out[i] = here[i] - above[i];
+    return;
+  }
+  for (let i = 0; i < step; i++) out[i] = here[i] - (filter === 4 ? above[i] : 0);
+  if (filter === 1) {
+    for (let i = step; i < here.length; i++) out[i] = here[i] - here[i - step];
+    return;
+  }
+  for (let i = step; i < here.length; i++) out[i] = here[i] - nearest(here[i - step], above[i], above[i - step]);
+}
+
 /**
  * A PNG of codes (h, w, 3), and alpha (h, w) or null.
  *
@@ -113,33 +159,13 @@ export async function encodePng({ codes, h, w, channels }, alpha, extra) {
   const [step, row] = [all * size, all * size * w];
   const lines = new Uint8Array(h * (row + 1));
   let [above, here] = [new Uint8Array(row), new Uint8Array(row)];
-  const tries = [1, 2, 4].map((filter) => ({ filter, line: new Uint8Array(row) }));
   for (let y = 0; y < h; y++) {
-    let at = 0;
-    const put = (code) => {
-      if (size === 2) here[at++] = code >> 8;
-      here[at++] = code & 0xff;
-    };
-    for (let x = 0; x < w; x++) {
-      for (let c = 0; c < channels; c++) put(codes[(y * w + x) * channels + c]);
-      if (alpha) put(alpha[y * w + x]);
-    }
-    // The filter whose numbers are the smallest, as the standard proposes.
-    let best = null;
-    for (const one of tries) {
-      one.sum = 0;
-      for (let i = 0; i < row; i++) {
-        const a = i >= step ? here[i - step] : 0;
-        const b = above[i];
-        const guess = one.filter === 1 ? a : one.filter === 2 ? b : nearest(a, b, i >= step ? above[i - step] : 0);
-        const value = (here[i] - guess) & 0xff;
-        one.line[i] = value;
-        one.sum += value < 128 ? value : 256 - value;
-      }
-      if (!best || one.sum < best.sum) best = one;
-    }
-    lines[y * (row + 1)] = best.filter;
-    lines.set(best.line, y * (row + 1) + 1);
+    if (size === 1 && !alpha) here.set(codes.subarray(y * row, (y + 1) * row));
+    else woven(codes, alpha, y * w, w, channels, here);
+    const filter = filterFor(here, above, step);
+    const to = y * (row + 1);
+    lines[to] = filter;
+    filtered(filter, here, above, step, lines.subarray(to + 1, to + 1 + row));
     [above, here] = [here, above];
   }
   const head = new DataView(new ArrayBuffer(13));

@@ -134,7 +134,8 @@ export class Upsampler {
     }
   }
 
-  get #geometry() { return { h: this.size[0], W: this.shape[1], height: this.shape[0] }; }
+  /** Of the small pixels, and of the photo, as the kernel wants it. */
+  get geometry() { return { h: this.size[0], W: this.shape[1], height: this.shape[0] }; }
 
   /**
    * Encoded sRGB (stop - first, W, 3) of rows first..stop.
@@ -150,7 +151,7 @@ export class Upsampler {
         yield { first: row, L: lightness(row, Math.min(row + step, stop)) };
       }
     }
-    kernel.painted(this.place, fitted, this.#geometry, RGB_FROM_RATIOS, Type, strips(), (pixels, row) => {
+    kernel.painted(this.place, fitted, this.geometry, RGB_FROM_RATIOS, Type, strips(), (pixels, row) => {
       out.set(pixels, 3 * (row - first) * W);
     });
     return out;
@@ -158,7 +159,7 @@ export class Upsampler {
 
   /** Large a and b (2, H, W), from the L of all of the photo. */
   rows(fitted, L) {
-    return kernel.followed(this.place, fitted, L, this.#geometry);
+    return kernel.followed(this.place, fitted, L, this.geometry);
   }
 
   /** The same for the columns from..to of the photo, which then cost only their own area. */
