@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page
 
@@ -184,3 +185,61 @@ def test_tiles_are_parts_of_the_whole(engine: Page, draw_picture: Callable[..., 
         {"text": base64.b64encode(picture.tobytes()).decode(), "shape": picture.shape},
     )
     assert apart == 0
+
+
+PACKINGS = [
+    {"compression": "none"},
+    {"compression": "lzw"},
+    {"compression": "lzw", "predictor": "horizontal"},
+    {"compression": "deflate", "predictor": "horizontal", "tile": True, "tile_width": 32},
+    {"compression": "packbits"},
+]
+DECODE = """async (text) => {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const { decodeTiff } = await import(new URL("static/engine/tiff.js", location.href).href);
+  const { codes, h, w, channels } = await decodeTiff(bytes).catch((error) => [error.name]);
+  return codes ? [[...codes], h, w, channels] : null;
+}"""
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_tiff_files_are_read_as_they_were_written(
+    engine: Page, draw_picture: Callable[..., Any], deep: bool
+) -> None:
+    picture = draw_picture(2, 45, 70)
+    picture[10:20] = 77  # something to pack
+    if deep:
+        picture = picture.astype(np.uint16) * 257 + 9
+    for packing in PACKINGS:
+        for pixels in (picture, np.ascontiguousarray(picture[..., :1])):
+            image = pyvips.Image.new_from_array(pixels)
+            space = ("rgb16" if deep else "srgb") if pixels.shape[2] == 3 else None
+            image = image if space is None else image.copy(interpretation=space)
+            data = image.tiffsave_buffer(**packing)
+            codes, *shape = engine.evaluate(DECODE, base64.b64encode(data).decode())
+            assert shape == list(pixels.shape)
+            assert np.array_equal(codes, pixels.ravel()), packing
+
+
+def test_a_tiff_that_lies_on_its_side_is_turned(
+    engine: Page, draw_picture: Callable[..., Any]
+) -> None:
+    image = pyvips.Image.new_from_array(draw_picture(4, 20, 30)).copy(interpretation="srgb")
+    for orientation in range(1, 9):
+        turned = image.copy()
+        turned.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+        data = turned.tiffsave_buffer(compression="lzw")
+        codes, *shape = engine.evaluate(DECODE, base64.b64encode(data).decode())
+        wanted = turned.autorot().numpy()
+        assert shape == list(wanted.shape)
+        assert np.array_equal(codes, wanted.ravel()), orientation
+
+
+def test_a_damaged_tiff_is_refused_not_guessed(
+    engine: Page, draw_picture: Callable[..., Any]
+) -> None:
+    image = pyvips.Image.new_from_array(draw_picture(4, 20, 30)).copy(interpretation="srgb")
+    data = image.tiffsave_buffer(compression="lzw")
+    for cut in (8, 30, len(data) // 2, len(data) - 3):
+        text = base64.b64encode(data[:cut]).decode()
+        assert engine.evaluate(DECODE, text) is None, cut

@@ -1,7 +1,7 @@
 // The way to the service: here, a worker of this page's own. Nothing leaves the browser.
 
-const worker = new Worker(new URL("./engine/worker.js", import.meta.url), { type: "module" });
-const waiting = new Map(); // number of a question → {resolve, reject}
+let worker = null;
+const waiting = new Map(); // number of a question → what takes its answer
 let last = 0;
 
 /** What this service can do and another that the page may have cannot: the page hides what is not here. */
@@ -9,28 +9,38 @@ export const can = Object.freeze({
   shapes: true, // hints that are strokes or regions
 });
 
-/** For the first page: what can be opened, and where a photo goes. */
-export const READS = "JPEG, PNG and WebP, up to 50 megapixels.";
+/** What the page says: what can be opened, where a photo goes, and from where all is removed. */
+export const READS = "JPEG, PNG, TIFF and WebP, up to 50 megapixels.";
 export const WHERE = "Your photo doesn’t leave this browser.";
+export const KEEPERS = "this page and this browser";
 
 /** Dispatches "loading" when its `share` of what has to come before the first photo is another; null: it is there. */
 export const loading = Object.assign(new EventTarget(), { share: 0 });
 
-worker.onmessage = ({ data: { id, loading: share, status, body, type, headers } }) => {
+function start() {
+  worker = new Worker(new URL("./engine/worker.js", import.meta.url), { type: "module" });
+  worker.onmessage = ({ data }) => take(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    worker.terminate();
+    worker = null; // the next question starts another
+    for (const id of [...waiting.keys()]) take({ id, status: 410, body: ENDED, type: "application/json" });
+  };
+}
+
+// To the page, a photo that has made room: it gives the file once more.
+const ENDED = JSON.stringify({ problem: "this page’s worker has ended", remedy: "try again, or reload the page" });
+
+function take({ id, loading: share, status, body, type, headers }) {
   if (share !== undefined) {
     loading.share = share;
-    return loading.dispatchEvent(new Event("loading"));
+    loading.dispatchEvent(new Event("loading"));
+    return;
   }
-  const asked = waiting.get(id);
-  waiting.delete(id);
   const named = type ? { ...headers, "Content-Type": type } : { ...headers };
-  return asked?.resolve(new Response(body, { status, headers: named }));
-};
-worker.onerror = (event) => {
-  event.preventDefault();
-  for (const { reject } of waiting.values()) reject(new TypeError("the worker has ended"));
-  waiting.clear();
-};
+  waiting.get(id)?.(new Response(body, { status, headers: named }));
+  waiting.delete(id);
+}
 
 const SITE = new URL("..", import.meta.url);
 
@@ -42,12 +52,13 @@ export function ask(address, { method = "GET", body, signal } = {}) {
     const aborted = () => new DOMException("put away", "AbortError");
     if (signal?.aborted) return reject(aborted());
     const id = ++last;
-    waiting.set(id, { resolve, reject });
+    waiting.set(id, resolve);
     signal?.addEventListener("abort", () => {
       if (!waiting.delete(id)) return;
-      worker.postMessage({ id, abort: true });
+      worker?.postMessage({ id, abort: true });
       reject(aborted());
     }, { once: true });
+    if (worker === null) start();
     return worker.postMessage({ id, method, address, body });
   });
 }

@@ -6,7 +6,7 @@ import { Refusal } from "./refusal.js";
 import * as wire from "./wire.js";
 import { dials } from "./work.js";
 
-export { READS, WHERE, can } from "./wire.js";
+export { KEEPERS, READS, WHERE, can } from "./wire.js";
 
 const BUSY = [429, 503];
 const FORGOTTEN = [404, 410];

@@ -159,6 +159,7 @@ const keyOf = ({ temperature, saturation, candidate, seed }) => [temperature, sa
 
 export class Work {
   #kept = new Kept();
+  #names = new Map([["[]", PLAIN]]); // of predictions, by their hints
 
   /** @param read resolves to the photo's Pixels, at its full size */
   constructor(network, base, read) {
@@ -169,8 +170,10 @@ export class Work {
   /** Runs the network with hints, unless it has done so; the name of the prediction. */
   async predict(hints) {
     checkHints(hints, this.base.shape);
-    const name = hints.length ? JSON.stringify(hints) : PLAIN;
+    const told = JSON.stringify(hints);
+    const name = this.#names.get(told) ?? `hints-${this.#names.size}`;
     await this.#made(name, hints);
+    this.#names.set(told, name);
     this.hints.set(name, hints); // not earlier: bad hints must fail here, not at the first picture
     return name;
   }

@@ -5,12 +5,13 @@ import { jpegMetadata, withMetadata } from "./jpeg.js";
 import { exifOf, saySynthetic } from "./metadata.js";
 import { chunksOf, decodePng, encodePng, headOf, metadataChunks, pngMetadata } from "./png.js";
 import { Refused } from "./refused.js";
+import { decodeTiff, tiffSize } from "./tiff.js";
 
 const MOST_PIXELS = 50e6;
 const QUALITY = 0.95;
 const PROGRAM = "color it with the program photochrom, or save it as JPEG or PNG first";
 
-/** Extensions of the files that are written. */
+/** Extensions of the files that are written. Others are read, too; the result of a TIFF file is a PNG. */
 export const FORMATS = [".jpg", ".jpeg", ".png", ".webp"];
 export const LIMITS = { bytes: 200e6, pixels: MOST_PIXELS };
 
@@ -25,7 +26,7 @@ function formatOf(head) {
   const brand = text(head, 4, 8) === "ftyp" ? text(head, 8, 12) : "";
   if (["avif", "avis"].includes(brand)) return { name: "AVIF", extension: ".png", read: true };
   if (brand) return { name: "HEIC", extension: ".jpg", read: false };
-  if (starts(0x49, 0x49) || starts(0x4d, 0x4d)) return { name: "TIFF", extension: ".png", read: false };
+  if (starts(0x49, 0x49) || starts(0x4d, 0x4d)) return { name: "TIFF", extension: ".png", read: true };
   if (starts(0, 0, 0, 12) || starts(0xff, 0x4f) || starts(0xff, 0x0a)) return { name: "JPEG 2000 or JPEG XL", extension: ".jpg", read: false };
   return null;
 }
@@ -36,12 +37,18 @@ export async function open(file) {
   const format = formatOf(new Uint8Array(await file.slice(0, 32).arrayBuffer()));
   if (!format) throw new Refused(415, "it is not a photo in a format that this page can read", "save it as JPEG or PNG first");
   if (!format.read) throw new Refused(415, `a web page cannot read ${format.name}`, PROGRAM);
-  const bytes = ["JPEG", "PNG"].includes(format.name) ? new Uint8Array(await file.arrayBuffer()) : null;
+  const bytes = ["JPEG", "PNG", "TIFF"].includes(format.name) ? new Uint8Array(await file.arrayBuffer()) : null;
   const notes = [];
   let own = null;
   let metadata = {};
   if (format.name === "JPEG") metadata = jpegMetadata(bytes);
-  else if (format.name === "PNG") {
+  else if (format.name === "TIFF") {
+    check(tiffSize(bytes));
+    own = await decodeTiff(bytes);
+    metadata = { xmp: own.xmp };
+    if (own.profiled) notes.push("its color profile was not used");
+    if (own.pages) notes.push("only its first page is colored; the program photochrom colors all");
+  } else if (format.name === "PNG") {
     const chunks = chunksOf(bytes);
     const head = headOf(chunks);
     check(head);
