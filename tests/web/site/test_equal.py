@@ -221,6 +221,25 @@ def test_tiff_files_are_read_as_they_were_written(
             assert np.array_equal(codes, pixels.ravel()), packing
 
 
+def test_photos_are_turned_and_cropped(engine: Page, draw_picture: Callable[..., Any]) -> None:
+    picture = draw_picture(3, 20, 30)
+    frame = {"left": 2, "top": 5, "width": 11, "height": None}
+    for turn in (0, 90, 180, 270):
+        asked = {"codes": picture.ravel().tolist(), "frame": {**frame, "turn": turn}}
+        codes, h, w = engine.evaluate(
+            """async ({ codes, frame }) => {
+              const { framed } = await import(new URL("static/engine/turn.js", location.href).href);
+              const all = { codes: Uint8Array.from(codes), h: 20, w: 30, channels: 3, alpha: null };
+              const made = framed(all, frame);
+              return [[...made.codes], made.h, made.w];
+            }""",
+            asked,
+        )
+        wanted = np.rot90(picture, -turn // 90)[5:, 2:13]
+        assert (h, w) == wanted.shape[:2]
+        assert np.array_equal(codes, wanted.ravel()), turn
+
+
 def test_a_tiff_that_lies_on_its_side_is_turned(
     engine: Page, draw_picture: Callable[..., Any]
 ) -> None:

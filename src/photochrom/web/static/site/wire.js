@@ -6,6 +6,7 @@ let last = 0;
 
 /** What this service can do and another that the page may have cannot: the page hides what is not here. */
 export const can = Object.freeze({
+  frames: true, // photos turned and cropped
   shapes: true, // hints that are strokes or regions
 });
 

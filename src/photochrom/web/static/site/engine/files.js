@@ -6,6 +6,7 @@ import { exifOf, saySynthetic } from "./metadata.js";
 import { chunksOf, decodePng, encodePng, headOf, metadataChunks, pngMetadata } from "./png.js";
 import { Refused } from "./refused.js";
 import { decodeTiff, tiffSize } from "./tiff.js";
+import { framed } from "./turn.js";
 
 const MOST_PIXELS = 50e6;
 const QUALITY = 0.95;
@@ -31,8 +32,8 @@ function formatOf(head) {
   return null;
 }
 
-/** {format, pixels, alpha, metadata, notes} of a file. */
-export async function open(file) {
+/** {format, pixels, alpha, metadata, notes} of a file, turned and cropped as `frame` says, see `framed`. */
+export async function open(file, frame) {
   if (!file.size) throw new Refused(422, "the file is empty", "choose another");
   const format = formatOf(new Uint8Array(await file.slice(0, 32).arrayBuffer()));
   if (!format) throw new Refused(415, "it is not a photo in a format that this page can read", "save it as JPEG or PNG first");
@@ -57,7 +58,7 @@ export async function open(file) {
     if (own && chunks.some(({ kind }) => kind === "iCCP")) notes.push("its color profile was not used");
     else if (!own && head.bits === 16) notes.push("its 16 bits per channel become 8");
   } else notes.push(`the result holds no metadata, for this page reads none of ${format.name}`);
-  const { codes, h, w, channels, alpha } = own ?? await decoded(file);
+  const { codes, h, w, channels, alpha } = framed(own ?? await decoded(file), frame);
   return { format, pixels: new Pixels(codes, h, w, channels), alpha, metadata, notes };
 }
 

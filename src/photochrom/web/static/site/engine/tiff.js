@@ -2,6 +2,7 @@
 // LZW, Deflate or PackBits or not at all. The browser itself reads none.
 
 import { Refused } from "./refused.js";
+import { turned } from "./turn.js";
 
 const TAG = {
   WIDTH: 256, HEIGHT: 257, BITS: 258, PACKING: 259, MEANING: 262, OFFSETS: 273, ORIENTATION: 274, SAMPLES: 277, ROWS: 278,
@@ -192,26 +193,4 @@ async function decoded(bytes) {
   const picture = { codes, h, w, channels, alpha };
   const upright = turned(picture, one(TAG.ORIENTATION, 1));
   return { ...upright, xmp: tags.get(TAG.XMP), profiled: tags.has(TAG.PROFILE), pages: more };
-}
-
-/** A picture as it is to be seen, of one that was stored with an orientation 1..8. */
-function turned({ codes, h, w, channels, alpha }, orientation) {
-  if (!(orientation > 1 && orientation <= 8)) return { codes, h, w, channels, alpha };
-  const sideways = orientation > 4;
-  const [H, W] = sideways ? [w, h] : [h, w];
-  const place = {
-    2: (y, x) => [y, w - 1 - x], 3: (y, x) => [h - 1 - y, w - 1 - x], 4: (y, x) => [h - 1 - y, x],
-    5: (y, x) => [x, y], 6: (y, x) => [h - 1 - x, y], 7: (y, x) => [h - 1 - x, w - 1 - y], 8: (y, x) => [x, w - 1 - y],
-  }[orientation];
-  const out = new codes.constructor(codes.length);
-  const clear = alpha && new alpha.constructor(alpha.length);
-  for (let y = 0; y < H; y++) {
-    for (let x = 0; x < W; x++) {
-      const [row, column] = place(y, x);
-      const [to, from] = [y * W + x, row * w + column];
-      for (let c = 0; c < channels; c++) out[to * channels + c] = codes[from * channels + c];
-      if (alpha) clear[to] = alpha[from];
-    }
-  }
-  return { codes: out, h: H, w: W, channels, alpha: clear };
 }

@@ -8,10 +8,11 @@ import { MOST_HINTS } from "./hints.js";
 import { loadKernel } from "./kernel.js";
 import { Network } from "./network.js";
 import { Refused } from "./refused.js";
+import { even } from "./upsample.js";
 
 const PHOTOS = 30; // that are kept; the least recently used one makes room
 
-const photos = new Map(); // token → {file, work, description, opened}, the longest unused first
+const photos = new Map(); // token → {file, frame, work, description}, the longest unused first
 let whole = null; // {token, opened}: the one photo whose pixels are all in memory
 
 const here = (path) => new URL(path, import.meta.url);
@@ -72,27 +73,35 @@ function photoOf(token) {
 }
 
 /** The opened file of a photo, with all of its pixels; only one is kept. */
-async function wholeOf(token, file) {
+async function wholeOf(token, file, frame) {
   if (whole?.token !== token) {
     whole = null; // first: both would take twice the memory
-    whole = { token, opened: await open(file) };
+    whole = { token, opened: await open(file, frame) };
   }
   return whole.opened;
 }
 
-async function add(file) {
+/** The box around what a margin surrounds, in pixels of a photo; null without one. */
+function borderOf({ margin, shape: [height, width] }) {
+  if (!margin) return null;
+  const [top, left, bottom, right] = margin.box;
+  const [x, y] = [even(left * width), even(top * height)];
+  return { x, y, width: even(right * width) - x, height: even(bottom * height) - y };
+}
+
+async function add(file, frame) {
   const { network } = await loaded();
   const token = crypto.randomUUID();
-  const { format, pixels, metadata, notes } = await wholeOf(token, file);
+  const { format, pixels, notes } = await wholeOf(token, file, frame);
   const base = baseOf(network, pixels);
-  const work = new Work(network, base, async () => (await wholeOf(token, file)).pixels);
+  const work = new Work(network, base, async () => (await wholeOf(token, file, frame)).pixels);
   await work.predict([]);
   const description = {
     photo: token, width: pixels.w, height: pixels.h, format: format.name, extension: format.extension,
     bits: 8 * pixels.codes.BYTES_PER_ELEMENT, color: pixels.colored, pages: 1, notes,
-    preview: { width: base.view.w, height: base.view.h }, prediction: PLAIN,
+    border: borderOf(base), preview: { width: base.view.w, height: base.view.h }, prediction: PLAIN,
   };
-  photos.set(token, { file, work, description, metadata });
+  photos.set(token, { file, frame, work, description });
   if (photos.size > PHOTOS) photos.delete(photos.keys().next().value);
   return json(description, 201);
 }
@@ -126,6 +135,10 @@ const boxOf = (query) => ({
   ...Object.fromEntries(["x", "y", "width", "height"].map((name) => [name, number(query, name, undefined, 0, 1 << 20)])),
   scale: number(query, "scale", 1, 1, 8),
 });
+const frameOf = (query) => ({
+  turn: number(query, "turn", 0, 0, 270),
+  ...Object.fromEntries(["left", "top", "width", "height"].map((name) => [name, query.has(name) ? number(query, name, 0, 0, 1 << 20) : null])),
+});
 const sizeOf = (query) => number(query, "size", VIEW, 16, 1 << 16);
 
 const OF_PHOTO = {
@@ -144,10 +157,10 @@ const OF_PREDICTION = {
   },
   uncertainty: async ({ work }, name, query) => picture(await work.uncertainty(name, sizeOf(query))),
   spots: async ({ work }, name, query) => json(await work.spots(name, number(query, "n", 5, 1, 50))),
-  download: async ({ file, work, description }, name, query, token) => {
+  download: async ({ file, frame, work, description }, name, query, token) => {
     const { network } = await loaded();
     const extension = query.has("format") ? `.${query.get("format")}` : description.extension;
-    const opened = await wholeOf(token, file);
+    const opened = await wholeOf(token, file, frame);
     const { blob, notes } = await save(await work.whole(name, lookOf(query)), opened, extension, network.info.name);
     return { status: 200, body: blob, type: blob.type, headers: { "Photochrom-Notes": JSON.stringify(notes) } };
   },
@@ -171,7 +184,7 @@ async function answer(method, address, body) {
   const [, kind, token, ...rest] = pathname.split("/").filter(Boolean).map(decodeURIComponent);
   if (method === "GET" && kind === "info") return info();
   if (kind !== "photos") throw NOTHING;
-  if (token === undefined) return add(body);
+  if (token === undefined) return add(body, frameOf(query));
   if (method === "DELETE" && !rest.length) return forget(token);
   const photo = photoOf(token);
   if (!rest.length) return json(photo.description);
