@@ -118,6 +118,7 @@ TOGETHER = {
     "web/study/test_page.py": "study page",
     "web/site/test_equal.py": "site",
     "web/site/test_page_alone.py": "site",
+    "web/site/test_page_both.py": "site pages",
 }
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import expect
 
 from photochrom.web.site.build import write_site
 from photochrom.web.site.runtime import vendored
+
+expect.set_options(timeout=60_000)  # for a page that never gets there, not for a slow machine
 
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 
@@ -35,16 +37,17 @@ class Host(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Callable[[Path], Host]]:
+def host() -> Iterator[Callable[..., Host]]:
     """Serves a folder as plain files, below a path: not every site is at the root of its host."""
     servers = []
 
-    def serve(folder: Path) -> Host:
-        handler = functools.partial(Handler, directory=str(folder.parent))
+    def serve(folder: Path, root: bool = False) -> Host:
+        handler = functools.partial(Handler, directory=str(folder if root else folder.parent))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever).start()
         servers.append(server)
-        url = f"http://127.0.0.1:{server.server_address[1]}/{folder.name}/"
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        url += "" if root else f"{folder.name}/"
 
         def close() -> None:
             server.shutdown()
@@ -73,26 +76,13 @@ def site(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_site(tmp_path_factory.mktemp("web") / "site", runtime).folder
 
 
-@pytest.fixture
-def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a site in a browser of its own; what goes wrong, or leaves the site, fails the test."""
-    wrong: list[str] = []
-    contexts = []
+class Server(NamedTuple):
+    """A site in the place of a studio, for the studio's own tests."""
 
-    def open_page(url: str, **options: Any) -> Page:
-        contexts.append(chromium.new_context(**{"reduced_motion": "reduce", **options}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda m: "Security Policy" in m.text and wrong.append(m.text))
-        contexts[-1].on(
-            "request",
-            lambda r: r.url.startswith((url, "data:", "blob:")) or wrong.append(r.url),
-        )
-        page.goto(url)
-        return page
+    url: str
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
+
+@pytest.fixture(scope="module")
+def server(host: Callable[..., Host], site: Path) -> Server:
+    """A site at the root of its host."""
+    return Server(host(site, root=True).url)

@@ -16,7 +16,6 @@ from photochrom import Colorizer
 from photochrom.web.site.build import MODEL, write_site
 from tests.web.studio.screen import DESKTOP, accessible, colored, drop, place, save, settled
 
-expect.set_options(timeout=60_000)
 EXAMPLES = Path(__file__).parents[3] / "examples"
 READY = "navigator.serviceWorker.ready.then(() => true)"
 ISOLATED = "crossOriginIsolated"
