@@ -49,6 +49,11 @@ COMMANDS = (
         "color and correct photos in your browser; programs can use it too",
         "photochrom.cli.studio",
     ),
+    Command(
+        "site",
+        "write a web page that colors photos in its visitors' browsers",
+        "photochrom.cli.site",
+    ),
     Command("study", "ask people which of two photos was recolored", "photochrom.cli.study"),
     Command(
         "completion",
