@@ -200,7 +200,7 @@ def test_a_bad_first_file_of_many_is_passed_over(server, visit, shot, tmp_path: 
     expect(page.locator("#notice")).to_contain_text("notes.txt: Not a JPEG")
     shot(page, "passed-over")
     # It stays in the tray, and whoever looks at it is not sent away.
-    page.locator("#tray li button").first.click()
+    page.locator("#tray .photo").first.click()
     expect(page.locator("#progress")).to_have_attribute("data-state", "failed")
     expect(page.locator("#title")).to_contain_text("notes.txt")
 

@@ -124,7 +124,7 @@ def test_two_tabs_keep_each_others_photos(server, visit, tmp_path: Path) -> None
     sent = first.evaluate(names)
     forget(first)  # the oldest of them, which the second tab alone sends again
     second.bring_to_front()
-    second.locator("#tray li button").first.click()
+    second.locator("#tray .photo").first.click()
     colored(second)
     second.reload()
     colored(second)
@@ -412,7 +412,7 @@ def test_pasting_and_several_at_once(server, visit) -> None:
     expect(page.locator("#tray button[data-state=ready]")).to_have_count(3)
     # The one that was never on the desk has its colors in the tray too.
     until(page, f"({TRAY_CHROMA})(document.querySelectorAll('#tray img')[2]) > 4")
-    page.locator("#tray li button").nth(2).click()
+    page.locator("#tray .photo").nth(2).click()
     expect(page.locator("#title")).to_contain_text("horses.jpg")
     colored(page)
     page.reload()

@@ -18,7 +18,7 @@ const REVIVED = 1e4;
  * - "turn": another photo is on the desk, or none; then "await", where it has to be waited for, and
  *   "open", when the service has it
  * - "change": what is known or decided of a photo
- * - "photos": what is seen of those in the tray
+ * - "photos": what is seen of those in the tray; "select": which of them are selected
  * - "picture": what is to be seen of the photo on the desk, as `seen` has it
  * - "predict", "predicted", "idle": the network is asked, has answered, and is at rest
  * - "pale" {photo}: a photo beside the desk is ready and has no thumbnail in its colors
@@ -33,6 +33,8 @@ const REVIVED = 1e4;
  */
 export class Desk extends EventTarget {
   photos = [];
+  selected = new Set(); // of the photos, for what is done to many at once
+  selecting = false; // whether a click on a photo selects it
   current = null; // the photo on the desk
   prediction = null; // the one of it that is shown
   held = null; // what a slider says that is being dragged and not decided yet, or null
@@ -154,29 +156,42 @@ export class Desk extends EventTarget {
     this.#tell("leave");
   }
 
-  /** Puts a photo away. */
-  async remove(photo) {
-    const at = this.photos.indexOf(photo);
-    this.photos = this.photos.filter((other) => other !== photo);
-    await photo.forget();
-    if (photo !== this.current) return this.changed();
+  /** Puts photos away. */
+  async remove(...gone) {
+    const before = this.photos.slice(0, this.photos.indexOf(this.current));
+    this.#drop(gone);
+    const at = before.filter((photo) => !gone.includes(photo)).length;
+    await Promise.all(gone.map((photo) => photo.forget()));
+    if (!gone.includes(this.current)) return this.changed();
     const next = this.photos[Math.min(at, this.photos.length - 1)];
     if (!next) return this.#putNothing();
     this.turnTo(next);
     return this.#tell("leave");
   }
 
+  #drop(gone) {
+    this.photos = this.photos.filter((photo) => !gone.includes(photo));
+    this.select([...this.selected].filter((photo) => !gone.includes(photo)), this.selecting && this.photos.length > 1);
+  }
+
+  /** Selects these photos and no others; without `on`, nothing is selected any more. */
+  select(photos, on = true) {
+    this.selecting = on;
+    this.selected = new Set(on ? photos : []);
+    this.#tell("select");
+  }
+
   /** Puts all away; they are given to whoever has them forgotten. */
   empty() {
     const gone = this.photos;
-    this.photos = [];
+    this.#drop(gone);
     this.#putNothing();
     return gone;
   }
 
   /** Somebody else has put photos away. */
   lose(gone) {
-    this.photos = this.photos.filter((photo) => !gone.includes(photo));
+    this.#drop(gone);
     if (!gone.includes(this.current)) this.changed();
     else if (this.photos.length) this.turnTo(this.photos[0]);
     else this.#putNothing();
@@ -230,6 +245,22 @@ export class Desk extends EventTarget {
     this.current.history.push({ ...this.current.work, ...change });
     if (words) this.announce(words);
     this.refresh();
+    this.keep();
+  }
+
+  /** The same decision for many photos: a step of each that can be undone. */
+  decideFor(photos, change, words) {
+    for (const photo of photos) {
+      if (Object.keys(change).every((name) => photo.work[name] === change[name])) continue;
+      if (photo === this.current) {
+        this.decide(change);
+        continue;
+      }
+      photo.history.push({ ...photo.work, ...change });
+      photo.colored = false; // its thumbnail is, but not like that
+      if (photo.state === "ready") this.#tell("pale", { photo });
+    }
+    this.announce(words);
     this.keep();
   }
 

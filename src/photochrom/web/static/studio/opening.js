@@ -1,7 +1,7 @@
 // Files in: chosen, dropped, pasted; read, and sent to the service one after the other.
 
 import { desk } from "./desk.js";
-import { photosIn } from "./folders.js";
+import { photosAmong, photosIn } from "./folders.js";
 import { calm, warn } from "./notice.js";
 import { $, tray } from "./parts.js";
 import { Photo } from "./photo.js";
@@ -80,15 +80,26 @@ async function read(file, called) {
 
 const mega = (bytes) => `${Number((bytes / 1e6).toPrecision(3))} MB`;
 
+const most = () => desk.limits.photos ?? MOST;
+
 /** Opens files, and the photos in folders. */
 async function openDropped(files, folders) {
   if (!folders.length) return openFiles(files);
-  const names = folders.map(({ name }) => `“${session.shown(name)}”`).join(", ");
-  const most = desk.limits.photos ?? MOST;
+  const inside = await photosIn(folders, extensions, most()).catch(() => null);
+  return openFound(files, folders.map(({ name }) => name), inside);
+}
+
+/** Opens the photos of a folder that was chosen, given all its files. */
+function openChosen(files) {
+  if (!files.length) return undefined; // some browsers tell nothing more of an empty folder
+  return openFound([], [files[0].webkitRelativePath.split("/")[0]], photosAmong(files, extensions, most()));
+}
+
+function openFound(files, folders, inside) {
+  const names = folders.map((name) => `“${session.shown(name)}”`).join(", ");
   const refused = [];
-  const inside = await photosIn(folders, extensions, most).catch(() => null);
   if (inside === null) refused.push(`${names} can’t be read. Open it, and drop the photos in it.`);
-  else if (inside.more) refused.push(`${names} holds more photos than can be opened at once. The first ${most} are opened.`);
+  else if (inside.more) refused.push(`${names} holds more photos than can be opened at once. The first ${most()} are opened.`);
   else if (!inside.files.length) refused.push(`There are no photos in ${names}.`);
   return openFiles([...files, ...inside?.files ?? []], refused);
 }
@@ -125,6 +136,12 @@ tray.addEventListener("add", () => $("file").click());
 $("file").addEventListener("change", () => {
   openFiles([...$("file").files]);
   $("file").value = "";
+});
+
+for (const id of ["choose-folder", "open-folder"]) $(id).addEventListener("click", () => $("folder").click());
+$("folder").addEventListener("change", () => {
+  openChosen([...$("folder").files]);
+  $("folder").value = "";
 });
 
 let entered = 0; // elements under the dragged file: leaving one may be entering another

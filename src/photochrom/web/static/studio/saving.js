@@ -12,7 +12,8 @@ const FORMATS = [
   ["avif", "AVIF", "smallest"],
 ];
 
-function offer(blob, name) {
+/** Has the browser save a file. */
+export function offer(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
@@ -22,20 +23,30 @@ function offer(blob, name) {
 
 const stem = (name) => name.replace(/\.[^.]{1,5}$/, "") || "photo";
 
-/** @param {string} [format] an extension; without one, that of the photo's own file */
+/**
+ * {blob, name, notes}: the file of a colored photo, and what it cannot hold of the photo.
+ *
+ * @param {Photo} photo
+ * @param {string} [format] an extension; without one, that of the photo's own file
+ */
+export async function savedAs(photo, format) {
+  const { work } = photo;
+  const { blob, notes } = await photo.with(async () => {
+    const base = await photo.predict(work.hints);
+    return service.download(photo.info.photo, base, work, format);
+  });
+  return { blob, notes, name: `${stem(photo.name)}.color.${format ?? photo.info.extension.replace(/^\./, "")}` };
+}
+
 async function download(format) {
   const photo = desk.current;
-  const { work } = photo;
   const button = $("download");
   const words = button.querySelector("span");
   button.setAttribute("aria-busy", "true");
   words.textContent = "Preparing…";
   await desk.attempt(async () => {
-    const { blob, notes } = await photo.with(async () => {
-      const base = await photo.predict(work.hints);
-      return service.download(photo.info.photo, base, work, format);
-    });
-    offer(blob, `${stem(photo.name)}.color.${format ?? photo.info.extension.replace(/^\./, "")}`);
+    const { blob, name, notes } = await savedAs(photo, format);
+    offer(blob, name);
     announce("Downloaded.");
     if (notes.length) warn(`${photo.name}: ${notes.join(" ")}`);
   });

@@ -7,6 +7,7 @@ import "./compare.js";
 import "./deciding.js";
 import { desk } from "./desk.js";
 import { restore } from "./keeping.js";
+import "./many.js";
 import "./menu.js";
 import { announce, calm, warn } from "./notice.js";
 import { fetchColors } from "./opening.js";
