@@ -19,6 +19,7 @@ from photochrom.web.serving.bounds import Bounds
 from photochrom.web.serving.listen import address, listen, make_server
 from photochrom.web.studio.api import studio_app
 from photochrom.web.studio.bodies import max_body
+from photochrom.web.studio.kept import Sent
 from photochrom.web.studio.studio import Studio
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -72,7 +73,7 @@ def added(studio: Studio, data: bytes) -> str:
     file, path = studio.store.new_file()
     with file:
         file.write(data)
-    return asyncio.run(studio.add(path)).token
+    return asyncio.run(studio.add(Sent(path))).token
 
 
 def name_of(studio: Studio, token: str) -> str:

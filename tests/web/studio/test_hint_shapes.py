@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from photochrom.hints import Hint
+from photochrom.web.studio.kept import Sent
 from photochrom.web.studio.schema import HintIn
 from photochrom.web.studio.store import KNOWN_BYTES, Upload, prediction_name
 
@@ -14,7 +15,7 @@ COLOR = (200.0, 40.0, 40.0)
 def upload() -> Upload:
     from pathlib import Path
 
-    return Upload("t", Path("photo"), 0, {}, 0.0)
+    return Upload("t", Sent(Path("photo")), 0, {}, 0.0)
 
 
 def test_a_body_becomes_a_hint_with_all_its_values() -> None:

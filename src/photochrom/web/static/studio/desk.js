@@ -23,6 +23,7 @@ const REVIVED = 1e4;
  * - "predict", "predicted", "idle": the network is asked, has answered, and is at rest
  * - "pale" {photo}: a photo beside the desk is ready and has no thumbnail in its colors
  * - "choose" {byKey}: the spot that is looked at; "step": the hints about it may be others
+ * - "pick": whether a color is being taken from a photo
  * - "show" {what}: one of `comparing`, `unsure`, `original`
  * - "arrive" {photo}: the service has the photo on the desk, or has lost it
  * - "learn": `limits` and `formats`
@@ -39,7 +40,8 @@ export class Desk extends EventTarget {
   prediction = null; // the one of it that is shown
   held = null; // what a slider says that is being dragged and not decided yet, or null
   waiting = false; // for another prediction, which will replace the picture
-  chosen = null; // {x, y, hint: id or null, palette}: the spot that is looked at
+  chosen = null; // {x, y, hint: id or null, stroke or region, palette}: the spot that is looked at
+  picking = null; // {photo, place}: the spot that gets the color of the next place that is pressed, or null
 
   comparing = true;
   unsure = false; // whether its weak spots are shown
@@ -345,6 +347,12 @@ export class Desk extends EventTarget {
   choose(place, byKey = false) {
     this.chosen = place;
     this.#tell("choose", { byKey });
+  }
+
+  /** Has the next place that is pressed give its color to the spot that is looked at; or, with null, no more. */
+  pick(place) {
+    this.picking = place && { photo: this.current, place };
+    this.#tell("pick");
   }
 
   /** The hint of that name, if the photo on the desk has it and can be worked on. */

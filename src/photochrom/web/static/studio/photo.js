@@ -2,7 +2,7 @@
 
 import * as service from "./service.js";
 import * as shelf from "./shelf.js";
-import { History, START, checked, dials, newId } from "./work.js";
+import { History, START, checked, details, newId } from "./work.js";
 
 const STEPS = 50; // before the present one, that are kept
 
@@ -140,7 +140,7 @@ export class Photo extends EventTarget {
   /** The prediction that follows these hints. */
   predict(hints) {
     if (hints.length === 0) return this.with(async () => this.info.prediction);
-    const name = JSON.stringify(hints.map((hint) => [hint.x, hint.y, hint.color, dials(hint)]));
+    const name = JSON.stringify(hints.map((hint) => [hint.x, hint.y, hint.color, details(hint)]));
     return this.with(async () => {
       if (!this.predictions.has(name)) {
         this.predictions.set(name, await service.predict(this.info.photo, hints));

@@ -3,7 +3,7 @@
 // pictures mean something to `blob` alone; to all others they are names: the same picture, the same name.
 
 import { Refusal } from "./refusal.js";
-import { dials } from "./work.js";
+import { details } from "./work.js";
 
 const BUSY = [429, 503];
 const FORGOTTEN = [404, 410];
@@ -20,6 +20,11 @@ const REMEDIES = {
   429: "Wait a moment, then try again.",
   503: "Wait a moment, then try again.",
 };
+
+/** What this service can do and another that the page may have cannot: the page hides what is not here. */
+export const can = Object.freeze({
+  shapes: true, // hints that are strokes or regions
+});
 
 /** Dispatches "away" when the service does not answer. */
 export const connection = new EventTarget();
@@ -166,7 +171,7 @@ export const forget = (photo) => send(at(photo), { method: "DELETE" });
 
 /** Runs the network with hints; resolves to the prediction's name. */
 export async function predict(photo, hints) {
-  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...dials(hint) })) };
+  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...details(hint) })) };
   const reply = await read(`${at(photo)}/predictions`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

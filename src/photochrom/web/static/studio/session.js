@@ -2,7 +2,7 @@
 // by name: some browsers would unpack it while they save it.
 
 import { pack, unpack } from "./archive.js";
-import { checked, dials, mended, newId } from "./work.js";
+import { checked, details, mended, newId } from "./work.js";
 
 export const EXTENSION = ".photochrom";
 const WORDS = "session.json";
@@ -12,7 +12,7 @@ const LONGEST = 255; // characters of a name, as in most file systems
 /** The file of a session. */
 export function write(name, file, work) {
   const { hints, ...settings } = work;
-  const kept = hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, gray: hint.gray, ...dials(hint) }));
+  const kept = hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, gray: hint.gray, ...details(hint) }));
   const content = { photochrom: "session", version: VERSION, photo: name, hints: kept, settings };
   const words = new Blob([`${JSON.stringify(content, null, 2)}\n`], { type: "application/json" });
   return pack([[WORDS, words], [`photo/${plain(name)}`, file]]);

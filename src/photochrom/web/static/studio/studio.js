@@ -8,6 +8,7 @@ import "./deciding.js";
 import { desk } from "./desk.js";
 import { restore } from "./keeping.js";
 import "./many.js";
+import "./marking.js";
 import "./menu.js";
 import { announce, calm, warn } from "./notice.js";
 import { fetchColors } from "./opening.js";
