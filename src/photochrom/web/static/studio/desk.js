@@ -143,6 +143,14 @@ export class Desk extends EventTarget {
     this.refresh();
   }
 
+  /** Turns and crops the photo on the desk, see frame.js. */
+  reframe(frame) {
+    const photo = this.current;
+    photo.reframe(frame);
+    this.#put(photo);
+    return this.turnTo(photo);
+  }
+
   #put(photo) {
     this.current = photo;
     this.#named = this.prediction = this.held = null;
@@ -284,7 +292,7 @@ export class Desk extends EventTarget {
   takeOver(photo) {
     if (photo === this.current) {
       if (this.ready) this.refresh();
-      else this.changed();
+      else this.turnTo(photo);
       this.#tell("step");
     } else if (photo.state === "ready") {
       photo.colored = false; // its thumbnail is, but not with these hints

@@ -60,7 +60,7 @@ function passOver(batch) {
 
 /** {photo, settled: whether its settings had to be mended} of a photo's file or a session's. */
 async function read(file, called) {
-  const { name, work, file: content, changed: settled } = await session.isSession(file)
+  const { name, work, frame, file: content, changed: settled } = await session.isSession(file)
     ? await session.read(file) : { name: called, file };
   if (content.size === 0) {
     throw new Refusal({ problem: `${name}: the file is empty.`, remedy: "Choose another.", retry: false });
@@ -73,7 +73,7 @@ async function read(file, called) {
       retry: false,
     });
   }
-  const photo = new Photo(name, { work, file: content });
+  const photo = new Photo(name, { work, frame, file: content });
   photo.fresh = true;
   return { photo, settled };
 }

@@ -23,6 +23,7 @@ const REMEDIES = {
 
 /** What this service can do and another that the page may have cannot: the page hides what is not here. */
 export const can = Object.freeze({
+  frames: true, // photos turned and cropped
   shapes: true, // hints that are strokes or regions
 });
 
@@ -108,11 +109,17 @@ export const answers = () => fetch("/api/info").then(
   ({ status }) => ({ 200: "yes", 403: "restarted" }[status] ?? "no"), () => "no",
 );
 
-/** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */
-export async function upload(file, progress, signal) {
+/**
+ * Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1; `frame`
+ * is how it is turned and cropped.
+ */
+export async function upload(file, progress, signal, frame = null) {
+  const { x: left, y: top, width, height } = frame?.box ?? {};
+  const asked = query({ turn: frame?.turn, left, top, width, height });
+  const address = `/api/photos${asked && `?${asked}`}`;
   for (let tries = 1; ; tries++) {
     try {
-      return await uploadOnce(file, progress, signal);
+      return await uploadOnce(address, file, progress, signal);
     } catch (why) {
       // A large file is sent again only where the service says when.
       const again = why.status === 429 || (why.status === 503 && why.later);
@@ -123,12 +130,12 @@ export async function upload(file, progress, signal) {
 }
 
 // XMLHttpRequest, for fetch does not tell how much was sent.
-function uploadOnce(file, progress, signal) {
+function uploadOnce(address, file, progress, signal) {
   return new Promise((resolve, reject) => {
     const aborted = () => new DOMException("put away", "AbortError");
     if (signal.aborted) return reject(aborted());
     const request = new XMLHttpRequest();
-    request.open("POST", "/api/photos");
+    request.open("POST", address);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (event) => event.total && progress(event.loaded / event.total);
     let whole = false;

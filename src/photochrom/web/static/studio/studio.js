@@ -6,6 +6,7 @@ import "./choosing.js";
 import "./compare.js";
 import "./deciding.js";
 import { desk } from "./desk.js";
+import "./framing.js";
 import { restore } from "./keeping.js";
 import "./many.js";
 import "./marking.js";
