@@ -27,12 +27,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @contextlib.contextmanager
 def serving(
-    studio: Studio, key: str | None = None, bounds: Bounds | None = None
+    studio: Studio,
+    key: str | None = None,
+    bounds: Bounds | None = None,
+    shared: str | None = None,
 ) -> Iterator[httpx.Client]:
     """A client of a real server, on a socket of its own."""
     with listen("127.0.0.1", 0) as sock:
         limit = max_body(studio.limits.bytes)
-        app = studio_app(studio)
+        app = studio_app(studio, shared)
         server = make_server(app, sock, key=key, max_body=limit, programs=True, bounds=bounds)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()

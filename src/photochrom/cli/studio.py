@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import sys
 
 from photochrom.cli.extras import needs_web
 from photochrom.cli.pages import listen_arguments
@@ -61,9 +62,10 @@ def run(options: argparse.Namespace) -> int:
     """Run `photochrom studio`."""
     try:
         from photochrom.web.serving.host import is_local
-        from photochrom.web.serving.listen import listen, serve
+        from photochrom.web.serving.listen import address, listen, serve
         from photochrom.web.studio.api import studio_app
         from photochrom.web.studio.bodies import max_body
+        from photochrom.web.studio.code import terminal_code
         from photochrom.web.studio.limits import Limits
         from photochrom.web.studio.studio import Studio
     except ImportError as error:
@@ -83,8 +85,11 @@ def run(options: argparse.Namespace) -> int:
         )
         key = None if is_local(options.host) else secrets.token_urlsafe(16)
         with Studio(colorizer, limits) as studio:
+            shared = None if key is None else address(sock, key)
+            if shared is not None and sys.stdout.isatty():
+                print(terminal_code(shared), end="")
             serve(
-                studio_app(studio),
+                studio_app(studio, shared),
                 sock,
                 key=key,
                 max_body=max_body(limits.bytes),

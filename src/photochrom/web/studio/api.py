@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from photochrom._version import __version__
 from photochrom.photo.formats.table import EXTENSIONS
@@ -21,6 +21,7 @@ from photochrom.web.serving.app import make_app
 from photochrom.web.serving.head import HeadAsGet
 from photochrom.web.studio import coloring, photos
 from photochrom.web.studio.bodies import studio_of
+from photochrom.web.studio.code import svg_code
 from photochrom.web.studio.description import WHY, completed_description, docs_page
 from photochrom.web.studio.errors import add_error_answers
 from photochrom.web.studio.limits import CANDIDATES, TILE, VIEW
@@ -33,8 +34,14 @@ EXAMPLES = FilePath(__file__).parent.parent / "examples"
 router = APIRouter(tags=["studio"])
 
 
-def studio_app(studio: Studio) -> FastAPI:
-    """The application of one studio."""
+def studio_app(studio: Studio, address: str | None = None) -> FastAPI:
+    """The application of one studio.
+
+    Parameters
+    ----------
+    studio : does the work
+    address : that other machines open, if they can
+    """
     app = make_app("studio")
     app.title, app.version = "photochrom studio", __version__
     app.description = (
@@ -42,6 +49,7 @@ def studio_app(studio: Studio) -> FastAPI:
         "of it. The network runs once; its distribution answers every setting."
     )
     app.state.studio = studio
+    app.state.address = address
     app.state.coming = asyncio.Semaphore(studio.limits.uploads)
     listed = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
     app.state.examples = {example["example"]: example for example in listed}
@@ -94,7 +102,28 @@ def info(request: Request) -> dict[str, Any]:
             "tile": TILE,
         },
         "formats": list(EXTENSIONS),
+        "address": request.app.state.address,
     }
+
+
+@router.get(
+    "/api/address.svg",
+    response_class=Response,
+    responses={
+        200: {"description": "a QR code", "content": {"image/svg+xml": {}}},
+        404: {"model": Problem, "description": "other machines cannot open it"},
+    },
+)
+def address_code(request: Request) -> Response:
+    """The address that other machines open, as a QR code."""
+    address = request.app.state.address
+    if address is None:
+        raise Refused(
+            404,
+            "other machines cannot open this studio",
+            "start it with --host 0.0.0.0 --allow-network",
+        )
+    return Response(svg_code(address), media_type="image/svg+xml")
 
 
 @router.get("/api/examples", response_model=ExamplesOut)

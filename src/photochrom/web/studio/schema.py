@@ -327,3 +327,4 @@ class InfoOut(BaseModel):
     model: ModelOut
     limits: LimitsOut
     formats: list[str] = Field(description="extensions of the files that can be read and written")
+    address: str | None = Field(description="that other machines open; null if they cannot")

@@ -26,7 +26,7 @@ const REVIVED = 1e4;
  * - "pick": whether a color is being taken from a photo
  * - "show" {what}: one of `comparing`, `unsure`, `original`
  * - "arrive" {photo}: the service has the photo on the desk, or has lost it
- * - "learn": `limits` and `formats`
+ * - "learn": `limits`, `formats` and `address`
  * - "leave": a photo was put away from the desk; "back": the service answers again
  * - "keep": there is something new to keep; "taken" {photo, apart}: another tab had, see Photo
  * - "stale": an answer about what was there before
@@ -50,6 +50,7 @@ export class Desk extends EventTarget {
   tab = "spot";
 
   limits = {};
+  address = null; // that other machines open, if they can
   formats = []; // extensions of the files that are taken and made
   away = null; // a promise, while the service does not answer
   restored = Promise.resolve(); // what was kept is back
@@ -109,8 +110,8 @@ export class Desk extends EventTarget {
   /** Asks the service what it takes. */
   learn() {
     return this.attempt(async () => {
-      const { limits, formats } = await service.info();
-      Object.assign(this, { limits, formats });
+      const { limits, formats, address = null } = await service.info();
+      Object.assign(this, { limits, formats, address });
       this.#tell("learn");
     });
   }

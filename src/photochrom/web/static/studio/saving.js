@@ -21,7 +21,8 @@ export function offer(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-const stem = (name) => name.replace(/\.[^.]{1,5}$/, "") || "photo";
+/** A name without its extension. */
+export const stem = (name) => name.replace(/\.[^.]{1,5}$/, "") || "photo";
 
 /**
  * {blob, name, notes}: the file of a colored photo, and what it cannot hold of the photo.

@@ -23,6 +23,7 @@ const REMEDIES = {
 
 /** What this service can do and another that the page may have cannot: the page hides what is not here. */
 export const can = Object.freeze({
+  address: true, // it tells the address that other machines open
   frames: true, // photos turned and cropped
   shapes: true, // hints that are strokes or regions
 });
@@ -98,6 +99,8 @@ const query = (values) => new URLSearchParams(
 ).toString();
 
 export const info = () => read("/api/info");
+/** The address that other machines open, as a QR code. */
+export const addressCode = () => blob("/api/address.svg");
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 

@@ -14,9 +14,13 @@ import "./menu.js";
 import { announce, calm, warn } from "./notice.js";
 import { fetchColors } from "./opening.js";
 import { $, viewer } from "./parts.js";
+import "./pair.js";
+import "./phone.js";
+import "./presets.js";
 import "./saving.js";
 import { show } from "./screen.js";
 import "./stage.js";
+import "./versions.js";
 import "./weak.js";
 import "./welcome.js";
 
