@@ -23,7 +23,7 @@ def test_a_sideways_print_is_turned_and_its_border_cut_off(
     Image.fromarray(print_).save(tmp_path / "print.png")
     drop(page, tmp_path / "print.png")
     settled(page)
-    page.mouse.click(*place(page, 0.5, 0.5))
+    page.mouse.click(*place(page, 0.56, 0.5))
     page.locator(".swatches button").first.click()
     expect(page.locator(".hint")).to_have_count(1)
     page.locator("#undo").click()
