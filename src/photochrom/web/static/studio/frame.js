@@ -30,7 +30,8 @@ function turnedBox(box, size, turn) {
  * @param {object | null} crop a box in what is shown then
  */
 export function next(frame, shown, turn, crop) {
-  const from = frame ?? { turn: 0, box: null, full: shown };
+  const { width, height } = shown;
+  const from = frame ?? { turn: 0, box: null, full: { width, height } };
   const whole = turned(from.full, from.turn);
   const all = { x: 0, y: 0, ...whole };
   let box = turnedBox(from.box ?? all, whole, turn);
