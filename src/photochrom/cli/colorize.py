@@ -60,7 +60,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
         help="set the color of the spot at pixel (X, Y), counted from the top left, such as "
              "310,220,3a5fcd or 310,220,navy; repeatable. X,Y:X,Y:...,COLOR is a stroke; after the "
              "color, ,reach=R (0 to 4) and ,strength=S (0 to 1) say how far and how much, and "
-             ",region makes the points the corners of a region",
+             ",region makes the points the corners of a region. `photochrom studio PHOTO` shows X "
+             "and Y of a spot",
     )  # fmt: skip
     p.add_argument(
         "--color", choices=("recolor", "keep", "skip"),
@@ -82,8 +83,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "-q", "--quality", type=int, metavar="N",
-        help="quality of JPEG, WebP, AVIF and HEIC, 1 to 100 (default for JPEG: that of the "
-             "source, but at least 75)",
+        help="quality of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100 (default for JPEG: that of "
+             "the source, but at least 75)",
     )  # fmt: skip
 
 

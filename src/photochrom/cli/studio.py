@@ -13,6 +13,7 @@ __all__ = ["EXAMPLES", "arguments", "run"]
 
 EXAMPLES = """\
   photochrom studio
+  photochrom studio old.jpg        opens it; shows x and y of a spot, for --hint
   photochrom studio --port 8080 --no-browser
   curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg
 http://127.0.0.1:8017/api/docs describes the service."""
@@ -20,6 +21,11 @@ http://127.0.0.1:8017/api/docs describes the service."""
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
+    p.add_argument(
+        "photos", nargs="*", metavar="PHOTO",
+        help="photo to open; its settings and hints are kept beside it as PHOTO.photochrom.json, "
+             "which `photochrom colorize` follows",
+    )  # fmt: skip
     p.add_argument(
         "-m",
         "--model",
@@ -45,7 +51,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
         help="largest photo, in megapixels (default: %(default)s)",
     )  # fmt: skip
     limits.add_argument(
-        "--photos", type=int, default=100, metavar="N",
+        "--photos", dest="most_photos", type=int, default=100, metavar="N",
         help="photos to keep, dropping the least recently used first (default: %(default)s)",
     )  # fmt: skip
     limits.add_argument(
@@ -66,16 +72,18 @@ def run(options: argparse.Namespace) -> int:
         from photochrom.web.studio.api import studio_app
         from photochrom.web.studio.bodies import max_body
         from photochrom.web.studio.code import terminal_code
+        from photochrom.web.studio.given import checked_photos
         from photochrom.web.studio.limits import Limits
         from photochrom.web.studio.studio import Studio
     except ImportError as error:
         raise needs_web(error) from None
     from photochrom.colorizer import Colorizer
 
+    photos = checked_photos(options.photos)
     limits = Limits.of(
         bytes=round(options.max_mb * 1e6),
         pixels=round(options.max_megapixels * 1e6),
-        photos=options.photos,
+        photos=options.most_photos,
         memory=round(options.memory * 1e6),
         seconds=options.seconds,
     )
@@ -89,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
             if shared is not None and sys.stdout.isatty():
                 print(terminal_code(shared), end="")
             serve(
-                studio_app(studio, shared),
+                studio_app(studio, photos, shared),
                 sock,
                 key=key,
                 max_body=max_body(limits.bytes),

@@ -18,6 +18,7 @@ desk.addEventListener("choose", ({ detail: { byKey } }) => {
   markers.showChosen(chosen && !chosen.hint ? chosen : null);
   if (desk.ready) for (const part of [markers, hintList]) part.show(desk.current.work.hints, chosen?.hint ?? null);
   if (!chosen) return spot.clear();
+  $("place").textContent = `This spot: x ${Math.floor(chosen.x)}, y ${Math.floor(chosen.y)}`;
   viewer.uncover(chosen);
   show("spot");
   return look(byKey).then(reveal);

@@ -1,9 +1,12 @@
-// The service under the page: everything that the page knows of a photo comes through here, and only
-// this module knows that the service is a server. Each refusal arrives as a Refusal. The addresses of
+// The service under the page: everything that the page knows of a photo comes through here. wire.js
+// brings the questions there: to a server, or to a worker. Each refusal arrives as a Refusal. The addresses of
 // pictures mean something to `blob` alone; to all others they are names: the same picture, the same name.
 
 import { Refusal } from "./refusal.js";
+import * as wire from "./wire.js";
 import { details } from "./work.js";
+
+export { KEEPERS, READS, WHERE, can } from "./wire.js";
 
 const BUSY = [429, 503];
 const FORGOTTEN = [404, 410];
@@ -20,13 +23,6 @@ const REMEDIES = {
   429: "Wait a moment, then try again.",
   503: "Wait a moment, then try again.",
 };
-
-/** What this service can do and another that the page may have cannot: the page hides what is not here. */
-export const can = Object.freeze({
-  address: true, // it tells the address that other machines open
-  frames: true, // photos turned and cropped
-  shapes: true, // hints that are strokes or regions
-});
 
 /** Dispatches "away" when the service does not answer. */
 export const connection = new EventTarget();
@@ -79,7 +75,7 @@ async function send(path, options) {
   for (let tries = 1; ; tries++) {
     let reply;
     try {
-      reply = await fetch(path, options);
+      reply = await wire.ask(path, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw unreachable();
@@ -101,6 +97,12 @@ const query = (values) => new URLSearchParams(
 export const info = () => read("/api/info");
 /** The address that other machines open, as a QR code. */
 export const addressCode = () => blob("/api/address.svg");
+/** Photos that the service was started with: {name, url, bytes, hints, settings, problem} of each. */
+export const given = async () => (await read("/api/given")).photos;
+/** Keeps what was decided about one of them beside its file; `words` are JSON. */
+export const keepBeside = (url, words) => send(`${url}/sidecar`, {
+  method: "PUT", headers: { "Content-Type": "application/json" }, body: words,
+});
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 
@@ -108,7 +110,7 @@ export const blob = async (path, signal) => (await send(path, { signal })).blob(
  * Whether the service answers: "yes", "no", or "restarted": it runs, but with another key than this page has.
  * Nobody is told.
  */
-export const answers = () => fetch("/api/info").then(
+export const answers = () => wire.ask("/api/info").then(
   ({ status }) => ({ 200: "yes", 403: "restarted" }[status] ?? "no"), () => "no",
 );
 
@@ -132,34 +134,15 @@ export async function upload(file, progress, signal, frame = null) {
   }
 }
 
-// XMLHttpRequest, for fetch does not tell how much was sent.
-function uploadOnce(address, file, progress, signal) {
-  return new Promise((resolve, reject) => {
-    const aborted = () => new DOMException("put away", "AbortError");
-    if (signal.aborted) return reject(aborted());
-    const request = new XMLHttpRequest();
-    request.open("POST", address);
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.onprogress = (event) => event.total && progress(event.loaded / event.total);
-    let whole = false;
-    request.upload.onload = () => {
-      whole = true;
-      progress(1);
-    };
-    // Once all is there the service has a photo, or soon will: only its answer tells which to forget.
-    signal.addEventListener("abort", () => whole || request.abort());
-    request.onabort = () => reject(aborted());
-    request.onerror = () => reject(unreachable());
-    request.onload = () => {
-      if (request.status === 201) resolve(JSON.parse(request.responseText));
-      else {
-        const { status, responseText } = request;
-        const why = new Answer(status, told(status, responseText), request.getResponseHeader("Retry-After"));
-        resolve(unless(why).then((better) => { throw better; }));
-      }
-    };
-    return request.send(file);
-  });
+async function uploadOnce(address, file, progress, signal) {
+  let reply;
+  try {
+    reply = await wire.send(address, file, progress, signal);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : unreachable();
+  }
+  if (reply.ok) return reply.json();
+  throw await unless(new Answer(reply.status, told(reply.status, await reply.text()), reply.headers.get("Retry-After")));
 }
 
 const at = (photo) => `/api/photos/${encodeURIComponent(photo)}`;
