@@ -125,6 +125,8 @@ class Cluster:
         self, address: str, share: Share, tell: Callable[[str], None] = lambda text: None
     ) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
+        # On stdout, where it would print logs of its machines, are the names of our results.
+        os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
             import ray

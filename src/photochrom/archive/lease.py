@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 
 from photochrom.archive.manifest import FOLDER
-from photochrom.archive.store import Store, StoreError
+from photochrom.archive.store import NoFolder, Store, StoreError
 from photochrom.errors import ConfigError
 from photochrom.files import machine, runs
 
@@ -94,9 +94,7 @@ class Lease:
     def _numbers(self) -> list[int]:
         try:
             listed = [e.key for page in self._output.below(LEASES).listing() for e in page]
-        except StoreError:
-            if self._output.exists(LEASES):
-                raise
+        except NoFolder:
             return []
         return [int(found[1]) for name in listed if (found := _NAME.fullmatch(name))]
 
@@ -117,9 +115,10 @@ class Lease:
         told = False
         while True:
             now = self._look(number)
-            if now is None or _is_free(now):
+            alive = None if now is None else _is_alive(now)
+            if alive is False or now is None:
                 return
-            if now != first:
+            if now != first or alive:
                 raise ConfigError(
                     f"{self._output.name}: is in use by another run", "wait for it to end"
                 )
@@ -148,12 +147,12 @@ class Lease:
                 self._output.write(_key(self.number), self._sign(), self.number)
 
 
-def _is_free(content: bytes) -> bool:
-    """Whether the run that wrote this has ended, as far as it can be told."""
+def _is_alive(content: bytes) -> bool | None:
+    """Whether the run that wrote this is at work; None if that cannot be told from here."""
     try:
         state = json.loads(content)
         if state["free"]:
-            return True
-        return state["machine"] == machine() and not runs(int(state["process"]))
+            return False
+        return runs(int(state["process"])) if state["machine"] == machine() else None
     except (ValueError, KeyError, TypeError):
-        return False
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatch
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from photochrom.archive.manifest import FOLDER
 from photochrom.archive.spool import Spool
-from photochrom.archive.store import DRAFT, Entry, Store
+from photochrom.archive.store import DRAFT, Entry, NoFolder, Store
 from photochrom.batch.find import SYSTEM_FOLDERS, kind_of, target_of
 from photochrom.batch.sidecar import SIDECAR
 from photochrom.naming import COLORED
@@ -147,6 +148,12 @@ def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def _if_any(pages: Iterator[list[Entry]]) -> Iterator[list[Entry]]:
+    """The pages; none if there is no such folder yet."""
+    with contextlib.suppress(NoFolder):
+        yield from pages
+
+
 def results_of(output: Store, run: int, add: Callable[[pa.Table], None]) -> None:
     """Give all files where the results go; removes the drafts that killed runs have left.
 
@@ -157,7 +164,8 @@ def results_of(output: Store, run: int, add: Callable[[pa.Table], None]) -> None
     """
     rows: list[tuple[object, ...]] = []
     drafts = []
-    for page in output.listing(lambda name: name != FOLDER):
+    pages = output.listing(lambda name: name != FOLDER)
+    for page in _if_any(pages):
         for entry in page:
             name = entry.key.rpartition("/")[2]
             if name.startswith(DRAFT):

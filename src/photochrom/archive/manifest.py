@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from photochrom.archive.record import SCHEMA, counting
 from photochrom.archive.spool import Buckets
-from photochrom.archive.store import Store, StoreError
+from photochrom.archive.store import NoFolder, Store, StoreError
 
 __all__ = ["FOLDER", "PARTS", "Parts", "Writer", "tables_of"]
 
@@ -79,10 +79,8 @@ class Parts:
         """The files, in the order of their names."""
         try:
             listed = [one.key for page in _below(self._output).listing() for one in page]
-        except StoreError:
-            if self._output.exists(PARTS):
-                raise
-            return []  # there is no such folder yet
+        except NoFolder:
+            return []
         return sorted(f"{PARTS}/{key}" for key in listed if key.endswith(".parquet"))
 
     def read(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -15,6 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +23,7 @@ from photochrom.archive.address import redacted, secrets_of, without_secrets
 from photochrom.errors import ConfigError, DependencyError, PhotoError
 from photochrom.files import whole
 
-__all__ = ["DRAFT", "Entry", "Store", "StoreError"]
+__all__ = ["DRAFT", "Entry", "NoFolder", "Store", "StoreError"]
 
 DRAFT = ".photochrom-draft-"
 """How the names of unfinished files begin, where a store does not hide them by itself."""
@@ -49,6 +50,10 @@ Value = TypeVar("Value")
 
 class StoreError(PhotoError):
     """A store cannot be reached, or refuses."""
+
+
+class NoFolder(StoreError):
+    """There is no such folder or bucket."""
 
 
 class Entry(NamedTuple):
@@ -175,7 +180,7 @@ class Store:
         """Whether the root of this store is a folder that has something in it."""
         try:
             return any(page for page in self.listing())
-        except StoreError:
+        except NoFolder:
             return False
 
     def read(self, key: str) -> bytes:
@@ -240,7 +245,7 @@ class Store:
                 infos = self._call(self.fs.ls, here, detail=True)
             except FileNotFoundError:
                 if here == root:
-                    raise StoreError(f"{self.name}: there is no such folder") from None
+                    raise NoFolder("there is no such folder", name=self.name) from None
                 continue  # it has gone meanwhile
             files = []
             for info in sorted(infos, key=lambda info: str(info["name"]), reverse=True):
@@ -258,9 +263,12 @@ class Store:
         more: dict[str, str] = {}
         found = False
         while True:
-            page = self._call(
-                self.fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix, **more
-            )
+            try:
+                page = self._call(
+                    self.fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix, **more
+                )
+            except FileNotFoundError:
+                raise NoFolder("there is no such bucket", name=self.name) from None
             entries = page.get("Contents", [])
             found = found or bool(entries)
             yield [
@@ -296,7 +304,7 @@ class Store:
             with whole(path, StoreError, force=True) as draft:
                 shutil.copyfile(source, draft)
         elif self.scheme in _WHOLE:
-            self._call(self.fs.put_file, source, path)
+            self._written(self.fs.put_file, source, path)
         else:
             self._by_draft(path, run, lambda draft: self.fs.put_file(source, draft))
 
@@ -308,7 +316,7 @@ class Store:
             with whole(path, StoreError, force=True) as draft, open(draft, "xb") as file:
                 file.write(content)
         elif self.scheme in _WHOLE:
-            self._call(self.fs.pipe_file, path, content)
+            self._written(self.fs.pipe_file, path, content)
         else:
             self._by_draft(path, run, lambda draft: self.fs.pipe_file(draft, content))
 
@@ -317,7 +325,7 @@ class Store:
         draft = f"{folder}/{DRAFT}{run:06}-{secrets.token_hex(8)}"
         self._call(self.fs.makedirs, folder, exist_ok=True)
         try:
-            self._call(write, draft)
+            self._written(write, draft)
             self._call(self.fs.mv, draft, path)
         finally:
             with contextlib.suppress(Exception):
@@ -332,7 +340,7 @@ class Store:
         """
         path = self.path(key)
         try:
-            self._call(self._create, path, content)
+            self._written(self._create, path, content)
         except FileExistsError:
             # Ours, if only the answer to the first try was lost.
             with contextlib.suppress(FileNotFoundError):
@@ -353,6 +361,15 @@ class Store:
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
                 self._call(self.fs.rm_file, self.path(key))
+
+    def _written(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function that writes, see `_call`."""
+        try:
+            self._call(function, *args)
+        except FileNotFoundError:
+            raise NoFolder(
+                "there is no such bucket or folder", "create it first", name=self.name
+            ) from None
 
     # --- patience --------------------------------------------------------------------------------
 
@@ -409,5 +426,13 @@ def _entry(key: str, info: dict[str, Any]) -> Entry:
 
 
 def _time(value: Any) -> str:
+    """A time as seconds, however the store tells it: not all of its answers do so alike."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if isinstance(value, datetime):
+        value = value.timestamp()
     # A file system's time has nanoseconds, of which a float loses the last ones.
     return f"{value:.6f}" if isinstance(value, int | float) else str(value)
