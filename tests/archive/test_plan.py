@@ -48,7 +48,7 @@ def test_a_second_run_has_nothing_to_do(once: Once, scans: Store, out: Store, ph
     assert second["a.png"] == ("skip", "done") and second["torn.png"] == ("skip", "failed before")
     assert once(retry=True)["torn.png"][0] == "failed"
     assert once(force=True)["a.png"] == ("done", "forced")
-    assert sorted(row["outcome"] for row in records(out)) == ["done"] * 3 + ["failed", "passed"]
+    assert sorted(row["outcome"] for row in records(out)) == ["done"] * 3 + ["failed"]
 
 
 def test_what_changes_is_done_again_and_what_only_looks_so_is_not(
@@ -162,12 +162,12 @@ def test_a_manifest_that_is_brought_together_says_the_same(
         once()
     before = records(out)
     parts = Parts(out)
-    assert len(parts.keys()) == 3 and all("/base-" in key for key in parts.keys())
+    assert len(parts.files()) == 3 and all("/base-" in key for key in parts.files())
     row = next(iter(parts.read())).to_pylist()[0]
     for n in range(12):
         Writer(out, 9 + n).write([row])
         parts.compact(9 + n)
-    assert len(parts.keys()) < 8
+    assert len(parts.files()) < 8
     after = records(out)
     assert [r["result_sha256"] for r in after] == [r["result_sha256"] for r in before]
     out.write(f"{PARTS}/part-000099-x.parquet", b"torn")

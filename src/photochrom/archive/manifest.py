@@ -75,7 +75,7 @@ class Parts:
     def __init__(self, output: Store) -> None:
         self._output = output
 
-    def keys(self) -> list[str]:
+    def files(self) -> list[str]:
         """The files, in the order of their names."""
         try:
             listed = [one.key for page in _below(self._output).listing() for one in page]
@@ -91,11 +91,11 @@ class Parts:
         StoreError
             A file is damaged, or the store does not answer.
         """
-        yield from tables_of(self._output, self.keys(), columns)
+        yield from tables_of(self._output, self.files(), columns)
 
     def buckets(self, size: int) -> int:
         """In how many buckets of about this many rows the records go."""
-        keys = self.keys()
+        keys = self.files()
         return 1 + (_rows(keys) + sum("/part-" in key for key in keys) * 16) // size
 
     def compact(self, run: int) -> None:
@@ -103,7 +103,7 @@ class Parts:
 
         Only the holder of the lease may do so.
         """
-        keys = self.keys()
+        keys = self.files()
         parts = [key for key in keys if "/part-" in key]
         bases = [key for key in keys if "/base-" in key]
         rows = _rows(bases)

@@ -431,7 +431,7 @@ def _time(value: Any) -> str:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            return value
+            return str(value)
     if isinstance(value, datetime):
         value = value.timestamp()
     # A file system's time has nanoseconds, of which a float loses the last ones.
