@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from photochrom.archive.address import is_store
 from photochrom.cli.folders import MOST_SECONDS, colorize_many
 from photochrom.cli.one import colorize_one, colorize_stream
 from photochrom.cli.terminal import fail, logging_to, say
@@ -26,6 +27,9 @@ EXAMPLES = """\
                                                  a second run skips finished photos
   photochrom colorize scans/ -o color/ --report review.html
   photochrom colorize scans/ -o color/ --shard 2/8    the second of eight parts
+  photochrom colorize s3://scans/1920s -o s3://color/1920s
+  photochrom colorize s3://scans -o s3://color --cluster auto    on all machines
+                                                 of a Ray cluster
   photochrom colorize - < old.jpg > new.jpg
   photochrom colorize old.jpg --saturation 0.8   calmer colors
   photochrom colorize old.jpg --hint 310,220,3a5fcd   this spot is blue"""
@@ -34,7 +38,10 @@ EXAMPLES = """\
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     p.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="photo, folder of photos, or - for stdin"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="photo, folder of photos, or - for stdin; also an address such as s3://scans/1920s",
     )
     p.add_argument(
         "-o", "--output", metavar="FILE|DIR",
@@ -127,6 +134,11 @@ def _work_arguments(p: argparse.ArgumentParser) -> None:
         help="photos to color at once; each takes memory (default: your cores plus one)",
     )  # fmt: skip
     p.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="let a Ray cluster do the work: auto for that of this machine, HOST:PORT or "
+             "ray://HOST:PORT (see docs/scale.md)",
+    )  # fmt: skip
+    p.add_argument(
         "--timeout", type=seconds_value, metavar="SECONDS",
         help=f"give up on a photo after this long; 0 means no limit (default: {MOST_SECONDS:g} "
              "for several photos, none for one)",
@@ -153,7 +165,20 @@ def run(options: argparse.Namespace) -> int:
     with logging_to(options.log):
         if "-" in (*options.inputs, options.output):
             return colorize_stream(options)
+        if options.cluster is not None or any(map(is_store, _places(options))):
+            from photochrom.cli.archive import colorize_archive
+
+            return colorize_archive(options)
         return _run(options)
+
+
+def _places(options: argparse.Namespace) -> list[str]:
+    """The inputs, and the output if there is one."""
+    places = list(options.inputs)
+    if options.output is None:
+        # A photo in the web is told to be downloaded; all other addresses need an output.
+        return [item for item in places if not is_address(item)]
+    return [*places, options.output]
 
 
 def _run(options: argparse.Namespace) -> int:

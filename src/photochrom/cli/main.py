@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "main", "parser_of"]
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
     Command("video", "color films, keeping the colors steady", "photochrom.cli.video"),
+    Command("manifest", "tell what became of the photos of a run", "photochrom.cli.manifest"),
     Command("models", "list the bundled models", "photochrom.cli.models"),
     Command(
         "prepare", "turn folders of color photos into training shards", "photochrom.cli.prepare"
