@@ -113,6 +113,10 @@ def _figure_arguments(p: argparse.ArgumentParser) -> None:
         help="feature network (.onnx) for FID; needs photochrom[fid]",
     )  # fmt: skip
     p.add_argument(
+        "--lpips", metavar="FILE",
+        help="LPIPS as a network of two inputs (.onnx), for the perceptual distance",
+    )  # fmt: skip
+    p.add_argument(
         "--ssim", action="store_true", help="add the structural similarity; needs photochrom[ssim]"
     )
     p.add_argument(
@@ -148,6 +152,7 @@ def run(options: argparse.Namespace) -> int:
         prior=options.prior,
         classifier=options.classifier,
         features=options.fid,
+        distance=options.lpips,
         ssim=options.ssim,
         compare=options.compare,
         seed=options.seed,
@@ -188,7 +193,7 @@ def run(options: argparse.Namespace) -> int:
 def _missing_judges(options: argparse.Namespace) -> int:
     """Say which columns are left out, and why; returns how many that were asked for."""
     missing = 0
-    for name, column in (("classifier", "top-1"), ("fid", "FID")):
+    for name, column in (("classifier", "top-1"), ("fid", "FID"), ("lpips", "LPIPS")):
         path = getattr(options, name)
         if path is not None and not Path(path).is_file():
             print(
