@@ -286,8 +286,8 @@ def _notes(film: Film, settings: Settings) -> list[str]:
     codec = settings.quality.row
     if codec.even and (facts.height % 2 or facts.width % 2):
         notes.append(
-            f"{facts.width} x {facts.height} is odd, but {settings.quality.codec} needs even sides: "
-            "the last row or column is repeated; ffv1 keeps the size"
+            f"{facts.width} x {facts.height} is odd, but {settings.quality.codec} needs even "
+            "sides: the last row or column is repeated; ffv1 keeps the size"
         )
     if facts.scale.bits > max(codec.formats):
         notes.append(
