@@ -7,7 +7,7 @@ import contextlib
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @contextlib.contextmanager
 def serving(
-    studio: Studio, key: str | None = None, bounds: Bounds | None = None
+    studio: Studio,
+    key: str | None = None,
+    bounds: Bounds | None = None,
+    photos: Sequence[str] = (),
 ) -> Iterator[httpx.Client]:
     """A client of a real server, on a socket of its own."""
     with listen("127.0.0.1", 0) as sock:
         limit = max_body(studio.limits.bytes)
-        app = studio_app(studio)
+        app = studio_app(studio, photos)
         server = make_server(app, sock, key=key, max_body=limit, programs=True, bounds=bounds)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()

@@ -60,7 +60,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
         help="set the color of the spot at pixel (X, Y), counted from the top left, for example "
              "310,220,3a5fcd or 310,220,navy. Can be given several times. Use X,Y:X,Y:...,COLOR "
              "for a stroke, and add ,region to make the points the corners of a region. Add "
-             ",reach=R (0 to 4) for how far the hint acts and ,strength=S (0 to 1) for how much",
+             ",reach=R (0 to 4) for how far the hint acts and ,strength=S (0 to 1) for how much. "
+             "`photochrom studio PHOTO` shows the X and Y of a spot",
     )  # fmt: skip
     p.add_argument(
         "--color", choices=("recolor", "keep", "skip"),
@@ -82,8 +83,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "-q", "--quality", type=int, metavar="N",
-        help="quality of JPEG, WebP, AVIF and HEIC, 1 to 100 (default for JPEG: that of the "
-             "source, but at least 75)",
+        help="quality of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100 (default for JPEG: that of "
+             "the source, but at least 75)",
     )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def color_films(
     with contextlib.ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(Manifest(folder))
         work = _Work(manifest, decisive, color)
-        for step in list(plan(jobs, decisive, folder, Rules(force=force, retry=True))):
+        for step in list(plan(jobs, decisive, folder, Rules(force=force, retry=True, noun="film"))):
             counts[work(step)] += 1
     say(
         f"{counts['done']} done, {counts['failed']} failed"

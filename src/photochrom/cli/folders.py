@@ -120,7 +120,7 @@ class _Run:
 
     def _steps(self, settings: Settings) -> list[Step]:
         from photochrom.batch.plan import ALTERED, plan
-        from photochrom.photo.write import has_quality
+        from photochrom.photo.write import has_quality, without_quality
 
         steps = []
         found, rules = self.found, rules_of(self.options)
@@ -132,7 +132,8 @@ class _Run:
             say(f"skipped {altered} results that have changed since they were made")
         lossless = sum(step.do == "color" and not has_quality(step.job.target) for step in steps)
         if self.options.quality is not None and lossless:
-            say(f"--quality has no effect on {lossless} results, because PNG and TIFF are lossless")
+            why = f"because {without_quality()} are lossless"
+            say(f"--quality has no effect on {lossless} results, {why}")
         return steps
 
     def _record(self, work: Coloring, steps: list[Step], progress: Progress) -> None:

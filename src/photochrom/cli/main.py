@@ -10,7 +10,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from photochrom._version import __version__
 from photochrom.cli.commands import Command, HelpFormatter, add_command
@@ -18,7 +18,7 @@ from photochrom.cli.terminal import open_streams, say
 from photochrom.cli.values import is_address
 from photochrom.errors import ConfigError, PhotochromError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parser_of"]
 
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
@@ -53,9 +53,19 @@ COMMANDS = (
         "photochrom.cli.studio",
     ),
     Command(
+        "site",
+        "write a web page that colors photos in its visitors' browsers",
+        "photochrom.cli.site",
+    ),
+    Command(
         "study",
         "run a perception study: can people tell which of two photos was recolored?",
         "photochrom.cli.study",
+    ),
+    Command(
+        "completion",
+        "print a script that lets your shell complete commands",
+        "photochrom.cli.completion",
     ),
 )
 
@@ -75,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (meant := _meant(arguments)) is not None:
         say(f"{arguments[0]}: is not a command; did you mean `{meant}`?")
         return 2
-    parser = _parser(arguments)
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    parser = parser_of({wanted})
     options = parser.parse_args(arguments)
     if options.run is None:
         parser.print_help()
@@ -105,8 +116,8 @@ def _meant(arguments: Sequence[str]) -> str | None:
     return shlex.join(["photochrom", "colorize", *arguments])
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser for this command line. Only the command that it names is complete."""
+def parser_of(wanted: Container[str | None]) -> argparse.ArgumentParser:
+    """A parser that knows all commands. Only the commands in `wanted` are complete."""
     parser = argparse.ArgumentParser(
         prog="photochrom",
         description="Color black-and-white photos and films on your own machine.",
@@ -116,7 +127,6 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"photochrom {__version__}")
     parser.set_defaults(run=None)
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
-    wanted = next((word for word in arguments if not word.startswith("-")), None)
     for command in COMMANDS:
-        add_command(group, command, command.name == wanted)
+        add_command(group, command, command.name in wanted)
     return parser

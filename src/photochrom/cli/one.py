@@ -91,7 +91,7 @@ def colorize_one(options: argparse.Namespace, found: Found) -> int:
     from photochrom.batch.manifest import Manifests
     from photochrom.batch.plan import plan
     from photochrom.batch.work import Coloring
-    from photochrom.photo.write import has_quality
+    from photochrom.photo.write import has_quality, without_quality
 
     ((source, target),) = found.photos
     with Signals() as signals, Limit(source, options.timeout) as limit:
@@ -102,7 +102,7 @@ def colorize_one(options: argparse.Namespace, found: Found) -> int:
         if step.do != "color":
             return _nothing_to_do(step)
         if options.quality is not None and not has_quality(target):
-            say(f"{source}: --quality has no effect, because PNG and TIFF are lossless")
+            say(f"{source}: --quality has no effect, because {without_quality()} are lossless")
         manifests = Manifests()
         manifests.sweep([os.path.dirname(target)])
         watch = Watching(source, signals, limit, options.color is None and not options.keep_color)
@@ -179,7 +179,7 @@ def _stream(options: argparse.Namespace, source: str, target: str, signals: Sign
     from photochrom.photo.losses import losses
     from photochrom.photo.read import read_photo, read_pipe
     from photochrom.photo.source import no_room
-    from photochrom.photo.write import has_quality
+    from photochrom.photo.write import has_quality, without_quality
 
     engine = engine_of(options, options.threads)
     settings = settings_of(options, engine)
@@ -200,7 +200,7 @@ def _stream(options: argparse.Namespace, source: str, target: str, signals: Sign
             for note in losses(photo, path, settings.model):
                 say(note)
             if options.quality is not None and not has_quality(path):
-                say(f"{source}: --quality has no effect, because PNG and TIFF are lossless")
+                say(f"{source}: --quality has no effect, because {without_quality()} are lossless")
             watch = Watching(source, signals, limit)
             draft = draft_name(folder, os.path.splitext(path)[1])
             watch.begun(draft)

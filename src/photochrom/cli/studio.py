@@ -12,6 +12,7 @@ __all__ = ["EXAMPLES", "arguments", "run"]
 
 EXAMPLES = """\
   photochrom studio
+  photochrom studio old.jpg        opens it; shows x and y of a spot, for --hint
   photochrom studio --port 8080 --no-browser
   curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg
 
@@ -20,6 +21,11 @@ The service is documented at http://127.0.0.1:8017/api/docs while it runs."""
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
+    p.add_argument(
+        "photos", nargs="*", metavar="PHOTO",
+        help="photo to open; its settings and hints are kept next to it, in PHOTO.photochrom.json, "
+             "which `photochrom colorize` uses",
+    )  # fmt: skip
     p.add_argument(
         "-m", "--model", metavar="M", help="bundled model or .onnx file (default: photochrom-1)"
     )
@@ -43,7 +49,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
         help="largest photo, in megapixels (default: %(default)s)",
     )  # fmt: skip
     limits.add_argument(
-        "--photos", type=int, default=100, metavar="N",
+        "--photos", dest="most_photos", type=int, default=100, metavar="N",
         help="number of photos to keep; the least recently used are dropped first (default: "
              "%(default)s)",
     )  # fmt: skip
@@ -64,16 +70,18 @@ def run(options: argparse.Namespace) -> int:
         from photochrom.web.serving.listen import listen, serve
         from photochrom.web.studio.api import studio_app
         from photochrom.web.studio.bodies import max_body
+        from photochrom.web.studio.given import checked_photos
         from photochrom.web.studio.limits import Limits
         from photochrom.web.studio.studio import Studio
     except ImportError as error:
         raise needs_web(error) from None
     from photochrom.colorizer import Colorizer
 
+    photos = checked_photos(options.photos)
     limits = Limits.of(
         bytes=round(options.max_mb * 1e6),
         pixels=round(options.max_megapixels * 1e6),
-        photos=options.photos,
+        photos=options.most_photos,
         memory=round(options.memory * 1e6),
         seconds=options.seconds,
     )
@@ -84,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         key = None if is_local(options.host) else secrets.token_urlsafe(16)
         with Studio(colorizer, limits) as studio:
             serve(
-                studio_app(studio),
+                studio_app(studio, photos),
                 sock,
                 key=key,
                 max_body=max_body(limits.bytes),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -19,7 +20,7 @@ from photochrom.photo.formats.table import EXTENSIONS
 from photochrom.web.serving.answer import Refused
 from photochrom.web.serving.app import make_app
 from photochrom.web.serving.head import HeadAsGet
-from photochrom.web.studio import coloring, photos
+from photochrom.web.studio import coloring, given, photos
 from photochrom.web.studio.bodies import studio_of
 from photochrom.web.studio.description import WHY, completed_description, docs_page
 from photochrom.web.studio.errors import add_error_answers
@@ -33,8 +34,8 @@ EXAMPLES = FilePath(__file__).parent.parent / "examples"
 router = APIRouter(tags=["studio"])
 
 
-def studio_app(studio: Studio) -> FastAPI:
-    """The application of one studio."""
+def studio_app(studio: Studio, photos_given: Sequence[str] = ()) -> FastAPI:
+    """The application of one studio; the page opens the photos that are given by their paths."""
     app = make_app("studio")
     app.title, app.version = "photochrom studio", __version__
     app.description = (
@@ -42,11 +43,12 @@ def studio_app(studio: Studio) -> FastAPI:
         "of it. The network runs once; its distribution answers every setting."
     )
     app.state.studio = studio
+    app.state.given = list(photos_given)
     app.state.coming = asyncio.Semaphore(studio.limits.uploads)
     listed = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
     app.state.examples = {example["example"]: example for example in listed}
     add_error_answers(app)
-    for part in (router, photos.router, coloring.router):
+    for part in (router, photos.router, coloring.router, given.router):
         app.include_router(part)
     _describe(app)
     app.add_middleware(HeadAsGet)

@@ -17,6 +17,7 @@ desk.addEventListener("choose", ({ detail: { byKey } }) => {
   markers.showChosen(chosen && !chosen.hint ? chosen : null);
   if (desk.ready) markers.show(desk.current.work.hints, chosen?.hint ?? null);
   if (!chosen) return spot.clear();
+  $("place").textContent = `This spot: x ${Math.floor(chosen.x)}, y ${Math.floor(chosen.y)}`;
   viewer.uncover(chosen);
   show("spot");
   return look(byKey).then(reveal);

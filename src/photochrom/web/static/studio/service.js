@@ -1,9 +1,12 @@
-// The service under the page: everything that the page knows of a photo comes through here, and only
-// this module knows that the service is a server. Each refusal arrives as a Refusal. The addresses of
+// The service under the page: everything that the page knows of a photo comes through here. wire.js
+// brings the questions there: to a server, or to a worker. Each refusal arrives as a Refusal. The addresses of
 // pictures mean something to `blob` alone; to all others they are names: the same picture, the same name.
 
 import { Refusal } from "./refusal.js";
+import * as wire from "./wire.js";
 import { dials } from "./work.js";
+
+export { KEEPERS, READS, WHERE, can } from "./wire.js";
 
 const BUSY = [429, 503];
 const FORGOTTEN = [404, 410];
@@ -72,7 +75,7 @@ async function send(path, options) {
   for (let tries = 1; ; tries++) {
     let reply;
     try {
-      reply = await fetch(path, options);
+      reply = await wire.ask(path, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw unreachable();
@@ -92,6 +95,12 @@ const query = (values) => new URLSearchParams(
 ).toString();
 
 export const info = () => read("/api/info");
+/** Photos that the service was started with: {name, url, bytes, hints, settings, problem} of each. */
+export const given = async () => (await read("/api/given")).photos;
+/** Keeps what was decided about one of them beside its file; `words` are JSON. */
+export const keepBeside = (url, words) => send(`${url}/sidecar`, {
+  method: "PUT", headers: { "Content-Type": "application/json" }, body: words,
+});
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 
@@ -99,7 +108,7 @@ export const blob = async (path, signal) => (await send(path, { signal })).blob(
  * Whether the service answers: "yes", "no", or "restarted": it runs, but with another key than this page has.
  * Nobody is told.
  */
-export const answers = () => fetch("/api/info").then(
+export const answers = () => wire.ask("/api/info").then(
   ({ status }) => ({ 200: "yes", 403: "restarted" }[status] ?? "no"), () => "no",
 );
 
@@ -117,34 +126,15 @@ export async function upload(file, progress, signal) {
   }
 }
 
-// XMLHttpRequest, for fetch does not tell how much was sent.
-function uploadOnce(file, progress, signal) {
-  return new Promise((resolve, reject) => {
-    const aborted = () => new DOMException("put away", "AbortError");
-    if (signal.aborted) return reject(aborted());
-    const request = new XMLHttpRequest();
-    request.open("POST", "/api/photos");
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.onprogress = (event) => event.total && progress(event.loaded / event.total);
-    let whole = false;
-    request.upload.onload = () => {
-      whole = true;
-      progress(1);
-    };
-    // Once all is there the service has a photo, or soon will: only its answer tells which to forget.
-    signal.addEventListener("abort", () => whole || request.abort());
-    request.onabort = () => reject(aborted());
-    request.onerror = () => reject(unreachable());
-    request.onload = () => {
-      if (request.status === 201) resolve(JSON.parse(request.responseText));
-      else {
-        const { status, responseText } = request;
-        const why = new Answer(status, told(status, responseText), request.getResponseHeader("Retry-After"));
-        resolve(unless(why).then((better) => { throw better; }));
-      }
-    };
-    return request.send(file);
-  });
+async function uploadOnce(file, progress, signal) {
+  let reply;
+  try {
+    reply = await wire.send("/api/photos", file, progress, signal);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : unreachable();
+  }
+  if (reply.ok) return reply.json();
+  throw await unless(new Answer(reply.status, told(reply.status, await reply.text()), reply.headers.get("Retry-After")));
 }
 
 const at = (photo) => `/api/photos/${encodeURIComponent(photo)}`;
