@@ -7,8 +7,8 @@ import * as service from "./service.js";
 import * as session from "./session.js";
 
 const FORMATS = [
-  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "full quality"],
-  ["tif", "TIFF", "full quality, for archives"], ["webp", "WebP", "smaller"],
+  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "lossless"],
+  ["tif", "TIFF", "lossless, for archives"], ["webp", "WebP", "smaller than JPEG"],
   ["avif", "AVIF", "smallest"],
 ];
 
