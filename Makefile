@@ -7,13 +7,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 
+# Compiled modules are kept: else each of the hundreds of processes that tests start compiles them all.
+export PYTHONDONTWRITEBYTECODE :=
+
 # A stamp is written when its step is complete: a second run starts at once, a broken one starts over.
 HAVE_VENV := $(VENV)/.have-venv
 HAVE_BASE := $(VENV)/.have-base
 HAVE_DEV := $(VENV)/.have-dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo check test browser lint format help-page bench clean
+.PHONY: help demo check test browser lint format help-page bench clean site site-runtime kernel-wasm
 
 help:
 	@echo "make demo       color the photos in examples/ into demo/ (installs the package into .venv)"
@@ -23,6 +26,8 @@ help:
 	@echo "make format     put all code into the house style"
 	@echo "make help-page  write docs/help.md from the --help of every command"
 	@echo "make browser    install Chromium for the tests, if it is missing (test does it too)"
+	@echo "make site       write a site into site/, which colors in the browser (fetches ONNX Runtime for the web)"
+	@echo "make kernel-wasm  compile the kernel for the browser (needs clang and lld)"
 	@echo "make bench      measure speed: inference, then one training step"
 	@echo "make clean      remove .venv, demo/ and all caches"
 
@@ -43,6 +48,8 @@ check: $(HAVE_DEV)
 
 # Where there is a compiler, the kernel must have been built: its tests would be skipped otherwise.
 test: lint browser
+	@$(MAKE) --no-print-directory site-runtime || \
+	  echo "Without ONNX Runtime for the web, the tests of the site's colors are skipped." >&2
 	@if [ -z "$${PHOTOCHROM_NATIVE-}" ] && command -v "$${CC:-cc}" >/dev/null; then \
 	  export PHOTOCHROM_NATIVE=1; \
 	fi; $(BIN)/python -m pytest --numprocesses auto
@@ -72,6 +79,16 @@ format: $(HAVE_DEV)
 help-page: $(HAVE_BASE)
 	$(BIN)/python docs/help_page.py
 
+# The package's folder keeps it, and a wheel takes it along.
+site-runtime: $(HAVE_BASE)
+	@$(BIN)/python -m photochrom.web.site.runtime
+
+site: site-runtime
+	@$(BIN)/photochrom site -o site --force
+
+kernel-wasm:
+	@$(PYTHON) tools/kernel_wasm.py
+
 bench: $(HAVE_DEV)
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/train_step.py
@@ -88,7 +105,7 @@ $(HAVE_VENV):
 	@touch $@
 
 $(HAVE_BASE): $(HAVE_VENV) pyproject.toml setup.py constraints.txt src/photochrom/_version.py \
-              src/photochrom/color/_kernel.c
+              src/photochrom/color/_kernel.c src/photochrom/color/_kernel.h
 	@echo "Installing photochrom into $(VENV) (once; about 50 MB) ..."
 	@$(INSTALL) --editable .
 	@touch $@

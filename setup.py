@@ -41,6 +41,7 @@ setup(
         Extension(
             "photochrom.color._kernel",
             ["src/photochrom/color/_kernel.c"],
+            depends=["src/photochrom/color/_kernel.h"],
             define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE else [],
             py_limited_api=STABLE,
             optional=True,

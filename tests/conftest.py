@@ -116,6 +116,9 @@ TOGETHER = {
     "web/studio/test_page_phone.py": "page story",
     "web/studio/test_page_modules.py": "page story",
     "web/study/test_page.py": "study page",
+    "web/site/test_equal.py": "site",
+    "web/site/test_page_alone.py": "site",
+    "web/site/test_page_both.py": "site pages",
 }
 
 

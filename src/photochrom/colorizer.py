@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photochrom import render
 from photochrom.anchors import Anchors, blend_hints
@@ -32,6 +33,9 @@ from photochrom.photo.write import Output, check_pages, write_pages
 from photochrom.prediction import FileSettings, Prediction, Settings, divided
 
 if TYPE_CHECKING:
+    import PIL.Image
+    import torch
+
     from photochrom.video.film import ColoredFrame
     from photochrom.video.film import Settings as FilmSettings
 
@@ -90,6 +94,23 @@ class Colorizer:
     def info(self) -> ModelInfo:
         """What the model says about itself."""
         return self.model.info
+
+    @overload
+    def predict(
+        self,
+        photo: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any],
+        hints: Sequence[HintLike] = ...,
+    ) -> Prediction[NDArray[Any]]: ...
+    @overload
+    def predict(
+        self, photo: PIL.Image.Image, hints: Sequence[HintLike] = ...
+    ) -> Prediction[PIL.Image.Image]: ...
+    @overload
+    def predict(
+        self, photo: torch.Tensor, hints: Sequence[HintLike] = ...
+    ) -> Prediction[torch.Tensor]: ...
+    @overload
+    def predict(self, photo: Any, hints: Sequence[HintLike] = ...) -> Prediction: ...
 
     def predict(self, photo: Any, hints: Sequence[HintLike] = ()) -> Prediction:
         """Run the network on a photo, once.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,15 @@ from photochrom.photo.photo import Photo
 from photochrom.photo.write import Output, write_photo
 from photochrom.render import PART, Brush, Strips, colored_strips, painted
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # type checkers bring it
+
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
+
 __all__ = ["FileSettings", "Prediction", "Settings", "divided"]
 
 
@@ -37,7 +46,7 @@ class Settings(TypedDict, total=False):
     Keys
     ----
     keep_color : see `Look`
-    quality : 1..100, of JPEG, WebP, AVIF and HEIC
+    quality : 1..100, of JPEG, WebP, AVIF, HEIC and JPEG XL
     force : replace an existing file
     draft : name of the file until it is complete
     ready : called with the name of the complete draft
@@ -74,10 +83,11 @@ def divided(
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(Generic[R]):
     """The distribution over colors for every pixel of a photo, and the photo itself.
 
-    None of the methods runs the network.
+    None of the methods runs the network. To type checkers, a `Prediction[R]` is one that renders
+    an R; `Colorizer.predict` says which.
 
     Attributes
     ----------
@@ -130,7 +140,7 @@ class Prediction:
 
     def render(
         self, temperature: float = TEMPERATURE, saturation: float = 1.0, *, keep_color: float = 0.0
-    ) -> Any:
+    ) -> R:
         """The photo in color, at full size, with its own L.
 
         Parameters
@@ -146,7 +156,7 @@ class Prediction:
         Alpha is kept.
         """
         result = self.photo.restore(self._rgb(Look(temperature, saturation, keep_color)))
-        return result if self.back is None else self.back(result)
+        return cast(R, result if self.back is None else self.back(result))
 
     def _repr_png_(self) -> bytes:
         """The photo in color, reduced, as a notebook shows it."""
@@ -187,14 +197,14 @@ class Prediction:
         seed: int = 0,
         temperature: float = TEMPERATURE,
         saturation: float = 1.0,
-    ) -> list[Any]:
+    ) -> list[R]:
         """n different plausible colorings, each coherent over its objects, rendered as by `render`.
 
         `candidate_predictions` returns them as predictions.
         """
         return [c.render(temperature, saturation) for c in self.candidate_predictions(n, seed)]
 
-    def candidate_predictions(self, n: int = 4, seed: int = 0) -> list[Prediction]:
+    def candidate_predictions(self, n: int = 4, seed: int = 0) -> list[Prediction[R]]:
         """n predictions, each leaning toward other plausible colors; see `Distribution.candidates`.
 
         They stand for the many colorings that the distribution leaves open. They are no samples.

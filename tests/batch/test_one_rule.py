@@ -168,12 +168,12 @@ def test_of_manifests_at_several_heights_the_latest_line_counts(
 
 
 def test_files_of_kinds_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    for name in ("a.psd", "b.PSB", "c.cr2", "d.tga", "notes.txt", "page.html", ".e.psd"):
+    for name in ("a.psd", "b.PSB", "c.crw", "d.tga", "notes.txt", "page.html", ".e.psd"):
         (tmp_path / name).touch()
     draw(tmp_path / "f.png", 1)
     found = find(Asked([str(tmp_path)]))
     assert [(os.path.basename(p.source), p.kind) for p in found.passed] == [
-        ("a.psd", "Photoshop"), ("b.PSB", "Photoshop"), ("c.cr2", "camera raw"), ("d.tga", "Targa"),
+        ("a.psd", "Photoshop"), ("b.PSB", "Photoshop"), ("c.crw", "camera raw"), ("d.tga", "Targa"),
     ]  # fmt: skip
     assert len(found.photos) == 1
 

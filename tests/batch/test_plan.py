@@ -13,12 +13,13 @@ import PIL.Image
 import pytest
 
 from photochrom.batch.find import Asked, find
-from photochrom.batch.job import Settings
+from photochrom.batch.job import Places, Settings
 from photochrom.batch.plan import ALTERED, Rules, plan
 from photochrom.photo.read import read_photo
 from tests.batch.scans import draw, states, tree
 
 
+@pytest.mark.slow
 def test_a_second_run_skips_what_is_done(once: Any, scans: Path, out: Path) -> None:
     for n in range(3):
         draw(scans / f"{n}.png", n)
@@ -200,3 +201,25 @@ def test_each_photo_is_in_one_shard_and_stays_there(settings: Settings, out: Pat
     assert min(list(where.values()).count(i) for i in (1, 2, 3)) > 100
     fewer = plan(photos[::2], settings, str(out), Rules(shard=(2, 3)))
     assert all(where[step.job.source] == 2 for step in fewer)
+
+
+def test_absolute_paths_are_those_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = Places()
+    for path in (
+        "a",
+        "./a",
+        "b/../a",
+        "b//a",
+        "/a",
+        "//a",
+        "a/",
+        "",
+        ".",
+        "b/..",
+        "/",
+        "b/c/é.jpg",
+    ):
+        assert places.of(path) == places.of(path) == os.path.abspath(path)

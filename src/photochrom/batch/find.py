@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from typing import NamedTuple
 
 from photochrom.batch.history import MANIFEST, History, read_history
-from photochrom.batch.job import identity
+from photochrom.batch.job import Places, identity
 from photochrom.batch.sidecar import SIDECAR
 from photochrom.naming import COLORED
 
@@ -30,8 +30,7 @@ _KINDS = {
     "JPEG XR": ".jxr .hdp .wdp",
     "Photoshop": ".psd .psb",
     "GIMP": ".xcf",
-    "camera raw": ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw "
-                  ".orf .pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f",
+    "camera raw": ".crw .dcr .fff .kdc .mos .mrw .raw .srf .x3f",
     "PDF": ".pdf",
     "DjVu": ".djv .djvu",
     "OpenEXR": ".exr",
@@ -116,12 +115,13 @@ def find(asked: Asked, tell: Teller | None = None) -> Found:
             candidates += _below(item, asked, tell, found)
         elif not _is_ours(item) and not _excluded(os.path.basename(item), "", asked):
             candidates.append(_named(item, asked))
-    paths = [os.path.abspath(path) for one in candidates for path in one[:2]]
-    paths += [os.path.abspath(passed.result) for passed in found.passed]
+    places = Places()
+    paths = [places.of(path) for one in candidates for path in one[:2]]
+    paths += [places.of(passed.result) for passed in found.passed]
     found.history = read_history(dict.fromkeys(paths))
     skipped = Counter[str]()
     for one in candidates:
-        home = found.history.written_in.get(os.path.abspath(one.source))
+        home = found.history.written_in.get(places.of(one.source))
         if home is None and not one.beside:
             found.photos.append((one.source, one.target))
             continue
@@ -172,6 +172,7 @@ def _below(folder: str, asked: Asked, tell: Teller, found: Found) -> Iterator[_C
     """The photos of a folder tree; `found` takes files of other kinds."""
     from photochrom.photo.formats.table import INPUT_EXTENSIONS
 
+    twins = 0
     output = None if asked.output is None else identity(asked.output)
 
     def unreadable(error: OSError) -> None:
@@ -184,10 +185,11 @@ def _below(folder: str, asked: Asked, tell: Teller, found: Found) -> Iterator[_C
         into = here if asked.output is None else os.path.join(asked.output, below)
         into = into.rstrip(os.sep) if below == "" and into != os.sep else into
         beside: set[str] | None = None
-        for name in sorted(files):
+        shown = [n for n in files if not (n.startswith(".") or _excluded(n, below, asked))]
+        double = _raw_twins(shown)
+        twins += len(double)
+        for name in sorted(set(shown) - double):
             stem, suffix = os.path.splitext(name)
-            if name.startswith(".") or _excluded(name, below, asked):
-                continue
             path = os.path.join(here, name)
             if suffix.lower() not in INPUT_EXTENSIONS:
                 if kind := kind_of(name):
@@ -197,6 +199,25 @@ def _below(folder: str, asked: Asked, tell: Teller, found: Found) -> Iterator[_C
                 beside = _results_beside(files)
             target = target_of(name, into, asked.output is None)
             yield _Candidate(path, target, False, beside is not None and name in beside)
+    if twins:
+        tell.note(
+            f"skipped {twins} camera raw files that lie beside a photo of the same name; to color "
+            "one, name it alone"
+        )
+
+
+def _raw_twins(names: Sequence[str]) -> set[str]:
+    """The camera raw files that the camera has also stored as a photo."""
+    from photochrom.photo.formats.table import INPUT_EXTENSIONS, RAW_SUFFIXES
+
+    parts = [(name, *os.path.splitext(name)) for name in names]
+    raw = [(name, stem) for name, stem, suffix in parts if suffix.lower() in RAW_SUFFIXES]
+    if not raw:
+        return set()
+    photos = {
+        stem for _, stem, suffix in parts if suffix.lower() in INPUT_EXTENSIONS - RAW_SUFFIXES
+    }
+    return {name for name, stem in raw if stem in photos}
 
 
 def _entered(
@@ -239,9 +260,14 @@ def kind_of(name: str) -> str:
 
 
 def target_of(source: str, folder: str, beside: bool) -> str:
-    """NAME.color.EXT beside the photo, elsewhere NAME.EXT; .png if EXT cannot be written."""
-    from photochrom.photo.formats.table import RESULT_EXTENSIONS
+    """NAME.color.EXT beside the photo, elsewhere NAME.EXT.
+
+    EXT becomes .jpg for camera raw, and .png for others that cannot be written.
+    """
+    from photochrom.photo.formats.table import RAW_SUFFIXES, RESULT_EXTENSIONS
 
     stem, suffix = os.path.splitext(os.path.basename(source))
+    if suffix.lower() in RAW_SUFFIXES:  # its preview is a JPEG
+        suffix = ".jpg"
     suffix = suffix if suffix.lower() in RESULT_EXTENSIONS else ".png"
     return os.path.join(folder, f"{stem}{COLORED if beside else ''}{suffix}")

@@ -27,6 +27,7 @@ __all__ = [
     "Known",
     "OwnColor",
     "Past",
+    "Places",
     "Settings",
     "identity",
     "plain_hints",
@@ -51,6 +52,24 @@ def identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+class Places:
+    """Absolute paths, fast for many files in few folders."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """The same as `os.path.abspath`."""
+        folder, slash, name = path.rpartition(os.sep)
+        if name in ("", ".", "..") or (os.altsep and os.altsep in name):
+            return os.path.abspath(path)
+        start = self._folders.get(folder + slash)
+        if start is None:
+            start = os.path.join(os.path.abspath(folder + slash), "")
+            self._folders[folder + slash] = start
+        return start + name
 
 
 class FileState(NamedTuple):
@@ -95,7 +114,7 @@ class Past(NamedTuple):
     settings: str
     version: str  # of photochrom
     time: str
-    error: str = ""  # "" if it did not fail: a color photo was left alone, or a file passed over
+    error: str = ""  # "" if it did not fail: a color photo was skipped, or a file passed over
     extra: bool = False  # it failed because an extra was missing
     passed: str = ""  # the kind of a file that cannot be colored
 

@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from photochrom._version import __version__
 from photochrom.batch.history import History, home_of, read_history
-from photochrom.batch.job import Chosen, Job, OwnColor, Past, Settings, identity, result_name
-from photochrom.batch.sidecar import with_sidecar
+from photochrom.batch.job import (
+    Chosen,
+    Job,
+    Known,
+    OwnColor,
+    Past,
+    Places,
+    Settings,
+    identity,
+    result_name,
+)
+from photochrom.batch.sidecar import Sidecars, with_sidecar
 from photochrom.errors import PhotoError
 
 __all__ = [
@@ -59,12 +69,14 @@ class Rules:
     force : color all photos, whatever exists
     retry : try again what failed before
     color : what to do with color photos
+    noun : what a source is, in messages
     """
 
     shard: tuple[int, int] = (1, 1)
     force: bool = False
     retry: bool = False
     color: OwnColor = "recolor"
+    noun: str = "photo"
 
 
 def plan(
@@ -87,15 +99,17 @@ def plan(
     """
     rules = rules or Rules()
     photos = list(dict.fromkeys(photos))
+    places = Places()
     if history is None:
-        history = read_history(os.path.abspath(target) for _, target in photos)
+        history = read_history(places.of(target) for _, target in photos)
     owners = _owners(photos)
     # With force, any file is replaced but an original.
     originals = {identity(source) for source, _ in photos} - {None} if rules.force else set()
     homes: dict[str, str] = {}
     starts: dict[str, str] = {}
+    sidecars = Sidecars()
     for source, target in photos:
-        place = os.path.abspath(target)
+        place = places.of(target)
         home = folder
         if home is None:
             inside = os.path.dirname(place)
@@ -107,38 +121,75 @@ def plan(
         if rules.shard[1] > 1 and _shard_of(result, rules.shard[1]) != rules.shard[0]:
             continue
         job = Job(source, target, result, history.known.get(place), rules.force)
-        refused = _refused(job, owners[target], originals)
+        seen = _Seen.of(job, places)
+        refused = _refused(job, seen, owners[target], originals, rules.noun)
         if refused is not None:
             yield Step(job, "fail", error=refused)
             continue
         try:
-            if isinstance(settings, Settings):
+            if isinstance(settings, Settings) and sidecars.beside(source):
                 job = job._replace(settings=with_sidecar(source, settings))
         except PhotoError as error:
             yield Step(job, "fail", error=error)
             continue
-        yield _compare(job, job.settings or settings, rules, history.past.get(place))
+        past = history.past.get(place)
+        if past is not None and not seen.is_as_in(past):
+            past = None  # it was another photo, or the photo has changed since
+        yield _compare(job, seen, job.settings or settings, rules, past)
 
 
-def _refused(job: Job, owner: str, originals: set[tuple[int, int] | None]) -> PhotoError | None:
+class _Seen(NamedTuple):
+    """The states of two files; None if there is no such file."""
+
+    place: str  # absolute path of the source
+    source: os.stat_result | None
+    target: os.stat_result | None  # of a link, not of what it leads to
+
+    @classmethod
+    def of(cls, job: Job, places: Places) -> _Seen:
+        """Look at the files of a job."""
+        place = places.of(job.source)
+        return cls(place, _state(job.source, os.stat), _state(job.target, os.lstat))
+
+    def is_as_in(self, said: Known | Past) -> bool:
+        """Whether a line in a manifest is about the photo as it is now."""
+        state = said.source_file
+        if self.source is None or state is None or said.source != self.place:
+            return False
+        return state.is_untouched(self.source)
+
+
+def _state(path: str, look: Callable[[str], os.stat_result]) -> os.stat_result | None:
+    try:
+        return look(path)
+    except (OSError, ValueError):
+        return None
+
+
+def _refused(
+    job: Job, seen: _Seen, owner: str, originals: set[tuple[int, int] | None], noun: str
+) -> PhotoError | None:
     """Why a photo cannot have the result that is asked for; None if it can."""
     source, target = job.source, job.target
-    there = identity(target)
-    if there is not None and there == identity(source):
-        problem = f"{source}: the result would overwrite the photo"
+    there = None if seen.target is None else (seen.target.st_dev, seen.target.st_ino)
+    if seen.target is not None and stat.S_ISLNK(seen.target.st_mode):
+        there = identity(target)
+    itself = None if seen.source is None else (seen.source.st_dev, seen.source.st_ino)
+    if there is not None and there == itself:
+        problem = f"{source}: the result would overwrite the {noun}"
         return PhotoError(problem, "choose another output folder")
     if owner != source:
         problem = f"{source}: {owner} would have the same result, {target}"
         return PhotoError(problem, "rename one of them")
     if job.force and there in originals:
-        problem = f"{target}: is one of the photos, and originals are never overwritten"
+        problem = f"{target}: is one of the {noun}s, and originals are never overwritten"
         return PhotoError(problem, "choose another output folder")
     size = len(os.fsencode(os.path.basename(target)))
     if size > MOST_NAME:
         return PhotoError(
             f"{source}: the name of its result has {size} bytes, and file systems allow "
             f"{MOST_NAME}",
-            "shorten the name of the photo, or name another output folder with -o",
+            f"shorten the name of the {noun}, or name another output folder with -o",
         )
     return None
 
@@ -159,10 +210,10 @@ def _shard_of(result: str, n: int) -> int:
     return int.from_bytes(digest[:8], "big") % n + 1
 
 
-def _compare(job: Job, settings: Chosen, rules: Rules, past: Past | None) -> Step:
-    known = job.known
-    there = found_result(job)
-    if past is not None and not job.force and _is_as_then(job, past):
+def _compare(job: Job, seen: _Seen, settings: Chosen, rules: Rules, past: Past | None) -> Step:
+    """What to do; `past` is what came of trying the same photo."""
+    known, there = job.known, _result_in(seen.target, job)
+    if past is not None and not job.force:
         step = _settled(job, settings, rules, past)
         if step is not None:
             return step
@@ -179,12 +230,8 @@ def _compare(job: Job, settings: Chosen, rules: Rules, past: Past | None) -> Ste
         return Step(job, "fail", error=unknown_result(job))
     if known.settings != settings.key or other_color(known.own_color, rules.color):
         return Step(job, "color", "other settings")
-    try:
-        same = known.source_file.is_untouched(os.stat(job.source))
-    except OSError:
-        same = False
-    if not same or known.source != os.path.abspath(job.source):
-        return Step(job, "color", "may be another photo")
+    if not seen.is_as_in(known):
+        return Step(job, "color", f"may be another {rules.noun}")
     altered = there.st_size != known.result_file.size
     return Step(job, "skip", ALTERED if altered else "done", "done")
 
@@ -192,15 +239,6 @@ def _compare(job: Job, settings: Chosen, rules: Rules, past: Past | None) -> Ste
 def other_color(done: str, wanted: OwnColor) -> bool:
     """Whether a color photo was treated in another way than is asked for now."""
     return done not in ("", wanted) and wanted != "skip"
-
-
-def _is_as_then(job: Job, past: Past) -> bool:
-    """Whether a photo has not changed since it was tried."""
-    try:
-        same = past.source_file is not None and past.source_file.is_untouched(os.stat(job.source))
-    except OSError:
-        return False
-    return same and past.source == os.path.abspath(job.source)
 
 
 def _settled(job: Job, settings: Chosen, rules: Rules, past: Past) -> Step | None:
@@ -231,11 +269,11 @@ def lacking(job: Job) -> PhotoError | None:
 
 def found_result(job: Job) -> os.stat_result | None:
     """The file in the place of the result; None if there is none, or an empty one of ours."""
-    try:
-        there = os.lstat(job.target)
-    except OSError:
-        return None
-    empty = stat.S_ISREG(there.st_mode) and there.st_size == 0
+    return _result_in(_state(job.target, os.lstat), job)
+
+
+def _result_in(there: os.stat_result | None, job: Job) -> os.stat_result | None:
+    empty = there is not None and stat.S_ISREG(there.st_mode) and there.st_size == 0
     return None if empty and job.known is not None else there
 
 

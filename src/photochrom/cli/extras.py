@@ -31,9 +31,14 @@ def needs_web(error: ImportError) -> DependencyError:
     Raises
     ------
     ImportError
-        The same one, if it is not about FastAPI or uvicorn.
+        The same one, if it is not about a library of that extra.
     """
-    if error.name is None or error.name.partition(".")[0] not in ("fastapi", "filelock", "uvicorn"):
+    if error.name is None or error.name.partition(".")[0] not in (
+        "fastapi",
+        "filelock",
+        "segno",
+        "uvicorn",
+    ):
         raise error
     return DependencyError(
         "this command needs FastAPI and uvicorn", "run pip install 'photochrom[web]'"

@@ -61,7 +61,7 @@ def color_films(
     color: Callable[[str, str, bool], Report],
     force: bool,
 ) -> int:
-    """Color films one after the other; those that are done already are left alone.
+    """Color films one after the other; those that are already done are skipped.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def color_films(
     with contextlib.ExitStack() as stack:
         manifest = None if folder is None else stack.enter_context(Manifest(folder))
         work = _Work(manifest, decisive, color)
-        for step in list(plan(jobs, decisive, folder, Rules(force=force, retry=True))):
+        for step in list(plan(jobs, decisive, folder, Rules(force=force, retry=True, noun="film"))):
             counts[work(step)] += 1
     say(
         f"{counts['done']} done, {counts['failed']} failed"

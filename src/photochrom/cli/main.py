@@ -10,7 +10,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from photochrom._version import __version__
 from photochrom.cli.commands import Command, HelpFormatter, add_command
@@ -18,39 +18,56 @@ from photochrom.cli.terminal import open_streams, say
 from photochrom.cli.values import is_address
 from photochrom.errors import ConfigError, PhotochromError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parser_of"]
 
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
-    Command("video", "color films, keeping the colors steady", "photochrom.cli.video"),
-    Command("manifest", "tell what became of the photos of a run", "photochrom.cli.manifest"),
+    Command("video", "color films and videos without flicker", "photochrom.cli.video"),
+    Command("manifest", "show what became of the photos of a run", "photochrom.cli.manifest"),
     Command("models", "list the bundled models", "photochrom.cli.models"),
     Command(
-        "prepare", "turn folders of color photos into training shards", "photochrom.cli.prepare"
+        "prepare",
+        "pack folders of color photos into shards (tar files) for training",
+        "photochrom.cli.prepare",
     ),
     Command("train", "train a network on shards", "photochrom.cli.train"),
     Command("evaluate", "measure how good the colors are", "photochrom.cli.evaluate"),
     Command(
         "reproduce",
-        "make the paper's table anew, from photos to report",
+        "reproduce the paper's results table, from photos to report",
         "photochrom.cli.reproduce",
     ),
     Command(
         "export",
-        "turn a training run into a model file, or make a model file smaller",
+        "convert a training run into a model file, or make a model file smaller",
         "photochrom.cli.export",
     ),
     Command(
         "import",
-        "turn a checkpoint released by the paper's authors into a model file",
+        "convert a checkpoint released by the authors of the paper (Zhang et al. 2016)"
+        " into a model file",
         "photochrom.cli.import_published",
     ),
     Command(
         "studio",
-        "color and correct photos in your browser; programs can use it too",
+        "color and correct photos in your browser; also an HTTP service for programs",
         "photochrom.cli.studio",
     ),
-    Command("study", "ask people which of two photos was recolored", "photochrom.cli.study"),
+    Command(
+        "site",
+        "write a web page that colors photos in its visitors' browsers",
+        "photochrom.cli.site",
+    ),
+    Command(
+        "study",
+        "run a perception study: can people tell which of two photos was recolored?",
+        "photochrom.cli.study",
+    ),
+    Command(
+        "completion",
+        "print a script that lets your shell complete commands",
+        "photochrom.cli.completion",
+    ),
 )
 
 _EXAMPLES = """\
@@ -58,6 +75,7 @@ examples:
   photochrom colorize grandmother.jpg
   photochrom colorize scans/ -o color/
   photochrom models
+
 Run `photochrom COMMAND --help` for help on a command."""
 
 
@@ -68,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (meant := _meant(arguments)) is not None:
         say(f"{arguments[0]}: is not a command; did you mean `{meant}`?")
         return 2
-    parser = _parser(arguments)
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    parser = parser_of({wanted})
     options = parser.parse_args(arguments)
     if options.run is None:
         parser.print_help()
@@ -89,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _meant(arguments: Sequence[str]) -> str | None:
-    """The command line that was meant if a photo or a folder stands where the command should."""
+    """The command line that the user meant, if a photo or folder is in the command's place."""
     first = arguments[0] if arguments else ""
     if first in {command.name for command in COMMANDS} or not (
         is_address(first) or os.path.exists(first)
@@ -98,18 +117,17 @@ def _meant(arguments: Sequence[str]) -> str | None:
     return shlex.join(["photochrom", "colorize", *arguments])
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser for this command line: of the commands, only the one in it is complete."""
+def parser_of(wanted: Container[str | None]) -> argparse.ArgumentParser:
+    """A parser that knows all commands. Only the commands in `wanted` are complete."""
     parser = argparse.ArgumentParser(
         prog="photochrom",
-        description="Color black-and-white photographs on your own machine.",
+        description="Color black-and-white photos and films on your own machine.",
         formatter_class=HelpFormatter,
         epilog=_EXAMPLES,
     )
     parser.add_argument("--version", action="version", version=f"photochrom {__version__}")
     parser.set_defaults(run=None)
     group = parser.add_subparsers(title="commands", metavar="COMMAND")
-    wanted = next((word for word in arguments if not word.startswith("-")), None)
     for command in COMMANDS:
-        add_command(group, command, command.name == wanted)
+        add_command(group, command, command.name in wanted)
     return parser

@@ -16,6 +16,7 @@ from photochrom.errors import PhotoError
 from photochrom.photo.facts import Facts
 from photochrom.photo.file_pixels import FilePixels
 from photochrom.photo.formats.format import Format, Page, Request
+from photochrom.photo.formats.raw import preview_in
 from photochrom.photo.formats.table import find_format
 from photochrom.photo.limits import LIMITS, ReadLimits
 from photochrom.photo.metadata.exif import LEAST_EXIF, MOST_EXIF
@@ -61,7 +62,7 @@ def read_photo(path: str | os.PathLike[str], page: int = 0, limits: ReadLimits =
     8-bit, 16-bit and float files keep their depth (9 to 15 bits are scaled to 16); 1-bit and
     palette images are expanded to 8 bits, and CMYK and L*a*b* are converted to sRGB. Float samples,
     which only TIFF has, must be sRGB-encoded and in 0..1. The orientation in the file is applied.
-    Of an animation, the first frame is read.
+    Of an animation, the first frame is read, and of camera raw the preview that is in it.
 
     Parameters
     ----------
@@ -154,7 +155,15 @@ def photo_size(data: bytes, name: str = "photo") -> tuple[int, int]:
         It is not a photo, or its header is damaged.
     """
     form = find_format(data[:_HEAD], name)
-    return named_in_words(name, lambda: form.size(data, name))
+
+    def size() -> tuple[int, int]:
+        origin = BytesOrigin(data)
+        if form.wraps(Request(origin, name)):
+            preview = preview_in(origin, name)
+            return preview.height, preview.width
+        return form.size(data, name)
+
+    return named_in_words(name, size)
 
 
 # --- where the bytes are --------------------------------------------------------------------------
@@ -212,6 +221,8 @@ def _examined(descriptor: int, name: str) -> tuple[os.stat_result, Format]:
 
 
 def _decode(form: Format, request: Request) -> Photo:
+    if form.wraps(request):
+        return _preview(request)
     if not form.loader:
         decoded = form.decode(request)
         samples, orientation = turned(decoded.samples, decoded.orientation), decoded.orientation
@@ -224,6 +235,9 @@ def _decode(form: Format, request: Request) -> Photo:
     page = _checked_space(form.settled(page))
     facts = _writable(form.facts(page))
     orientation = form.orientation(page, facts)
+    if facts.metadata.exif is None:
+        facts = replace(facts, metadata=replace(facts.metadata, exif=request.exif))
+        orientation = request.orientation or orientation
     facts = replace(facts, turned=orientation)
     if orientation in SIDEWAYS and facts.resolution is not None:
         facts = replace(facts, resolution=facts.resolution[::-1])
@@ -235,6 +249,17 @@ def _decode(form: Format, request: Request) -> Photo:
     if told:
         facts = replace(facts, notes=(*facts.notes, _DAMAGED.format(told[0].rstrip("."))))
     return Photo(content, replace(facts, source=request.place))
+
+
+def _preview(request: Request) -> Photo:
+    """The photo in a camera raw file."""
+    request.check_page(1)
+    found = preview_in(request.origin, request.name)
+    inside = BytesOrigin(found.data)
+    form = find_format(found.data[:_HEAD], request.name)
+    within = replace(request, origin=inside, exif=found.exif, orientation=found.orientation)
+    photo = _decode(form, within)
+    return replace(photo, facts=replace(photo.facts, notes=(found.note, *photo.facts.notes)))
 
 
 def _writable(facts: Facts) -> Facts:

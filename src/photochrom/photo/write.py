@@ -17,7 +17,7 @@ from photochrom.errors import PhotoError
 from photochrom.files import whole
 from photochrom.photo.carried import Carried, carried_by
 from photochrom.photo.formats.format import Format
-from photochrom.photo.formats.table import EXTENSIONS, format_of
+from photochrom.photo.formats.table import ALL, EXTENSIONS, format_of
 from photochrom.photo.formats.tiff_write import Joiner, is_large
 from photochrom.photo.output import Output, check_quality
 from photochrom.photo.photo import Photo, check_colors
@@ -33,6 +33,7 @@ __all__ = [
     "check_quality",
     "format_for",
     "has_quality",
+    "without_quality",
     "write_pages",
     "write_photo",
 ]
@@ -47,6 +48,12 @@ def has_quality(path: str | os.PathLike[str]) -> bool:
     """Whether the user can choose a quality for a file, by its name."""
     form = format_of(file_name(path))
     return form is not None and "Q" in form.options
+
+
+def without_quality() -> str:
+    """The names of the formats that have no quality, because they are lossless, as a list."""
+    *names, last = (form.name for form in ALL if "Q" not in form.options)
+    return f"{', '.join(names)} and {last}"
 
 
 def write_photo(

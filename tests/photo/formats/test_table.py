@@ -30,15 +30,13 @@ def test_jpegs_of_other_names_are_jpegs_in_and_out(tmp_path: Path, suffix: str) 
 @pytest.mark.parametrize(
     ("head", "word"),
     [
-        (b"8BPS\0\1", "Photoshop"), (b"FUJIFILMCCD-RAW 0201", "camera raw"),
-        (b"IIU\0\x18\0\0\0", "camera raw"), (b"\0\0\0\x18ftypcrx \0\0\0\1", "camera raw"),
-        (b"II*\0\x10\0\0\0CR\2\0", "camera raw"), (b"%PDF-1.7", "PDF"),
-        (b"II\xbc\1", "JPEG XR"), (b"\xff\xd8\xff\xf7\0\x0b", "JPEG-LS"),
+        (b"8BPS\0\1", "Photoshop"), (b"FOVb\0\0\3\0", "camera raw"), (b"\0MRM", "camera raw"),
+        (b"%PDF-1.7", "PDF"), (b"II\xbc\1", "JPEG XR"), (b"\xff\xd8\xff\xf7\0\x0b", "JPEG-LS"),
     ],
 )  # fmt: skip
 def test_files_of_a_known_kind_are_refused_by_their_kind(head: bytes, word: str) -> None:
     message = refusal(decode_photo, head + bytes(80))
-    assert f"{word} files are not supported" in message
+    assert f"{word} files" in message and "are not supported" in message
 
 
 def test_the_preview_of_a_camera_raw_file_is_not_taken_for_the_photo(tmp_path: Path) -> None:
@@ -48,10 +46,13 @@ def test_the_preview_of_a_camera_raw_file_is_not_taken_for_the_photo(tmp_path: P
         writer.write(np.zeros((48, 64), np.uint16), photometric="cfa", metadata=None)
     data = path.read_bytes()
     assert struct.unpack_from("<H", data, 2) == (42,)
-    assert "camera raw files are not supported; develop it" in refusal(read_photo, path)
+    assert (
+        "camera raw files are colored by the preview in them, and this has none; develop it"
+        in refusal(read_photo, path)
+    )
 
 
 def test_raw_samples_alone_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((48, 64), np.uint16), photometric="cfa", metadata=None)
-    assert "the raw samples of a camera" in refusal(read_photo, path)
+    assert "camera raw" in refusal(read_photo, path)

@@ -90,7 +90,7 @@ def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, s
     server.end(signal.SIGKILL)
     server = serve(str(server.port))
     page.locator("#saturation").fill("60")
-    expect(page.get_by_text("photochrom was restarted. Open the new address")).to_be_visible()
+    expect(page.get_by_text("photochrom was restarted. Its address has changed")).to_be_visible()
     expect(page.get_by_text("photochrom isn’t responding")).to_be_hidden()
     shot(page, "away-restarted")
     accessible(page, "another key")
@@ -127,7 +127,7 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
     shot(page, "refused")
     accessible(page, "refused")
     notice.get_by_role("button").click()
-    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    expect(page.get_by_role("heading", name="Color an old photo")).to_be_visible()
 
     card = page.locator("#progress")
     for name, words in (
@@ -200,7 +200,7 @@ def test_a_bad_first_file_of_many_is_passed_over(server, visit, shot, tmp_path: 
     expect(page.locator("#notice")).to_contain_text("notes.txt: Not a JPEG")
     shot(page, "passed-over")
     # It stays in the tray, and whoever looks at it is not sent away.
-    page.locator("#tray li button").first.click()
+    page.locator("#tray .photo").first.click()
     expect(page.locator("#progress")).to_have_attribute("data-state", "failed")
     expect(page.locator("#title")).to_contain_text("notes.txt")
 

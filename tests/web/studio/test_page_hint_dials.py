@@ -54,7 +54,7 @@ def test_sliders_of_the_chosen_hint_reach_the_service_and_the_session(
     strength.fill("40")
     expect(page.locator("#undo")).to_be_enabled()
     reach.fill("100")
-    expect(reach).to_have_attribute("aria-valuetext", "its object")
+    expect(reach).to_have_attribute("aria-valuetext", "the whole object")
     page.screenshot(path=tmp_path / "dials.png")
     with page.expect_download() as saved:
         page.locator("#menu-button").click()

@@ -83,6 +83,8 @@ class Request:
     page: int = 0
     limits: ReadLimits = LIMITS
     known: Any = None  # what the format found out about the file earlier: see `Page.known`
+    exif: bytes | None = None  # of a file around this one, used if this one has none
+    orientation: int = 0  # stated there; 0: none
 
     def check_page(self, pages: int) -> None:
         """Raise PhotoError if the file does not have the page."""
@@ -162,6 +164,10 @@ class Format:
 
     def check(self, name: str) -> None:
         """Raise PhotoError if a file of this name cannot be handled here."""
+
+    def wraps(self, request: Request) -> bool:
+        """Whether it is camera raw, of which the preview is read: see `raw.preview_in`."""
+        return False
 
     def open(self, request: Request) -> Page:
         """The page that is asked for."""

@@ -14,6 +14,7 @@ from photochrom.photo.formats.jp2 import JP2
 from photochrom.photo.formats.jpeg import JPEG
 from photochrom.photo.formats.jxl import JXL
 from photochrom.photo.formats.png import PNG
+from photochrom.photo.formats.raw import DEVELOP, RAW, RAW_SUFFIXES
 from photochrom.photo.formats.tiff import TIFF
 from photochrom.photo.formats.webp import WEBP
 
@@ -22,6 +23,7 @@ __all__ = [
     "EXTENSIONS",
     "FORMATS",
     "INPUT_EXTENSIONS",
+    "RAW_SUFFIXES",
     "RESULT_EXTENSIONS",
     "TYPES",
     "find_format",
@@ -34,7 +36,7 @@ RESULT_EXTENSIONS = tuple(_OF_SUFFIX)
 """Of files that can be written: lower case, with the dot."""
 EXTENSIONS = tuple(suffix for suffix, form in _OF_SUFFIX.items() if not form.extra)
 """Those that need no extra of the package."""
-INPUT_EXTENSIONS = frozenset(RESULT_EXTENSIONS) | {
+INPUT_EXTENSIONS = frozenset(RESULT_EXTENSIONS) | RAW_SUFFIXES | {
     ".bmp", ".gif", ".j2k", ".jpf", ".jpx", ".pgm", ".pnm", ".ppm",
 }  # fmt: skip
 """Of files that count as photos in a folder. Those that cannot be read fail by name, so that no
@@ -57,7 +59,7 @@ def find_format(head: bytes, name: str) -> Format:
         It is not one of these formats, or the format cannot be read here.
     """
     _refuse_others(head, name)
-    form = next((form for form in ALL if form.begins(head)), None)
+    form = next((form for form in (RAW, *ALL) if form.begins(head)), None)
     if form is None:
         *names, last = (form.name for form in ALL)
         raise PhotoError(
@@ -73,19 +75,10 @@ def find_format(head: bytes, name: str) -> Format:
     return form
 
 
-_RAW = "camera raw files are not supported"
-_DEVELOP = "develop it with a raw converter, and save it as TIFF or JPEG"
 _OTHERS: tuple[tuple[int, bytes, str, str], ...] = (  # place, bytes there, problem, remedy
     (0, b"8BPS", "Photoshop files are not supported", "save it as TIFF"),
-    (0, b"FUJIFILMCCD-RAW", _RAW, _DEVELOP),
-    (0, b"IIU\0", _RAW, _DEVELOP),
-    (0, b"IIRO", _RAW, _DEVELOP),
-    (0, b"IIRS", _RAW, _DEVELOP),
-    (0, b"MMOR", _RAW, _DEVELOP),
-    (0, b"FOVb", _RAW, _DEVELOP),
-    (0, b"\0MRM", _RAW, _DEVELOP),
-    (4, b"ftypcrx ", _RAW, _DEVELOP),
-    (8, b"CR\2\0", _RAW, _DEVELOP),
+    (0, b"FOVb", "camera raw files of Sigma are not supported", DEVELOP),
+    (0, b"\0MRM", "camera raw files of Minolta are not supported", DEVELOP),
     (0, b"II\xbc", "JPEG XR files are not supported", "convert it to TIFF"),
     (0, b"%PDF", "PDF files are not supported", "export its pages as TIFF or PNG"),
     (0, b"\xff\xd8\xff\xf7", "JPEG-LS files are not supported", "convert it to TIFF or PNG"),

@@ -91,9 +91,8 @@ class _Tiff(Format):
     def begins(self, head: bytes) -> bool:
         return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
 
-    def check(self, name: str) -> None:
-        if _CAMERA_RAW.search(name):
-            raise _camera_raw(name)
+    def wraps(self, request: Request) -> bool:
+        return bool(_CAMERA_RAW.search(request.name)) or is_camera_raw(request.origin)
 
     def open(self, request: Request) -> Page:
         origin, pages = request.origin, request.known
@@ -104,11 +103,6 @@ class _Tiff(Format):
             origin = _mended(origin, pages.stray, request.name)
         request.check_page(max(1, len(pages.layouts)))
         layout = pages.layouts[request.page] if request.page < len(pages.layouts) else None
-        if layout is not None and layout.subfile & 1:
-            with origin.open() as file:
-                raw = is_camera_raw(file, layout.place)
-            if raw:  # the page itself is a small preview
-                raise _camera_raw(request.name)
         _check_layout(layout, pages, request)
         facts = Facts(
             request.name,
@@ -231,14 +225,6 @@ TIFF = _Tiff(
     options={"compression": "deflate"},
     exif_by_libvips=False,
 )
-
-
-def _camera_raw(name: str) -> PhotoError:
-    return PhotoError(
-        "camera raw files are not supported",
-        "develop it with a raw converter, and save it as TIFF or JPEG",
-        name=name,
-    )
 
 
 # --- opening a page -------------------------------------------------------------------------------

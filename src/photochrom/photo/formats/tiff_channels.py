@@ -10,13 +10,14 @@ Sources: TIFF 6.0 (Adobe, 1992), sections 8, 16, 18 and 23; Adobe Photoshop TIFF
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyvips
 
 from photochrom.errors import PhotoError
 from photochrom.photo.ifd import FAILURES, PHOTOMETRIC, SUB_IFDS, Reader, to_number
 from photochrom.photo.layout import Layout
+from photochrom.photo.source import Origin
 
 __all__ = ["Channels", "LAB", "channels_of", "is_camera_raw"]
 
@@ -75,15 +76,18 @@ class Channels:
         return pyvips.Operation.call("extract_band", image, self.colors, n=len(self.extra))
 
 
-def is_camera_raw(file: BinaryIO, place: int) -> bool:
-    """Whether raw samples of a camera are below the directory at a place."""
+def is_camera_raw(origin: Origin) -> bool:
+    """Whether there are raw samples of a camera in the first directory of a file, or below it."""
     try:
-        reader = Reader(file)
-        directory, _ = reader.directory(place, frozenset([SUB_IFDS]))
-        for below in directory[SUB_IFDS].numbers[:8] if SUB_IFDS in directory else ():
-            found, _ = reader.directory(below, frozenset([PHOTOMETRIC]))
-            if to_number(found, PHOTOMETRIC) in _RAW:
+        with origin.open() as file:
+            reader = Reader(file)
+            directory, _ = reader.directory(reader.first, frozenset([PHOTOMETRIC, SUB_IFDS]))
+            if to_number(directory, PHOTOMETRIC) in _RAW:
                 return True
+            for below in directory[SUB_IFDS].numbers[:8] if SUB_IFDS in directory else ():
+                found, _ = reader.directory(below, frozenset([PHOTOMETRIC]))
+                if to_number(found, PHOTOMETRIC) in _RAW:
+                    return True
     except FAILURES:
         pass
     return False

@@ -4,6 +4,7 @@ import { desk } from "./desk.js";
 import { clear } from "./keeping.js";
 import { confirmed } from "./notice.js";
 import { $ } from "./parts.js";
+import { KEEPERS } from "./service.js";
 
 async function remove() {
   const sure = await confirmed("Remove this photo?",
@@ -13,8 +14,7 @@ async function remove() {
 
 async function clearAll() {
   const sure = await confirmed("Clear all?",
-    "All photos and hints are removed from this page, this browser and the running program. "
-    + "The files on your disk don’t change.", "Clear all");
+    `All photos and hints are removed from ${KEEPERS}. The files on your disk don’t change.`, "Clear all");
   if (sure) await clear();
 }
 

@@ -1,9 +1,12 @@
-// The service under the page: everything that the page knows of a photo comes through here, and only
-// this module knows that the service is a server. Each refusal arrives as a Refusal. The addresses of
+// The service under the page: everything that the page knows of a photo comes through here. wire.js
+// brings the questions there: to a server, or to a worker. Each refusal arrives as a Refusal. The addresses of
 // pictures mean something to `blob` alone; to all others they are names: the same picture, the same name.
 
 import { Refusal } from "./refusal.js";
-import { dials } from "./work.js";
+import * as wire from "./wire.js";
+import { details } from "./work.js";
+
+export { KEEPERS, READS, WHERE, can } from "./wire.js";
 
 const BUSY = [429, 503];
 const FORGOTTEN = [404, 410];
@@ -13,7 +16,7 @@ const MOST_TRIES = 6;
 const LONGEST_WAIT = 8; // seconds
 
 const REMEDIES = {
-  408: "The connection is too slow or was lost; try again.",
+  408: "The connection was lost or is too slow. Try again.",
   411: "Reload the page and try again.",
   413: "Make it smaller, or color it with the command photochrom colorize.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
@@ -43,7 +46,7 @@ function told(status, body) {
   } catch {
     // Not ours, or cut off: the status must do.
   }
-  if (!said?.problem) return { problem: `The service answered ${status}.`, remedy: REMEDIES[status] };
+  if (!said?.problem) return { problem: `photochrom returned an error (${status}).`, remedy: REMEDIES[status] };
   return { problem: sentence(said.problem), remedy: said.remedy ? sentence(said.remedy) : REMEDIES[status] };
 }
 
@@ -57,7 +60,7 @@ function unreachable() {
   connection.dispatchEvent(new Event("away"));
   return new Refusal({
     problem: "photochrom isn’t responding.",
-    remedy: "Check that it is still running in its terminal.",
+    remedy: "Check the terminal in which you started it: is it still running?",
     kind: "away",
   });
 }
@@ -72,7 +75,7 @@ async function send(path, options) {
   for (let tries = 1; ; tries++) {
     let reply;
     try {
-      reply = await fetch(path, options);
+      reply = await wire.ask(path, options);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw unreachable();
@@ -92,6 +95,14 @@ const query = (values) => new URLSearchParams(
 ).toString();
 
 export const info = () => read("/api/info");
+/** The address that other machines open, as a QR code. */
+export const addressCode = () => blob("/api/address.svg");
+/** Photos that the service was started with: {name, url, bytes, hints, settings, problem} of each. */
+export const given = async () => (await read("/api/given")).photos;
+/** Keeps what was decided about one of them beside its file; `words` are JSON. */
+export const keepBeside = (url, words) => send(`${url}/sidecar`, {
+  method: "PUT", headers: { "Content-Type": "application/json" }, body: words,
+});
 export const examples = async () => (await read("/api/examples")).examples;
 export const blob = async (path, signal) => (await send(path, { signal })).blob();
 
@@ -99,15 +110,21 @@ export const blob = async (path, signal) => (await send(path, { signal })).blob(
  * Whether the service answers: "yes", "no", or "restarted": it runs, but with another key than this page has.
  * Nobody is told.
  */
-export const answers = () => fetch("/api/info").then(
+export const answers = () => wire.ask("/api/info").then(
   ({ status }) => ({ 200: "yes", 403: "restarted" }[status] ?? "no"), () => "no",
 );
 
-/** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */
-export async function upload(file, progress, signal) {
+/**
+ * Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1; `frame`
+ * is how it is turned and cropped.
+ */
+export async function upload(file, progress, signal, frame = null) {
+  const { x: left, y: top, width, height } = frame?.box ?? {};
+  const asked = query({ turn: frame?.turn, left, top, width, height });
+  const address = `/api/photos${asked && `?${asked}`}`;
   for (let tries = 1; ; tries++) {
     try {
-      return await uploadOnce(file, progress, signal);
+      return await uploadOnce(address, file, progress, signal);
     } catch (why) {
       // A large file is sent again only where the service says when.
       const again = why.status === 429 || (why.status === 503 && why.later);
@@ -117,34 +134,15 @@ export async function upload(file, progress, signal) {
   }
 }
 
-// XMLHttpRequest, for fetch does not tell how much was sent.
-function uploadOnce(file, progress, signal) {
-  return new Promise((resolve, reject) => {
-    const aborted = () => new DOMException("put away", "AbortError");
-    if (signal.aborted) return reject(aborted());
-    const request = new XMLHttpRequest();
-    request.open("POST", "/api/photos");
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.onprogress = (event) => event.total && progress(event.loaded / event.total);
-    let whole = false;
-    request.upload.onload = () => {
-      whole = true;
-      progress(1);
-    };
-    // Once all is there the service has a photo, or soon will: only its answer tells which to forget.
-    signal.addEventListener("abort", () => whole || request.abort());
-    request.onabort = () => reject(aborted());
-    request.onerror = () => reject(unreachable());
-    request.onload = () => {
-      if (request.status === 201) resolve(JSON.parse(request.responseText));
-      else {
-        const { status, responseText } = request;
-        const why = new Answer(status, told(status, responseText), request.getResponseHeader("Retry-After"));
-        resolve(unless(why).then((better) => { throw better; }));
-      }
-    };
-    return request.send(file);
-  });
+async function uploadOnce(address, file, progress, signal) {
+  let reply;
+  try {
+    reply = await wire.send(address, file, progress, signal);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : unreachable();
+  }
+  if (reply.ok) return reply.json();
+  throw await unless(new Answer(reply.status, told(reply.status, await reply.text()), reply.headers.get("Retry-After")));
 }
 
 const at = (photo) => `/api/photos/${encodeURIComponent(photo)}`;
@@ -166,7 +164,7 @@ export const forget = (photo) => send(at(photo), { method: "DELETE" });
 
 /** Runs the network with hints; resolves to the prediction's name. */
 export async function predict(photo, hints) {
-  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...dials(hint) })) };
+  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...details(hint) })) };
   const reply = await read(`${at(photo)}/predictions`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

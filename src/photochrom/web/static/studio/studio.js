@@ -6,14 +6,23 @@ import "./choosing.js";
 import "./compare.js";
 import "./deciding.js";
 import { desk } from "./desk.js";
+import "./framing.js";
+import { openGiven } from "./given.js";
 import { restore } from "./keeping.js";
+import "./many.js";
+import "./marking.js";
 import "./menu.js";
 import { announce, calm, warn } from "./notice.js";
 import { fetchColors } from "./opening.js";
 import { $, viewer } from "./parts.js";
+import "./pair.js";
+import "./phone.js";
+import "./presets.js";
 import "./saving.js";
 import { show } from "./screen.js";
+import { READS, WHERE } from "./service.js";
 import "./stage.js";
+import "./versions.js";
 import "./weak.js";
 import "./welcome.js";
 
@@ -22,15 +31,15 @@ desk.addEventListener("news", ({ detail: { words } }) => announce(words));
 desk.addEventListener("calm", calm);
 
 async function begin() {
-  if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) {
-    $("where").textContent = "Your photo goes only to the computer that runs photochrom.";
-  }
+  $("reads").textContent = READS;
+  $("where").textContent = WHERE;
   const last = await restore();
   viewer.setShare(desk.share);
   show(desk.tab);
   if (last) desk.turnTo(last);
   else desk.changed();
   await desk.learn();
+  await openGiven();
   fetchColors();
 }
 

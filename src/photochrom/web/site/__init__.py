@@ -1,0 +1,1 @@
+"""The studio as static files, which color in the visitor's browser."""
