@@ -51,6 +51,7 @@ def test_a_run_of_another_machine_is_waited_for_and_taken_over_if_it_is_dead(out
     assert b'"free": true' not in out.read(f"{LEASES}/000005.json")
 
 
+@pytest.mark.slow
 def test_a_run_that_shows_that_it_is_alive_is_not_taken_over(out: Store) -> None:
     state = {"owner": "x", "machine": "another", "process": 1, "time": 0, "free": False}
     out.write(f"{LEASES}/000001.json", json.dumps(state).encode())

@@ -30,6 +30,7 @@ def records(out: Store) -> list[dict[str, Any]]:
     return [row for table in Query(out).tables() for row in table.to_pylist()]
 
 
+@pytest.mark.slow
 def test_a_second_run_has_nothing_to_do(once: Once, scans: Store, out: Store, photo: Photo) -> None:
     for n, key in enumerate(["a.png", "1/b.png", "1/c.bmp.png"]):
         scans.write(key, photo(n))
@@ -51,6 +52,7 @@ def test_a_second_run_has_nothing_to_do(once: Once, scans: Store, out: Store, ph
     assert sorted(row["outcome"] for row in records(out)) == ["done"] * 3 + ["failed"]
 
 
+@pytest.mark.slow
 def test_what_changes_is_done_again_and_what_only_looks_so_is_not(
     once: Once, scans: Store, out: Store, photo: Photo, settings: Settings
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_result_that_the_store_does_not_take_has_failed(
     assert once()["a.png"][0] == "done"
 
 
+@pytest.mark.slow
 def test_a_manifest_that_is_brought_together_says_the_same(
     once: Once, scans: Store, out: Store, photo: Photo
 ) -> None:

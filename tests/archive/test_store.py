@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import functools
+import http.server
 import pickle
+import threading
 import zipfile
 from pathlib import Path
 
@@ -50,6 +53,30 @@ def test_a_zip_file_is_read_and_a_single_photo_has_its_folder(tmp_path: Path) ->
     entry = alone.alone()
     assert entry is not None and entry.key == "a.jpg"
     assert pickle.loads(pickle.dumps(alone)).read("a.jpg") == b"a"
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_page_of_links_is_read_but_links_to_elsewhere_are_not_followed(tmp_path: Path) -> None:
+    for name in "scans/a b.jpg", "scans/1/c.jpg", "other/d.jpg":
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"abc")
+    (tmp_path / "scans/2").mkdir()
+    (tmp_path / "scans/2/index.html").write_text('<a href="/other/">x</a> <a href="e.jpg">e</a>')
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = Store(f"http://127.0.0.1:{server.server_port}/scans")
+        found = sorted(one.key for page in store.listing() for one in page)
+        entry = store.fetch("1/c.jpg", str(tmp_path / "copy"))
+        server.shutdown()
+    assert found == ["1/c.jpg", "2/e.jpg", "a%20b.jpg"]
+    assert entry.size == 3 and (tmp_path / "copy").read_bytes() == b"abc"
+    assert store.is_read_only and store.alone() is None
 
 
 def test_what_is_wrong_with_an_address_is_told_without_its_secrets(memory: str) -> None:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from photochrom.archive.address import redacted, secrets_of, without_secrets
 from photochrom.errors import ConfigError, DependencyError, PhotoError
 from photochrom.files import whole
+from photochrom.photo.formats.table import format_of
 
 __all__ = ["DRAFT", "Entry", "NoFolder", "Store", "StoreError"]
 
@@ -217,6 +218,8 @@ class Store:
             There is neither a file nor a folder of this name.
         """
         root = self._opened[1]
+        if self.scheme in ("http", "https") and not format_of(root):
+            return None  # each page is a file, too
         if not root or not self._call(self.fs.isfile, root):
             return None
         info = self._call(self.fs.info, root)
@@ -250,6 +253,8 @@ class Store:
             files = []
             for info in sorted(infos, key=lambda info: str(info["name"]), reverse=True):
                 key = self._key(str(info["name"]), root)
+                if key is None:
+                    continue  # a link on a page that leads elsewhere
                 if info.get("type") != "directory":
                     files.append(_entry(key, info))
                 elif key and enter(key.rpartition("/")[2]) and not info.get("islink"):
@@ -280,10 +285,13 @@ class Store:
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def _key(self, name: str, root: str) -> str:
+    def _key(self, name: str, root: str) -> str | None:
+        """The path below the root; None if it lies elsewhere."""
         name = name.rstrip("/")
         bare = self.fs._strip_protocol(name) if "://" in name and "://" not in root else name
-        return str(bare)[len(root) :].lstrip("/") if str(bare).startswith(root) else str(bare)
+        if not str(bare).startswith(root and root + "/"):
+            return None
+        return str(bare)[len(root) :].lstrip("/")
 
     # --- writing ---------------------------------------------------------------------------------
 
