@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 
+# Compiled modules are kept: else each of the hundreds of processes that tests start compiles them all.
+export PYTHONDONTWRITEBYTECODE :=
+
 # A stamp is written when its step is complete: a second run starts at once, a broken one starts over.
 HAVE_VENV := $(VENV)/.have-venv
 HAVE_BASE := $(VENV)/.have-base

@@ -11,16 +11,19 @@ the model has changed. Needs the test dependencies, and Chromium.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent
+expect.set_options(timeout=60_000)
 HINTS = ((0.60, 0.52, "#c3ad84"), (0.47, 0.80, "#5f7461"))  # shares of the photo: stone, water
 LOOK = (0.84, 0.70)  # the spot whose palette is open: moss on a wall
 DIVIDER = 0.36
@@ -52,12 +55,12 @@ def work(page: Page, photo: Path) -> bytes:
     page.locator("#divider").press("Home")
     for across, down, color in HINTS:
         page.mouse.click(*place(page, across, down))
-        expect(page.get_by_role("heading", name="Likely here")).to_be_visible()
+        expect(page.get_by_role("heading", name="Likely colors here")).to_be_visible()
         settle(page)
         page.locator("#own input").fill(color)
         settle(page)
     page.mouse.click(*place(page, *LOOK))
-    expect(page.get_by_role("heading", name="Likely here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Likely colors here")).to_be_visible()
     settle(page)
     for _ in range(round(DIVIDER / 0.02)):
         page.locator("#divider").press("ArrowRight")
@@ -65,6 +68,30 @@ def work(page: Page, photo: Path) -> bytes:
     page.mouse.move(0, 0)
     settle(page)
     return page.screenshot()
+
+
+@contextlib.contextmanager
+def studio_page(width: int, height: int, *, dark: bool = False) -> Iterator[Page]:
+    """The page of a studio that runs as long as the block does."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    command = [sys.executable, "-m", "photochrom", "studio", "--port", "0", "--no-browser"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[0]
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+                reduced_motion="reduce",
+            )
+            page.goto(url)
+            yield page
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def main() -> None:
@@ -79,25 +106,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    command = [sys.executable, "-m", "photochrom", "studio", "--port", "0", "--no-browser"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        url = server.stdout.readline().split()[0]
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            page = browser.new_page(
-                viewport={"width": width, "height": height},
-                color_scheme="dark" if options.dark else "light",
-                reduced_motion="reduce",
-            )
-            page.goto(url)
-            picture = work(page, options.photo)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+    with studio_page(width, height, dark=options.dark) as page:
+        picture = work(page, options.photo)
     Image.open(io.BytesIO(picture)).convert("RGB").save(options.output, quality=88, optimize=True)
     print(f"{options.output}: {width} x {height}")
 

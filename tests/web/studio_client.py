@@ -19,6 +19,7 @@ from photochrom.web.serving.bounds import Bounds
 from photochrom.web.serving.listen import address, listen, make_server
 from photochrom.web.studio.api import studio_app
 from photochrom.web.studio.bodies import max_body
+from photochrom.web.studio.kept import Sent
 from photochrom.web.studio.studio import Studio
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -30,11 +31,12 @@ def serving(
     key: str | None = None,
     bounds: Bounds | None = None,
     photos: Sequence[str] = (),
+    shared: str | None = None,
 ) -> Iterator[httpx.Client]:
     """A client of a real server, on a socket of its own."""
     with listen("127.0.0.1", 0) as sock:
         limit = max_body(studio.limits.bytes)
-        app = studio_app(studio, photos)
+        app = studio_app(studio, photos, shared)
         server = make_server(app, sock, key=key, max_body=limit, programs=True, bounds=bounds)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
@@ -75,7 +77,7 @@ def added(studio: Studio, data: bytes) -> str:
     file, path = studio.store.new_file()
     with file:
         file.write(data)
-    return asyncio.run(studio.add(path)).token
+    return asyncio.run(studio.add(Sent(path))).token
 
 
 def name_of(studio: Studio, token: str) -> str:

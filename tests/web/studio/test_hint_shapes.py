@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from photochrom.hints import Hint
+from photochrom.web.studio.kept import Sent
 from photochrom.web.studio.schema import HintIn
 from photochrom.web.studio.store import KNOWN_BYTES, Upload, prediction_name
 
@@ -14,7 +15,7 @@ COLOR = (200.0, 40.0, 40.0)
 def upload() -> Upload:
     from pathlib import Path
 
-    return Upload("t", Path("photo"), 0, {}, 0.0)
+    return Upload("t", Sent(Path("photo")), 0, {}, 0.0)
 
 
 def test_a_body_becomes_a_hint_with_all_its_values() -> None:
@@ -57,6 +58,7 @@ def test_all_shapes_are_remembered_and_have_names_of_their_own() -> None:
         assert [hint.values for hint in recalled] == [hint.values for hint in hints]
 
 
+@pytest.mark.slow
 def test_long_outlines_make_room_for_the_last_ones() -> None:
     photo = upload()
     for n in range(60):

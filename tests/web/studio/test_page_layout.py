@@ -138,10 +138,10 @@ def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path)
     for number in range(PHOTOS):
         (tmp_path / f"{number:02}.png").write_bytes(small_photo())
     drop(page, *sorted(tmp_path.glob("*.png")))
-    photos, add = page.locator("#tray li button"), page.locator("#add")
+    photos, add = page.locator("#tray .photo"), page.locator("#add")
     expect(photos).to_have_count(PHOTOS)
     focused = f"""(number) => {{
-      const button = document.querySelectorAll("#tray button")[number];
+      const button = document.querySelectorAll("#tray .photo, #add, #select")[number];
       return button === document.activeElement && ({HIT})(button);
     }}"""
     for width, height in ((1440, 900), (1024, 768), (768, 1024), (740, 360), (390, 780)):
@@ -154,10 +154,10 @@ def test_each_of_many_photos_can_be_reached(server, visit, shot, tmp_path: Path)
             for at in "xy"
         )
         page.mouse.move(x, y)
-        until(page, f"({HIT})(document.querySelector('#tray li button'))")
+        until(page, f"({HIT})(document.querySelector('#tray .photo'))")
         assert not photos.last.evaluate(HIT)
         page.mouse.wheel(0, 4000)
-        until(page, f"({HIT})(document.querySelector('#tray li:last-child button'))")
+        until(page, f"({HIT})(document.querySelector('#tray li:last-child .photo'))")
         shot(page, f"tray-{width}x{height}")
         assert add.evaluate(HIT)
         for _ in range(20):

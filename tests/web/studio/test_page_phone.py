@@ -97,7 +97,7 @@ def open_a_second(page: Page, shot: Callable[[Page, str], None]) -> None:
         assert inside(button, page.locator("#tools"))
     page.set_viewport_size({"width": 390, "height": 780})
     page.get_by_role("button", name="Photos", exact=True).tap()
-    page.locator("#tray li button").first.tap()
+    page.locator("#tray .photo").first.tap()
     expect(page.locator("#title")).to_contain_text("Mariachi.jpg")
     expect(page.locator(".hint")).to_have_count(1)
 

@@ -13,7 +13,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from photochrom._version import __version__
 from photochrom.photo.formats.table import EXTENSIONS
@@ -22,6 +22,7 @@ from photochrom.web.serving.app import make_app
 from photochrom.web.serving.head import HeadAsGet
 from photochrom.web.studio import coloring, given, photos
 from photochrom.web.studio.bodies import studio_of
+from photochrom.web.studio.code import svg_code
 from photochrom.web.studio.description import WHY, completed_description, docs_page
 from photochrom.web.studio.errors import add_error_answers
 from photochrom.web.studio.limits import CANDIDATES, TILE, VIEW
@@ -34,8 +35,17 @@ EXAMPLES = FilePath(__file__).parent.parent / "examples"
 router = APIRouter(tags=["studio"])
 
 
-def studio_app(studio: Studio, photos_given: Sequence[str] = ()) -> FastAPI:
-    """The application of one studio; the page opens the photos that are given by their paths."""
+def studio_app(
+    studio: Studio, photos_given: Sequence[str] = (), address: str | None = None
+) -> FastAPI:
+    """The application of one studio.
+
+    Parameters
+    ----------
+    studio : does the work
+    photos_given : paths of photos that the page opens
+    address : that other machines open, if they can
+    """
     app = make_app("studio")
     app.title, app.version = "photochrom studio", __version__
     app.description = (
@@ -43,6 +53,7 @@ def studio_app(studio: Studio, photos_given: Sequence[str] = ()) -> FastAPI:
         "of it. The network runs once; its distribution answers every setting."
     )
     app.state.studio = studio
+    app.state.address = address
     app.state.given = list(photos_given)
     app.state.coming = asyncio.Semaphore(studio.limits.uploads)
     listed = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
@@ -96,7 +107,28 @@ def info(request: Request) -> dict[str, Any]:
             "tile": TILE,
         },
         "formats": list(EXTENSIONS),
+        "address": request.app.state.address,
     }
+
+
+@router.get(
+    "/api/address.svg",
+    response_class=Response,
+    responses={
+        200: {"description": "a QR code", "content": {"image/svg+xml": {}}},
+        404: {"model": Problem, "description": "other machines cannot open it"},
+    },
+)
+def address_code(request: Request) -> Response:
+    """The address that other machines open, as a QR code."""
+    address = request.app.state.address
+    if address is None:
+        raise Refused(
+            404,
+            "other machines cannot open this studio",
+            "start it with --host 0.0.0.0 --allow-network",
+        )
+    return Response(svg_code(address), media_type="image/svg+xml")
 
 
 @router.get("/api/examples", response_model=ExamplesOut)

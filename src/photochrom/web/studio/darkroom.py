@@ -26,7 +26,9 @@ from photochrom.distribution import Distribution
 from photochrom.errors import PhotoError
 from photochrom.hints import Hint
 from photochrom.look import Look
+from photochrom.margin import Margin
 from photochrom.photo.formats.table import FORMATS
+from photochrom.photo.framing import framed
 from photochrom.photo.losses import losses
 from photochrom.photo.photo import Photo
 from photochrom.photo.pictures import resized, shrunk, to_jpeg, to_png
@@ -40,7 +42,7 @@ from photochrom.web.serving.answer import Refused
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.cache import Cache
 from photochrom.web.studio.geometry import cut_box, fit_within
-from photochrom.web.studio.kept import KEPT, Base, Fields, Leanings, Level, Made, Ready, Whole
+from photochrom.web.studio.kept import KEPT, Base, Fields, Leanings, Level, Made, Ready, Sent, Whole
 from photochrom.web.studio.limits import CANDIDATES, VIEW, Limits
 from photochrom.web.studio.store import PLAIN, Store
 
@@ -69,6 +71,19 @@ def _refusing() -> Iterator[None]:
 def _refusal(status: int, error: PhotoError) -> Refused:
     """A refusal without the name that we gave the photo: the sender knows its real one."""
     return Refused(status, error.reason, error.remedy, retry=error.retry)
+
+
+def _around(margin: Margin, shape: tuple[int, int]) -> dict[str, int]:
+    """The box around the pictures inside a margin, in pixels of the photo."""
+    top, left, bottom, right = margin.box
+    height, width = shape
+    x, y = round(left * width), round(top * height)
+    return {
+        "x": x,
+        "y": y,
+        "width": round(right * width) - x,
+        "height": round(bottom * height) - y,
+    }
 
 
 class Darkroom:
@@ -120,10 +135,10 @@ class Darkroom:
                 )
             return decode_photo(data, NAME, self.limits.reading)
 
-    def receive(self, token: str, path: Path) -> tuple[Base, dict[str, Any]]:
+    def receive(self, token: str, sent: Sent) -> tuple[Base, dict[str, Any]]:
         """Decode a new photo, and describe it; errors as for `decode`."""
-        whole = self.cache.get((token, "whole"), lambda: self._read(path))
-        base = self.base(token, path, whole)
+        whole = self.cache.get((token, "whole"), lambda: self._read(sent))
+        base = self.base(token, sent, whole)
         photo = whole.photo
         height, width = base.shape
         colored = is_colored(whole.photo)
@@ -140,15 +155,16 @@ class Darkroom:
                 note.removeprefix(f"{NAME}: ")
                 for note in losses(photo, f"{NAME}{photo.extension}", self.colorizer.info.name)
             ],
+            "border": None if base.margin is None else _around(base.margin, base.shape),
             "preview": {"width": base.view.shape[1], "height": base.view.shape[0]},
             "prediction": PLAIN,
         }
 
-    def base(self, token: str, path: Path, whole: Whole | None = None) -> Base:
+    def base(self, token: str, sent: Sent, whole: Whole | None = None) -> Base:
         """See `Base`."""
 
         def make() -> Base:
-            photo = (whole or self._whole(token, path)).photo
+            photo = (whole or self._whole(token, sent)).photo
             shape = photo.height, photo.width
             L = lightness(photo.pixels)
             margin = self.colorizer.margin(L, shape)
@@ -175,20 +191,20 @@ class Darkroom:
 
         return self.cache.get((token, "made", name), make, KEPT["made"])
 
-    def _whole(self, token: str, path: Path) -> Whole:
+    def _whole(self, token: str, sent: Sent) -> Whole:
         def make() -> Whole:
             try:
-                return self._read(path)
+                return self._read(sent)
             except FileNotFoundError:
                 self.store.get(token)  # Gone or Unknown: it has made room for others
                 raise
 
         return self.cache.get((token, "whole"), make)
 
-    def _read(self, path: Path) -> Whole:
-        photo = self.decode(path)
+    def _read(self, sent: Sent) -> Whole:
+        photo = self.decode(sent.path)
         with _refusing():
-            return Whole.of(photo)
+            return Whole.of(framed(photo, sent.framing))
 
     # --- from logits to colors ---
 
@@ -250,12 +266,12 @@ class Darkroom:
 
         return self.cache.get((ready.token, "view", height, width), make, KEPT["view"])
 
-    def level(self, token: str, path: Path, scale: int) -> Level:
+    def level(self, token: str, sent: Sent, scale: int) -> Level:
         """The photo for tiles, at its own size or reduced."""
 
         def make() -> Level:
-            base = self.base(token, path)
-            pixels = self._whole(token, path).photo.pixels
+            base = self.base(token, sent)
+            pixels = self._whole(token, sent).photo.pixels
             if scale > 1:
                 pixels = shrunk(to_uint8(pixels), scale)
             shape = pixels.shape[0], pixels.shape[1]
@@ -370,7 +386,7 @@ class Darkroom:
 
     # --- whole files ---
 
-    def download(self, ready: Ready, path: Path, extension: str) -> Made:
+    def download(self, ready: Ready, sent: Sent, extension: str) -> Made:
         """A file with the whole photo in color; hints and candidates count for its first page.
 
         Raises
@@ -378,18 +394,19 @@ class Darkroom:
         Refused
             The format cannot hold it.
         """
-        photo = self._whole(ready.token, path).photo
+        photo = self._whole(ready.token, sent).photo
         L = lightness(photo.pixels)
         result = Prediction(photo, L, self._colored(ready))
         return self._export(result, ready.coloring, extension)
 
-    def color(self, path: Path, coloring: Coloring, extension: str | None) -> Made:
+    def color(self, sent: Sent, coloring: Coloring, extension: str | None) -> Made:
         """Color a file: a file with the result.
 
         Errors as for `decode` and `download`.
         """
-        photo = self.decode(path)
+        photo = self.decode(sent.path)
         with _refusing():
+            photo = framed(photo, sent.framing)
             L = lightness(photo.pixels)
         with self._network:
             shape = photo.height, photo.width

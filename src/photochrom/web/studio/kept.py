@@ -12,15 +12,24 @@ from photochrom.arrays import RGB, Float32
 from photochrom.color.upsample import Upsampler
 from photochrom.distribution import Distribution
 from photochrom.margin import Margin
+from photochrom.photo.framing import UNCHANGED, Framing
 from photochrom.photo.photo import Photo
 from photochrom.web.studio.asked import Coloring
 
-__all__ = ["KEPT", "Base", "Fields", "Leanings", "Level", "Made", "Ready", "Whole"]
+__all__ = ["KEPT", "Base", "Fields", "Leanings", "Level", "Made", "Ready", "Sent", "Whole"]
 
 KEPT = {"made": 48, "leanings": 4, "fields": 64, "view": 4, "level": 2, "fitted": 2, "ab": 8}
 """How many of each kind are kept for one photo, so that someone who plays cannot push out everybody
 else's: sets of hints, candidates of a seed with hints, seeds, sizes of previews, scales of tiles,
 settings of tiles, small ab."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The file of a photo, and how the photo is turned and cropped."""
+
+    path: Path
+    framing: Framing = UNCHANGED
 
 
 @dataclass(frozen=True, eq=False)

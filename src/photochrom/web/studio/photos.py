@@ -16,8 +16,9 @@ from photochrom.web.studio.description import (
     made_answer,
     problem_responses,
 )
+from photochrom.web.studio.kept import Sent
 from photochrom.web.studio.limits import VIEW
-from photochrom.web.studio.schema import Boxed, Format, Looked, PhotoOut, Size
+from photochrom.web.studio.schema import Boxed, Format, Framed, Looked, PhotoOut, Size
 from photochrom.web.studio.store import Gone, Unknown, Upload
 
 __all__ = ["router"]
@@ -33,7 +34,7 @@ OF = "/api/photos/{photo}"
     responses=problem_responses(415),
     openapi_extra=BODY_OF_PHOTO,
 )
-async def add(request: Request) -> dict[str, Any]:
+async def add(request: Request, framing: Framed) -> dict[str, Any]:
     """Send a photo: it is decoded, and the network runs on it once."""
     studio = studio_of(request)
     path = await take(request, studio.decodes)
@@ -42,7 +43,7 @@ async def add(request: Request) -> dict[str, Any]:
         with contextlib.suppress(Unknown, Gone):
             studio.store.remove(late.token)
 
-    upload = await answer(request, studio.add(path), forget)
+    upload = await answer(request, studio.add(Sent(path, framing)), forget)
     return upload.description
 
 
@@ -84,13 +85,13 @@ async def original_tile(request: Request, photo: str, box: Boxed) -> Response:
         **problem_responses(415),
     },
 )
-async def color(request: Request, look: Looked, format: Format = None) -> Response:
+async def color(request: Request, look: Looked, framing: Framed, format: Format = None) -> Response:
     """Send a photo, get it back in color; the server keeps nothing of it."""
     studio = studio_of(request)
     path = await take(request, studio.exports)
     try:
         extension = None if format is None else f".{format}"
-        work = studio.color(path, look, extension)
+        work = studio.color(Sent(path, framing), look, extension)
         return attachment(await answer(request, work, studio.discard), studio)
     finally:
         studio.store.release(path)

@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from photochrom.color.bins import TEMPERATURE
 from photochrom.hints import MOST_POINTS, MOST_REACH, Hint
+from photochrom.photo.framing import Framing
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.limits import CANDIDATES, VIEW
 
 __all__ = [
     "At",
+    "Box2D",
     "Boxed",
     "Candidate",
     "CandidateOut",
@@ -24,6 +26,7 @@ __all__ = [
     "ExampleOut",
     "ExamplesOut",
     "Format",
+    "Framed",
     "HintIn",
     "InfoOut",
     "Length",
@@ -45,6 +48,7 @@ __all__ = [
     "SpotsOut",
     "Swatch",
     "Temperature",
+    "Turn",
 ]
 
 Temperature = Annotated[
@@ -95,11 +99,39 @@ def _box(x: Pixel, y: Pixel, width: Length, height: Length, scale: Scale = Scale
     return Box(x, y, width, height, int(scale))
 
 
+class Turn(IntEnum):
+    """Degrees clockwise that a photo is turned by."""
+
+    NONE = 0
+    RIGHT = 90
+    OVER = 180
+    LEFT = 270
+
+
+Inset = Annotated[int | None, Query(ge=0, le=1 << 20, description="of the crop, in pixels")]
+Side = Annotated[
+    int | None,
+    Query(ge=1, le=1 << 20, description="of the crop, in pixels; without it, to the edge"),
+]
+
+
+def _framing(
+    turn: Annotated[Turn, Query(description="the crop is one of the turned photo")] = Turn.NONE,
+    left: Inset = None,
+    top: Inset = None,
+    width: Side = None,
+    height: Side = None,
+) -> Framing:
+    box = left, top, width, height
+    return Framing(int(turn), None if box == (None,) * 4 else box)
+
+
 def _at(x: Coordinate, y: Coordinate) -> tuple[float, float]:
     return x, y
 
 
 Looked = Annotated[Coloring, Depends(_look)]
+Framed = Annotated[Framing, Depends(_framing)]
 Boxed = Annotated[Box, Depends(_box)]
 At = Annotated[tuple[float, float], Depends(_at)]
 Channel = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
@@ -165,6 +197,15 @@ class Size2D(BaseModel):
     height: int
 
 
+class Box2D(BaseModel):
+    """A rectangle in pixels of a photo."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 class PhotoOut(BaseModel):
     """A photo that the server keeps."""
 
@@ -177,6 +218,9 @@ class PhotoOut(BaseModel):
     color: bool = Field(description="whether the photo has color; only its lightness is used")
     pages: int = Field(description="of the file; the first is shown, and all are colored in TIFF")
     notes: list[str] = Field(description="what a result in this format cannot hold of the file")
+    border: Box2D | None = Field(
+        description="what a flat margin surrounds, such as the border of a print; null without one"
+    )
     preview: Size2D = Field(description="the largest preview")
     prediction: str = Field(description="the prediction without hints")
 
@@ -283,3 +327,4 @@ class InfoOut(BaseModel):
     model: ModelOut
     limits: LimitsOut
     formats: list[str] = Field(description="extensions of the files that can be read and written")
+    address: str | None = Field(description="that other machines open; null if they cannot")

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 
 from photochrom.hints import Hint, HintLike
 from photochrom.web.studio.cache import Cache
+from photochrom.web.studio.kept import Sent
 
 __all__ = [
     "Gone",
@@ -68,15 +69,20 @@ class NoRoom(Exception):
 
 @dataclass(eq=False)
 class Upload:
-    """A photo that was sent: its file, and its description."""
+    """A photo that was sent: its file, how it is turned and cropped, and its description."""
 
     token: str
-    path: Path
+    sent: Sent
     nbytes: int
     description: dict[str, Any]
     used: float
     hints: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.sent.path
 
     def remember(self, hints: Sequence[HintLike]) -> None:
         """Remember the hints of a prediction, for `recall`."""
@@ -215,12 +221,13 @@ class Store:
             self._held.pop(path, None)
             path.unlink(missing_ok=True)
 
-    def add(self, path: Path, description: dict[str, Any], token: str) -> Upload:
+    def add(self, sent: Sent, description: dict[str, Any], token: str) -> Upload:
         """Take over a file; other photos make room for it if necessary.
 
         The name of the photo, `token`, must have been admitted to the cache.
         """
-        upload = Upload(token, path, path.stat().st_size, description, time.monotonic())
+        path = sent.path
+        upload = Upload(token, sent, path.stat().st_size, description, time.monotonic())
         with self._lock:
             self._held.pop(path, None)
             self._uploads[token] = upload

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,7 +24,7 @@ from photochrom.pool import cpus
 from photochrom.web.studio.asked import Box, Coloring
 from photochrom.web.studio.cache import Cache, Key
 from photochrom.web.studio.darkroom import Darkroom
-from photochrom.web.studio.kept import Base, Level, Made, Ready
+from photochrom.web.studio.kept import Base, Level, Made, Ready, Sent
 from photochrom.web.studio.lane import Lane
 from photochrom.web.studio.limits import Limits
 from photochrom.web.studio.store import PLAIN, Store, Upload, prediction_name
@@ -81,7 +80,7 @@ class Studio:
 
     # --- photos ---
 
-    async def add(self, path: Path) -> Upload:
+    async def add(self, sent: Sent) -> Upload:
         """Take over the file of a photo, decode it and run the network on it.
 
         Raises
@@ -92,14 +91,14 @@ class Studio:
         token = secrets.token_urlsafe(16)
         self.cache.admit(token)
         try:
-            base, description = await self.decodes.run(lambda: self.darkroom.receive(token, path))
+            base, description = await self.decodes.run(lambda: self.darkroom.receive(token, sent))
             name = str(description["prediction"])
             await self.networks.run(lambda: self.darkroom.made(token, base, [], name))
         except BaseException:
             self.cache.drop(token)
-            self.store.release(path)
+            self.store.release(sent.path)
             raise
-        return self.store.add(path, description, token)
+        return self.store.add(sent, description, token)
 
     async def predict(self, token: str, hints: Sequence[Hint]) -> str:
         """Run the network with hints, unless it has done so; the name of the prediction."""
@@ -191,23 +190,23 @@ class Studio:
         target = extension or str(upload.description["extension"])
 
         def work() -> Made:
-            base = self.darkroom.base(token, upload.path)
+            base = self.darkroom.base(token, upload.sent)
             made = self.darkroom.made(token, base, hints, name)
             fields = None
             if coloring.candidate is not None and name != PLAIN:
                 fields = self.darkroom.fields(token, base, coloring.seed).fields
             ready = Ready(token, name, base, made, coloring, fields)
-            return self.darkroom.download(ready, upload.path, target)
+            return self.darkroom.download(ready, upload.sent, target)
 
         return await self.exports.run(work, discard=self.discard)
 
-    async def color(self, path: Path, coloring: Coloring, extension: str | None) -> Made:
+    async def color(self, sent: Sent, coloring: Coloring, extension: str | None) -> Made:
         """Color a file and forget it: a file with the result, which the caller removes.
 
         Errors as for `add` and `download`.
         """
         return await self.exports.run(
-            lambda: self.darkroom.color(path, coloring, extension), discard=self.discard
+            lambda: self.darkroom.color(sent, coloring, extension), discard=self.discard
         )
 
     def discard(self, made: Made) -> None:
@@ -219,14 +218,14 @@ class Studio:
     async def _base(self, token: str) -> Base:
         upload = self.store.get(token)
         return await self._cached(
-            (token, "base"), lambda: self.darkroom.base(token, upload.path), self.decodes
+            (token, "base"), lambda: self.darkroom.base(token, upload.sent), self.decodes
         )
 
     async def _level(self, token: str, scale: int) -> Level:
         upload = self.store.get(token)
         return await self._cached(
             (token, "level", scale),
-            lambda: self.darkroom.level(token, upload.path, scale),
+            lambda: self.darkroom.level(token, upload.sent, scale),
             self.decodes,
         )
 

@@ -3,19 +3,20 @@
 import { desk } from "./desk.js";
 import { Latest } from "./latest.js";
 import { announce, warn } from "./notice.js";
-import { $, markers, spot, viewer } from "./parts.js";
+import { $, hintList, markers, spot, viewer } from "./parts.js";
 import { show } from "./screen.js";
 import * as service from "./service.js";
-import { newId } from "./work.js";
+import { details, movedHint, newId } from "./work.js";
 
 const looking = new Latest();
 
-const reveal = () => $("spot").scrollIntoView({ block: "nearest" });
+// The list of hints below may be long.
+const reveal = () => $("spot").querySelector(".chosen").scrollIntoView({ block: "nearest" });
 
 desk.addEventListener("choose", ({ detail: { byKey } }) => {
   const { chosen } = desk;
   markers.showChosen(chosen && !chosen.hint ? chosen : null);
-  if (desk.ready) markers.show(desk.current.work.hints, chosen?.hint ?? null);
+  if (desk.ready) for (const part of [markers, hintList]) part.show(desk.current.work.hints, chosen?.hint ?? null);
   if (!chosen) return spot.clear();
   $("place").textContent = `This spot: x ${Math.floor(chosen.x)}, y ${Math.floor(chosen.y)}`;
   viewer.uncover(chosen);
@@ -45,7 +46,7 @@ async function look(byKey = false) {
     spot.show(palette, hintAt(photo, place));
     if (byKey) spot.focus();
     const { length } = palette.colors;
-    announce(length ? `${length} likely colors.` : "No likely colors.");
+    announce(length ? `${length} likely ${length === 1 ? "color" : "colors"}.` : "No likely colors.");
   }));
 }
 
@@ -59,30 +60,69 @@ const paletteOf = (photo, place, hints) => photo.with(async () => {
 
 for (const [part, type] of [[viewer, "spot"], [markers, "suggestion"]]) {
   part.addEventListener(type, ({ detail: { x, y, byKey } }) => {
-    if (desk.ready) desk.choose({ x, y, hint: null }, byKey);
+    if (!desk.ready) return;
+    if (desk.picking) pickAt({ x, y });
+    else desk.choose({ x, y, hint: null }, byKey);
   });
 }
-markers.addEventListener("select", ({ detail: { id, byKey } }) => {
-  const hint = desk.hint(id);
-  if (hint) desk.choose({ x: hint.x, y: hint.y, hint: id }, byKey);
+viewer.addEventListener("shape", ({ detail }) => {
+  if (desk.ready && !desk.picking) desk.choose({ ...detail, hint: null });
 });
+for (const part of [markers, hintList]) {
+  part.addEventListener("select", ({ detail: { id, byKey } }) => {
+    const hint = desk.hint(id);
+    if (hint) desk.choose({ x: hint.x, y: hint.y, hint: id }, byKey);
+  });
+  part.addEventListener("delete", ({ detail: { id } }) => desk.hint(id) && removeHint(id));
+}
 markers.addEventListener("move", ({ detail: { id, x, y } }) => {
-  if (!desk.hint(id)) return;
-  change(id, { x, y }, "Hint moved.");
+  const hint = desk.hint(id);
+  if (!hint) return;
+  const [dx, dy] = [x - hint.x, y - hint.y];
+  change(id, movedHint(hint, (place) => viewer.clamped({ x: place.x + dx, y: place.y + dy })), "Hint moved.");
   desk.choose({ x, y, hint: id });
 });
-markers.addEventListener("delete", ({ detail: { id } }) => desk.hint(id) && removeHint(id));
 
 // --- from its panel -------------------------------------------------------------------------------
 
-spot.addEventListener("color", ({ detail: { color, gray } }) => {
+spot.addEventListener("color", ({ detail: { color, gray } }) => give(color, gray));
+spot.addEventListener("pick", () => desk.pick(desk.chosen));
+
+/** Gives the chosen spot a color. */
+function give(color, gray = false) {
   const { chosen } = desk;
   if (!chosen) return;
   if (chosen.hint) change(chosen.hint, { color, gray }, "Hint recolored.");
   else if (!add(chosen, color, gray)) return;
   viewer.uncover(chosen);
   look().then(reveal);
+}
+
+/** The color that is seen at a place of the photo on the desk goes to the spot that waits for one. */
+async function pickAt(at) {
+  const { photo, place } = desk.picking;
+  if (!viewer.after.whole) return;
+  const color = viewer.colorAt(at);
+  desk.pick(null);
+  if (desk.current !== photo) await desk.turnTo(photo);
+  if (!desk.ready || desk.current !== photo) return;
+  desk.choose(place);
+  give(color);
+}
+
+desk.addEventListener("pick", () => {
+  $("picking").hidden = desk.picking === null;
+  viewer.canvas.classList.toggle("picking", desk.picking !== null);
+  if (desk.picking) announce("Click the color that you want, in this photo or in another.");
 });
+desk.addEventListener("photos", () => desk.picking && !desk.photos.includes(desk.picking.photo) && desk.pick(null));
+$("picking").querySelector("button").addEventListener("click", stopPicking);
+
+function stopPicking() {
+  desk.pick(null);
+  viewer.canvas.focus({ preventScroll: true });
+}
+
 spot.addEventListener("dials", ({ detail: { name, value } }) => {
   if (!desk.chosen?.hint) return;
   change(desk.chosen.hint, { [name]: value }, name === "reach" ? "Reach changed." : "Strength changed.");
@@ -93,8 +133,10 @@ spot.addEventListener("leave", () => leave());
 spot.addEventListener("words", ({ detail: { words } }) => announce(words));
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !desk.chosen || document.querySelector("dialog[open], :popover-open")) return;
-  leave();
+  if (event.key !== "Escape" || document.querySelector("dialog[open], :popover-open")) return;
+  if (desk.picking) stopPicking();
+  else if (desk.chosen) leave();
+  else return;
   event.preventDefault();
 });
 
@@ -109,7 +151,7 @@ function add(place, color, gray) {
   place.hint = newId();
   markers.showChosen(null);
   const words = candidate === null ? "Hint set." : `Hint set; version ${candidate + 2} follows it.`;
-  desk.decide({ hints: [...hints, { id: place.hint, x: place.x, y: place.y, color, gray }] }, words);
+  desk.decide({ hints: [...hints, { id: place.hint, x: place.x, y: place.y, color, gray, ...details(place) }] }, words);
   return true;
 }
 

@@ -18,14 +18,15 @@ const REVIVED = 1e4;
  * - "turn": another photo is on the desk, or none; then "await", where it has to be waited for, and
  *   "open", when the service has it
  * - "change": what is known or decided of a photo
- * - "photos": what is seen of those in the tray
+ * - "photos": what is seen of those in the tray; "select": which of them are selected
  * - "picture": what is to be seen of the photo on the desk, as `seen` has it
  * - "predict", "predicted", "idle": the network is asked, has answered, and is at rest
  * - "pale" {photo}: a photo beside the desk is ready and has no thumbnail in its colors
  * - "choose" {byKey}: the spot that is looked at; "step": the hints about it may be others
+ * - "pick": whether a color is being taken from a photo
  * - "show" {what}: one of `comparing`, `unsure`, `original`
  * - "arrive" {photo}: the service has the photo on the desk, or has lost it
- * - "learn": `limits` and `formats`
+ * - "learn": `limits`, `formats` and `address`
  * - "leave": a photo was put away from the desk; "back": the service answers again
  * - "keep": there is something new to keep; "taken" {photo, apart}: another tab had, see Photo
  * - "stale": an answer about what was there before
@@ -33,11 +34,14 @@ const REVIVED = 1e4;
  */
 export class Desk extends EventTarget {
   photos = [];
+  selected = new Set(); // of the photos, for what is done to many at once
+  selecting = false; // whether a click on a photo selects it
   current = null; // the photo on the desk
   prediction = null; // the one of it that is shown
   held = null; // what a slider says that is being dragged and not decided yet, or null
   waiting = false; // for another prediction, which will replace the picture
-  chosen = null; // {x, y, hint: id or null, palette}: the spot that is looked at
+  chosen = null; // {x, y, hint: id or null, stroke or region, palette}: the spot that is looked at
+  picking = null; // {photo, place}: the spot that gets the color of the next place that is pressed, or null
 
   comparing = true;
   unsure = false; // whether its weak spots are shown
@@ -46,6 +50,7 @@ export class Desk extends EventTarget {
   tab = "spot";
 
   limits = {};
+  address = null; // that other machines open, if they can
   formats = []; // extensions of the files that are taken and made
   away = null; // a promise, while the service does not answer
   restored = Promise.resolve(); // what was kept is back
@@ -105,8 +110,8 @@ export class Desk extends EventTarget {
   /** Asks the service what it takes. */
   learn() {
     return this.attempt(async () => {
-      const { limits, formats } = await service.info();
-      Object.assign(this, { limits, formats });
+      const { limits, formats, address = null } = await service.info();
+      Object.assign(this, { limits, formats, address });
       this.#tell("learn");
     });
   }
@@ -139,6 +144,14 @@ export class Desk extends EventTarget {
     this.refresh();
   }
 
+  /** Turns and crops the photo on the desk, see frame.js. */
+  reframe(frame) {
+    const photo = this.current;
+    photo.reframe(frame);
+    this.#put(photo);
+    return this.turnTo(photo);
+  }
+
   #put(photo) {
     this.current = photo;
     this.#named = this.prediction = this.held = null;
@@ -154,29 +167,42 @@ export class Desk extends EventTarget {
     this.#tell("leave");
   }
 
-  /** Puts a photo away. */
-  async remove(photo) {
-    const at = this.photos.indexOf(photo);
-    this.photos = this.photos.filter((other) => other !== photo);
-    await photo.forget();
-    if (photo !== this.current) return this.changed();
+  /** Puts photos away. */
+  async remove(...gone) {
+    const before = this.photos.slice(0, this.photos.indexOf(this.current));
+    this.#drop(gone);
+    const at = before.filter((photo) => !gone.includes(photo)).length;
+    await Promise.all(gone.map((photo) => photo.forget()));
+    if (!gone.includes(this.current)) return this.changed();
     const next = this.photos[Math.min(at, this.photos.length - 1)];
     if (!next) return this.#putNothing();
     this.turnTo(next);
     return this.#tell("leave");
   }
 
+  #drop(gone) {
+    this.photos = this.photos.filter((photo) => !gone.includes(photo));
+    this.select([...this.selected].filter((photo) => !gone.includes(photo)), this.selecting && this.photos.length > 1);
+  }
+
+  /** Selects these photos and no others; without `on`, nothing is selected any more. */
+  select(photos, on = true) {
+    this.selecting = on;
+    this.selected = new Set(on ? photos : []);
+    this.#tell("select");
+  }
+
   /** Puts all away; they are given to whoever has them forgotten. */
   empty() {
     const gone = this.photos;
-    this.photos = [];
+    this.#drop(gone);
     this.#putNothing();
     return gone;
   }
 
   /** Somebody else has put photos away. */
   lose(gone) {
-    this.photos = this.photos.filter((photo) => !gone.includes(photo));
+    this.#drop(gone);
     if (!gone.includes(this.current)) this.changed();
     else if (this.photos.length) this.turnTo(this.photos[0]);
     else this.#putNothing();
@@ -207,8 +233,8 @@ export class Desk extends EventTarget {
       this.#named = photo.info.photo;
     }
     if (ready && photo.left) {
-      const dropped = photo.left === 1 ? "1 hint was dropped, because it was outside the photo or one too many."
-        : `${photo.left} hints were dropped, because they were outside the photo or too many.`;
+      const dropped = photo.left === 1 ? "1 hint was dropped, because it was outside the photo or over the limit."
+        : `${photo.left} hints were dropped, because they were outside the photo or over the limit.`;
       this.warn(`${photo.name}: ${dropped}`);
       photo.left = 0;
     }
@@ -233,6 +259,22 @@ export class Desk extends EventTarget {
     this.keep();
   }
 
+  /** The same decision for many photos: a step of each that can be undone. */
+  decideFor(photos, change, words) {
+    for (const photo of photos) {
+      if (Object.keys(change).every((name) => photo.work[name] === change[name])) continue;
+      if (photo === this.current) {
+        this.decide(change);
+        continue;
+      }
+      photo.history.push({ ...photo.work, ...change });
+      photo.colored = false; // its thumbnail is, but not like that
+      if (photo.state === "ready") this.#tell("pale", { photo });
+    }
+    this.announce(words);
+    this.keep();
+  }
+
   /** @param {"undo" | "redo"} way */
   step(way) {
     if (!this.current) return;
@@ -251,7 +293,7 @@ export class Desk extends EventTarget {
   takeOver(photo) {
     if (photo === this.current) {
       if (this.ready) this.refresh();
-      else this.changed();
+      else this.turnTo(photo);
       this.#tell("step");
     } else if (photo.state === "ready") {
       photo.colored = false; // its thumbnail is, but not with these hints
@@ -314,6 +356,12 @@ export class Desk extends EventTarget {
   choose(place, byKey = false) {
     this.chosen = place;
     this.#tell("choose", { byKey });
+  }
+
+  /** Has the next place that is pressed give its color to the spot that is looked at; or, with null, no more. */
+  pick(place) {
+    this.picking = place && { photo: this.current, place };
+    this.#tell("pick");
   }
 
   /** The hint of that name, if the photo on the desk has it and can be worked on. */

@@ -4,6 +4,16 @@ import { MOST_REACH } from "./work.js";
 
 // A reach of 0..4 by the square of the slider's share: its middle is the usual 1.
 const reachOf = (value) => MOST_REACH * (value / 200) ** 2;
+/** In words, how far a hint spreads and how strongly it colors. */
+export const reachWords = (reach) => (
+  reach === 0 ? "this spot only"
+    : reach < 1 ? "part of the object"
+    : reach === 1 ? "the whole object"
+    : reach < MOST_REACH ? "beyond the object"
+    : "everything similar"
+);
+export const strengthWords = (strength) => `${Math.round(100 * strength)} %`;
+
 const placeOf = (reach) => Math.round(200 * Math.sqrt(reach / MOST_REACH));
 
 export class Dials extends EventTarget {
@@ -27,15 +37,15 @@ export class Dials extends EventTarget {
   show(hint) {
     this.box.hidden = hint === null;
     if (hint === null) return;
+    this.reach.parentElement.hidden = Boolean(hint.region); // it ends at its outline
     this.reach.value = placeOf(hint.reach ?? 1);
     this.strength.value = Math.round(100 * (hint.strength ?? 1));
     this.#words();
   }
 
   #words() {
-    const reach = Number(this.reach.value);
-    const words = reach === 0 ? "the spot" : reach < 100 ? "less" : reach === 100 ? "its object" : reach < 200 ? "farther" : "all that is alike";
-    const strength = `${this.strength.value} %`;
+    const words = reachWords(reachOf(Number(this.reach.value)));
+    const strength = strengthWords(Number(this.strength.value) / 100);
     for (const [slider, said] of [[this.reach, words], [this.strength, strength]]) {
       slider.setAttribute("aria-valuetext", said);
       slider.parentElement.querySelector("output").value = said;

@@ -1,6 +1,9 @@
-// The photos in folders that were dropped.
+// The photos in folders that were dropped, or chosen.
 
 const MOST_LOOKED_AT = 10_000; // files and folders: a link may lead in a circle
+
+const order = (one, other) => one.localeCompare(other, undefined, { numeric: true });
+const isPhoto = (name, extensions) => extensions.some((extension) => name.toLowerCase().endsWith(extension));
 
 const asked = (ask) => new Promise((resolve, reject) => { ask(resolve, reject); });
 
@@ -18,14 +21,21 @@ export async function photosIn(folders, extensions, most) {
     for (let some; left > 0 && (some = await asked((...then) => reader.readEntries(...then))).length;) {
       left -= some.length;
       for (const entry of some) {
-        const name = entry.name.toLowerCase();
-        if (name.startsWith(".")) continue; // what is hidden is no photo of a person
+        if (entry.name.startsWith(".")) continue; // what is hidden is no photo of a person
         if (entry.isDirectory) waiting.push(entry);
-        else if (extensions.some((extension) => name.endsWith(extension))) found.push(entry);
+        else if (isPhoto(entry.name, extensions)) found.push(entry);
       }
     }
   }
-  found.sort((one, other) => one.fullPath.localeCompare(other.fullPath, undefined, { numeric: true }));
+  found.sort((one, other) => order(one.fullPath, other.fullPath));
   const files = await Promise.all(found.slice(0, most).map((entry) => asked((...then) => entry.file(...then))));
   return { files, more: left <= 0 || found.length > most };
+}
+
+/** The same of all files of a folder that was chosen, which name their path themselves. */
+export function photosAmong(files, extensions, most) {
+  const found = files.filter(({ name, webkitRelativePath: path }) =>
+    isPhoto(name, extensions) && !path.split("/").some((part) => part.startsWith(".")));
+  found.sort((one, other) => order(one.webkitRelativePath, other.webkitRelativePath));
+  return { files: found.slice(0, most), more: found.length > most };
 }

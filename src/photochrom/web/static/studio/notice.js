@@ -46,7 +46,8 @@ export function confirmed(title, words, yes) {
 
 for (const dialog of document.querySelectorAll("dialog")) {
   dialog.addEventListener("click", (event) => {
-    if (event.target.closest("button")) dialog.close(event.target.closest("button").value);
+    const answer = event.target.closest("button[value]");
+    if (answer) dialog.close(answer.value);
     else if (event.target === dialog) dialog.close("no"); // the ground around it
   });
   // Each was opened from the menu, which is closed by now.

@@ -1,24 +1,26 @@
 // One photo of the tray: its file, what the service knows of it, and what was decided about it.
 
+import { between, checkedFrame } from "./frame.js";
 import * as service from "./service.js";
 import * as shelf from "./shelf.js";
-import { History, START, checked, dials, newId } from "./work.js";
+import { History, START, checked, details, movedHint, newId } from "./work.js";
 
 const STEPS = 50; // before the present one, that are kept
 
-/** The history in a record, to tell whether it is another's. */
-const story = ({ states, at }) => JSON.stringify([states, at]);
+/** The history in a record, and how it is turned and cropped, to tell whether it is another's. */
+const story = ({ states, at, frame = null }) => JSON.stringify([states, at, frame]);
 
 export class Photo extends EventTarget {
   /** state is "waiting", "sending", "coloring", "ready" or "failed". */
   constructor(name, {
-    key = newId(), work = START, history, info = null, thumb = "", colored = false, hopeless = false,
+    key = newId(), work = START, frame = null, history, info = null, thumb = "", colored = false, hopeless = false,
     added = performance.timeOrigin + performance.now(), used = Date.now(), edition = null, file,
   } = {}) {
     super();
     this.name = name;
     this.key = key;
     this.history = history ?? new History([work]);
+    this.frame = frame; // how it is turned and cropped, see frame.js
     this.info = info;
     this.thumb = thumb;
     this.colored = colored; // whether the thumbnail is
@@ -78,14 +80,14 @@ export class Photo extends EventTarget {
     }
     const file = await this.file();
     if (!file) {
-      throw new Error("It is no longer kept here. Open it again from your disk.");
+      throw new Error("This photo is no longer stored in this browser. Open it again from your disk.");
     }
     this.sent = 0;
     this.#enter("sending");
     const info = await service.upload(file, (share) => {
       this.sent = share;
       this.#enter(share < 1 ? "sending" : "coloring");
-    }, this.gone.signal);
+    }, this.gone.signal, this.frame);
     if (this.gone.signal.aborted) {
       // It was all sent before it was put away, and nobody else knows of it there.
       await service.forget(info.photo).catch(() => {});
@@ -100,9 +102,24 @@ export class Photo extends EventTarget {
     this.lost = 0;
     this.hopeless = false;
     const { width, height } = this.info;
-    const fits = ({ x, y }) => x < width && y < height;
+    const fits = ({ x, y }) => x >= 0 && y >= 0 && x < width && y < height;
+    const inside = (value, size) => Math.min(Math.max(value, 0), size - 0.01);
+    const clip = (hint) => movedHint(hint, ({ x, y }) => ({ x: inside(x, width), y: inside(y, height) }));
     this.#change((hints) => hints.filter(fits));
+    const { history } = this;
+    history.states = history.states.map((state) => Object.freeze({ ...state, hints: state.hints.map(clip) }));
     this.#enter("ready");
+  }
+
+  /** Shows it turned and cropped like that, or with null as its file has it; the hints stay where they are in it. */
+  reframe(frame) {
+    const old = this.info;
+    const to = between(this.frame, frame);
+    const move = (hints) => hints.map((hint) => movedHint(hint, to));
+    this.history.states = this.history.states.map((state) => Object.freeze({ ...state, hints: move(state.hints) }));
+    Object.assign(this, { frame, info: null, state: "waiting", thumb: "", colored: false, fresh: true });
+    this.predictions.clear();
+    if (old) service.forget(old.photo).catch(() => {});
   }
 
   /** At most so many hints. */
@@ -140,7 +157,7 @@ export class Photo extends EventTarget {
   /** The prediction that follows these hints. */
   predict(hints) {
     if (hints.length === 0) return this.with(async () => this.info.prediction);
-    const name = JSON.stringify(hints.map((hint) => [hint.x, hint.y, hint.color, dials(hint)]));
+    const name = JSON.stringify(hints.map((hint) => [hint.x, hint.y, hint.color, details(hint)]));
     return this.with(async () => {
       if (!this.predictions.has(name)) {
         this.predictions.set(name, await service.predict(this.info.photo, hints));
@@ -174,8 +191,8 @@ export class Photo extends EventTarget {
   }
 
   async #save() {
-    const { info, thumb, used, hopeless, history: { states, at } } = this;
-    const now = [info, thumb, used, hopeless, states, at];
+    const { info, thumb, used, hopeless, frame, history: { states, at } } = this;
+    const now = [info, thumb, used, hopeless, frame, states, at];
     if (this.gone.signal.aborted || now.every((value, index) => value === this.saved[index])) return true;
     // If there is no room for all, the file goes first, then the steps that led here.
     const ways = [[STEPS, null], [1, null]];
@@ -218,6 +235,10 @@ export class Photo extends EventTarget {
     const before = this.shared;
     const mine = before === story(this.record(STEPS)) ? null : this.work;
     Object.assign(this, { edition: newer.edition, shared: told });
+    if (JSON.stringify(newer.frame ?? null) !== JSON.stringify(this.frame)) {
+      Object.assign(this, { frame: checkedFrame(newer.frame), info: newer.info, thumb: newer.thumb });
+      this.doubt();
+    }
     if (told === before) return; // only its thumbnail is another, or when it was looked at
     this.history = Photo.from(newer).history ?? new History();
     const apart = mine !== null && JSON.stringify(mine) !== JSON.stringify(this.work);
@@ -227,16 +248,16 @@ export class Photo extends EventTarget {
 
   /** What is kept of it: of the steps the last before the present one, and all that can be redone. */
   record(steps) {
-    const { name, key, info, thumb, colored, hopeless, added, used, history: { states, at } } = this;
+    const { name, key, frame, info, thumb, colored, hopeless, added, used, history: { states, at } } = this;
     const from = Math.max(0, at + 1 - steps);
     const kept = states.slice(from, steps === 1 ? at + 1 : undefined);
-    return { name, key, info, thumb, colored, hopeless, added, used, states: kept, at: at - from };
+    return { name, key, frame, info, thumb, colored, hopeless, added, used, states: kept, at: at - from };
   }
 
   static from(saved) {
     const states = (saved.states ?? []).map(checked).filter(Boolean);
     const at = Math.min(Math.max(saved.at ?? 0, 0), states.length - 1);
     const history = states.length ? new History(states, at) : undefined;
-    return new Photo(String(saved.name), { ...saved, history });
+    return new Photo(String(saved.name), { ...saved, frame: checkedFrame(saved.frame), history });
   }
 }

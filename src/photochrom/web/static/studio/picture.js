@@ -1,5 +1,20 @@
 // What is made of pictures in the browser itself.
 
+/** A canvas of a picture, as a photo of that size that is turned and cropped, see frame.js. */
+export function framed(picture, { turn, box, full }) {
+  const scale = picture.width / full.width;
+  const [width, height] = turn % 180 ? [full.height, full.width] : [full.width, full.height];
+  const part = box ?? { x: 0, y: 0, width, height };
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(scale * part.width));
+  canvas.height = Math.max(1, Math.round(scale * part.height));
+  const context = canvas.getContext("2d");
+  context.translate(scale * (width / 2 - part.x), scale * (height / 2 - part.y));
+  context.rotate(turn * Math.PI / 180);
+  context.drawImage(picture, -picture.width / 2, -picture.height / 2);
+  return canvas;
+}
+
 /** A canvas of a picture, `size` pixels at most on its longer side. */
 export function shrunk(picture, size, filter = "none") {
   const scale = Math.min(1, size / Math.max(picture.width, picture.height));

@@ -7,12 +7,13 @@ import * as service from "./service.js";
 import * as session from "./session.js";
 
 const FORMATS = [
-  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "full quality"],
-  ["tif", "TIFF", "full quality, for archives"], ["webp", "WebP", "smaller"],
+  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "lossless"],
+  ["tif", "TIFF", "lossless, for archives"], ["webp", "WebP", "smaller than JPEG"],
   ["avif", "AVIF", "smallest"],
 ];
 
-function offer(blob, name) {
+/** Has the browser save a file. */
+export function offer(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
@@ -20,22 +21,33 @@ function offer(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-const stem = (name) => name.replace(/\.[^.]{1,5}$/, "") || "photo";
+/** A name without its extension. */
+export const stem = (name) => name.replace(/\.[^.]{1,5}$/, "") || "photo";
 
-/** @param {string} [format] an extension; without one, that of the photo's own file */
+/**
+ * {blob, name, notes}: the file of a colored photo, and what it cannot hold of the photo.
+ *
+ * @param {Photo} photo
+ * @param {string} [format] an extension; without one, that of the photo's own file
+ */
+export async function savedAs(photo, format) {
+  const { work } = photo;
+  const { blob, notes } = await photo.with(async () => {
+    const base = await photo.predict(work.hints);
+    return service.download(photo.info.photo, base, work, format);
+  });
+  return { blob, notes, name: `${stem(photo.name)}.color.${format ?? photo.info.extension.replace(/^\./, "")}` };
+}
+
 async function download(format) {
   const photo = desk.current;
-  const { work } = photo;
   const button = $("download");
   const words = button.querySelector("span");
   button.setAttribute("aria-busy", "true");
   words.textContent = "Preparing…";
   await desk.attempt(async () => {
-    const { blob, notes } = await photo.with(async () => {
-      const base = await photo.predict(work.hints);
-      return service.download(photo.info.photo, base, work, format);
-    });
-    offer(blob, `${stem(photo.name)}.color.${format ?? photo.info.extension.replace(/^\./, "")}`);
+    const { blob, name, notes } = await savedAs(photo, format);
+    offer(blob, name);
     announce("Downloaded.");
     if (notes.length) warn(`${photo.name}: ${notes.join(" ")}`);
   });
@@ -46,8 +58,8 @@ async function download(format) {
 async function saveSession() {
   const photo = desk.current;
   const file = await photo.file();
-  if (!file) return warn(`${photo.name} is no longer kept here. Open it again from your disk.`);
-  offer(await session.write(photo.name, file, photo.work), stem(photo.name) + session.EXTENSION);
+  if (!file) return warn(`${photo.name} is no longer stored in this browser. Open it again from your disk.`);
+  offer(await session.write(photo.name, file, photo.work, photo.frame), stem(photo.name) + session.EXTENSION);
   return announce("Session saved.");
 }
 

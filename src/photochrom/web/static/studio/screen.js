@@ -1,7 +1,7 @@
 // Everything about the photo but the pictures: what can be pressed, what is said, where the keyboard is.
 
 import { desk } from "./desk.js";
-import { $, markers, settings, tray, viewer } from "./parts.js";
+import { $, hintList, markers, settings, tray, viewer } from "./parts.js";
 
 /** Brings it up to date; the keyboard keeps its place, or gets the photo. */
 function arrange() {
@@ -34,7 +34,7 @@ function showAll() {
   divide();
   card();
   if (current && (desk.held === null || settings.held)) settings.show(current.work);
-  markers.show(ready ? current.work.hints : [], chosen?.hint ?? null);
+  for (const part of [markers, hintList]) part.show(ready ? current.work.hints : [], chosen?.hint ?? null);
   if (ready) return;
   // They come back with the photo.
   markers.suggest([]);
@@ -46,7 +46,7 @@ function showAll() {
 /** The name, and what phones have no room for. */
 function titled({ name, info }) {
   const more = document.createElement("span");
-  if (info) more.textContent = ` · ${info.width} × ${info.height}${info.bits > 8 ? ` · ${info.bits} bit` : ""}`;
+  if (info) more.textContent = ` · ${info.width} × ${info.height}${info.bits > 8 ? ` · ${info.bits}-bit` : ""}`;
   return [name, more];
 }
 

@@ -4,7 +4,7 @@
 
 import { Refusal } from "./refusal.js";
 import * as wire from "./wire.js";
-import { dials } from "./work.js";
+import { details } from "./work.js";
 
 export { KEEPERS, READS, WHERE, can } from "./wire.js";
 
@@ -16,9 +16,9 @@ const MOST_TRIES = 6;
 const LONGEST_WAIT = 8; // seconds
 
 const REMEDIES = {
-  408: "The connection is too slow or was lost; try again.",
+  408: "The connection was lost or is too slow. Try again.",
   411: "Reload the page and try again.",
-  413: "Make it smaller, or color it with the command photochrom colorize.",
+  413: "Make it smaller, or color it from the command line with “photochrom colorize”.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
   429: "Wait a moment, then try again.",
   503: "Wait a moment, then try again.",
@@ -46,7 +46,7 @@ function told(status, body) {
   } catch {
     // Not ours, or cut off: the status must do.
   }
-  if (!said?.problem) return { problem: `The service answered ${status}.`, remedy: REMEDIES[status] };
+  if (!said?.problem) return { problem: `photochrom returned an error (${status}).`, remedy: REMEDIES[status] };
   return { problem: sentence(said.problem), remedy: said.remedy ? sentence(said.remedy) : REMEDIES[status] };
 }
 
@@ -60,7 +60,7 @@ function unreachable() {
   connection.dispatchEvent(new Event("away"));
   return new Refusal({
     problem: "photochrom isn’t responding.",
-    remedy: "Check that it is still running in its terminal.",
+    remedy: "Check the terminal in which you started it: is it still running?",
     kind: "away",
   });
 }
@@ -95,6 +95,8 @@ const query = (values) => new URLSearchParams(
 ).toString();
 
 export const info = () => read("/api/info");
+/** The address that other machines open, as a QR code. */
+export const addressCode = () => blob("/api/address.svg");
 /** Photos that the service was started with: {name, url, bytes, hints, settings, problem} of each. */
 export const given = async () => (await read("/api/given")).photos;
 /** Keeps what was decided about one of them beside its file; `words` are JSON. */
@@ -112,11 +114,17 @@ export const answers = () => wire.ask("/api/info").then(
   ({ status }) => ({ 200: "yes", 403: "restarted" }[status] ?? "no"), () => "no",
 );
 
-/** Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1. */
-export async function upload(file, progress, signal) {
+/**
+ * Sends a photo; resolves to its description. `progress` is told the share that is sent, 0..1; `frame`
+ * is how it is turned and cropped.
+ */
+export async function upload(file, progress, signal, frame = null) {
+  const { x: left, y: top, width, height } = frame?.box ?? {};
+  const asked = query({ turn: frame?.turn, left, top, width, height });
+  const address = `/api/photos${asked && `?${asked}`}`;
   for (let tries = 1; ; tries++) {
     try {
-      return await uploadOnce(file, progress, signal);
+      return await uploadOnce(address, file, progress, signal);
     } catch (why) {
       // A large file is sent again only where the service says when.
       const again = why.status === 429 || (why.status === 503 && why.later);
@@ -126,10 +134,10 @@ export async function upload(file, progress, signal) {
   }
 }
 
-async function uploadOnce(file, progress, signal) {
+async function uploadOnce(address, file, progress, signal) {
   let reply;
   try {
-    reply = await wire.send("/api/photos", file, progress, signal);
+    reply = await wire.send(address, file, progress, signal);
   } catch (error) {
     throw error.name === "AbortError" ? error : unreachable();
   }
@@ -156,7 +164,7 @@ export const forget = (photo) => send(at(photo), { method: "DELETE" });
 
 /** Runs the network with hints; resolves to the prediction's name. */
 export async function predict(photo, hints) {
-  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...dials(hint) })) };
+  const body = { hints: hints.map((hint) => ({ x: hint.x, y: hint.y, color: hint.color, ...details(hint) })) };
   const reply = await read(`${at(photo)}/predictions`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },

@@ -20,6 +20,7 @@ export class Spot extends EventTarget {
     this.leave = $("#leave-spot");
     this.picker = $("#own input");
     this.gray = $("#keep-gray");
+    $("#eyedropper").addEventListener("click", () => this.#tell("pick"));
     this.plane = new Plane($("#plane"));
     this.dials = new Dials($("#dials"));
     this.palette = null;

@@ -3,9 +3,8 @@
 import { desk } from "./desk.js";
 import { announce } from "./notice.js";
 import { $, viewer } from "./parts.js";
-import * as service from "./service.js";
+import { after, before } from "./sides.js";
 import { depict, grayOf } from "./thumbnails.js";
-import { START } from "./work.js";
 
 const PATIENCE = 150; // milliseconds that the network may take before it is mentioned
 
@@ -22,25 +21,10 @@ async function sketch(photo) {
 function present() {
   const { current, seen } = desk;
   if (seen === null) return;
-  const { photo, prediction, work } = seen;
-  const { preview, color } = current.info;
+  const { key, info: { preview } } = current;
   const most = Math.max(preview.width, preview.height);
-  // Of a color photo only the lightness was used, so that is what its colors are compared with.
-  const gray = color && !desk.original;
-  const plain = { ...START, saturation: 0 };
-  viewer.before.set({
-    photo: current.key, key: gray ? `${photo}/gray` : photo, live: false, most,
-    whole: (size) => (gray
-      ? service.previewAt(photo, current.info.prediction, plain, size) : service.originalAt(photo, size)),
-    tile: (tile) => (gray
-      ? service.tileAt(photo, current.info.prediction, plain, tile) : service.originalTileAt(photo, tile)),
-  });
-  viewer.after.set({
-    photo: current.key, key: [photo, prediction, ...Object.values(service.look(work))].join("/"),
-    live: desk.held !== null, most,
-    whole: (size) => service.previewAt(photo, prediction, work, size),
-    tile: (tile) => service.tileAt(photo, prediction, work, tile),
-  });
+  viewer.before.set({ photo: key, live: false, most, ...before(desk) });
+  viewer.after.set({ photo: key, live: desk.held !== null, most, ...after(seen) });
 }
 
 // The first colors come in like a tide, those of a photo that was colored before fade in.

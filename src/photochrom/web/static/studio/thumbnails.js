@@ -1,7 +1,8 @@
 // The thumbnails of the tray: gray as soon as the browser can read the file, then colored.
 
 import { desk } from "./desk.js";
-import { shrunk } from "./picture.js";
+import { sizeIn } from "./frame.js";
+import { framed, shrunk } from "./picture.js";
 import * as service from "./service.js";
 
 const SIZE = 160;
@@ -17,8 +18,9 @@ export async function grayOf(photo) {
   const file = await photo.file();
   const picture = file && await createImageBitmap(file).catch(() => null);
   if (!picture) return null;
-  const full = { width: picture.width, height: picture.height };
-  const canvas = shrunk(picture, PREVIEW, "grayscale(1)");
+  const full = sizeIn(photo.frame, { width: picture.width, height: picture.height });
+  const whole = shrunk(picture, PREVIEW, "grayscale(1)");
+  const canvas = photo.frame ? framed(whole, photo.frame) : whole;
   picture.close();
   if (!photo.thumb) depict(photo, canvas, false);
   return { canvas, full };

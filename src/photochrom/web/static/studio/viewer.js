@@ -4,6 +4,7 @@
 // Places are pixels of the photo. `scale` is in CSS pixels of the screen for each of them.
 
 import { Layer } from "./layer.js";
+import { Pencil } from "./pencil.js";
 
 const SLACK = { mouse: 4, touch: 10, pen: 8 }; // CSS pixels that a click may move
 const CLOSEST = 8; // device pixels for a pixel of the photo
@@ -18,6 +19,7 @@ export class Viewer extends EventTarget {
   #sweep = 0;
   #fading = 0;
   #faded = 1; // share of the colors that is seen
+  #pencil = new Pencil();
 
   constructor(stage) {
     super();
@@ -205,6 +207,10 @@ export class Viewer extends EventTarget {
         Math.round(y + this.photo.height * scale) - y,
       );
     }
+    this.#pencil.draw(context, (place) => {
+      const { x, y } = this.toScreen(place);
+      return { x: x * density, y: y * density };
+    }, density);
     this.divider.style.left = `${line}px`;
     this.divider.style.top = `${seen.top}px`;
     this.divider.style.height = `${Math.max(0, seen.bottom - seen.top)}px`;
@@ -226,6 +232,29 @@ export class Viewer extends EventTarget {
     if (!this.mark) return;
     const { x, y } = this.toScreen(this.mark);
     this.crosshair.style.transform = `translate(${x}px, ${y}px)`;
+  }
+
+  /** What lies over the photo, see `Pencil`. */
+  outline(shapes) {
+    this.#pencil.shapes = shapes;
+    this.redraw();
+  }
+
+  /** What a hand does to the photo: "spot" presses it, "brush", "lasso" and "box" draw on it. */
+  hold(tool) {
+    this.#pencil.tool = tool;
+    this.canvas.classList.toggle("drawing", tool !== "spot");
+  }
+
+  /** [r, g, b] of what is seen at a place. */
+  colorAt(place) {
+    const { x, y } = this.toScreen(place);
+    const { data } = this.context.getImageData(Math.round(x * this.density) - 1, Math.round(y * this.density) - 1, 3, 3);
+    return [0, 1, 2].map((channel) => {
+      let sum = 0;
+      for (let at = channel; at < data.length; at += 4) sum += data[at];
+      return Math.round(sum / 9);
+    });
   }
 
   // --- before and after ---------------------------------------------------------------------------
@@ -293,7 +322,10 @@ export class Viewer extends EventTarget {
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     canvas.addEventListener("pointerup", (event) => this.#up(event));
-    canvas.addEventListener("pointercancel", (event) => this.#pointers.delete(event.pointerId));
+    canvas.addEventListener("pointercancel", (event) => {
+      this.#pointers.delete(event.pointerId);
+      this.#pencil.drop();
+    });
     canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("blur", () => { this.crosshair.hidden = true; });
     canvas.addEventListener("wheel", (event) => {
@@ -343,7 +375,10 @@ export class Viewer extends EventTarget {
     this.#pointers.set(event.pointerId, this.#point(event));
     if (this.#pointers.size === 1) {
       this.#gesture = { start: this.#point(event), moved: event.button === 1, pinched: false };
+      const place = this.toPhoto(this.#point(event));
+      if (event.button === 0 && this.contains(place)) this.#pencil.begin(place);
     } else if (this.#pointers.size === 2) {
+      this.#pencil.drop();
       this.#gesture = { ...this.#gesture, moved: true, pinched: true };
     }
   }
@@ -359,7 +394,10 @@ export class Viewer extends EventTarget {
     const before = [...this.#pointers.values()];
     this.#pointers.set(event.pointerId, now);
     const after = [...this.#pointers.values()];
-    if (after.length === 1) {
+    if (this.#pencil.drawing) {
+      this.#pencil.extend(this.clamped(this.toPhoto(now)), this.scale);
+      this.redraw();
+    } else if (after.length === 1) {
       this.canvas.classList.add("moving");
       this.pan(now.x - last.x, now.y - last.y);
     } else if (after.length === 2) {
@@ -376,6 +414,8 @@ export class Viewer extends EventTarget {
     if (this.#pointers.size) return;
     this.canvas.classList.remove("moving");
     const place = this.photo && this.toPhoto(this.#point(event));
+    const shape = this.#pencil.drawing ? this.#pencil.end(this.scale) : null;
+    if (shape) return this.dispatchEvent(new CustomEvent("shape", { detail: shape }));
     if (this.#gesture.moved || !this.contains(place)) return;
     this.mark = place;
     this.crosshair.hidden = true;

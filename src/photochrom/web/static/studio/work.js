@@ -8,9 +8,12 @@ const CANDIDATES = 6; // that the service has for a seed
 
 export const MOST_REACH = 4; // of a hint, as the service has it
 
+const MOST_POINTS = 200; // of a stroke or an outline
+
 /**
- * Nothing decided yet. A hint is {id, x, y, color: [r, g, b], gray, reach, strength}, x and y in pixels of
- * the photo. Its reach, 0..4, and its strength, 0..1, are 1 where they are left out.
+ * Nothing decided yet. A hint is {id, x, y, color: [r, g, b], gray, reach, strength, stroke, region}, x and
+ * y in pixels of the photo. Its reach, 0..4, and its strength, 0..1, are 1 where they are left out. It may
+ * have a stroke or the outline of a region, [[x, y], ...]; then x and y are a place on it.
  */
 export const START = Object.freeze({
   hints: Object.freeze([]), temperature: TEMPERATURE, saturation: 1, candidate: null, seed: 0,
@@ -21,10 +24,21 @@ export const vividnessOf = (temperature) =>
   Math.round(100 * Math.log(TEMPERATURE / temperature) / Math.log(SPREAD));
 export const temperatureOf = (vividness) => TEMPERATURE * SPREAD ** (-vividness / 100);
 
-/** The reach and the strength of a hint, as far as they are not the usual ones. */
-export const dials = ({ reach = 1, strength = 1 }) => ({
+/** The reach, the strength and the shape of a hint, as far as they are not the usual ones. */
+export const details = ({ reach = 1, strength = 1, stroke, region }) => ({
   ...(reach === 1 ? {} : { reach }), ...(strength === 1 ? {} : { strength }),
+  ...(stroke ? { stroke } : {}), ...(region ? { region } : {}),
 });
+
+/** A hint at another place, with all its points, each of which `to` takes there. */
+export const movedHint = (hint, to) => {
+  const move = ([x, y]) => {
+    const place = to({ x, y });
+    return [place.x, place.y];
+  };
+  const shape = ["stroke", "region"].filter((kind) => hint[kind]).map((kind) => [kind, hint[kind].map(move)]);
+  return { ...hint, ...to(hint), ...Object.fromEntries(shape) };
+};
 
 export class History {
   constructor(states = [START], at = states.length - 1) {
@@ -66,6 +80,8 @@ export function mended(state) {
   return [{ ...state, ...better, hints }, changed || hints.length < state.hints.length];
 }
 
+const isLine = (line) => Array.isArray(line) && line.length > 0 && line.length <= MOST_POINTS
+  && line.every((point) => Array.isArray(point) && point.length === 2 && point.every((at) => within(at, 0, 1e6)));
 const isCandidate = (value) => Number.isInteger(value) && within(value, 0, CANDIDATES - 1);
 const isSeed = (value) => Number.isInteger(value) && within(value, 0, 2 ** 32 - 1);
 
@@ -83,7 +99,10 @@ export function checked(state) {
     if (color.length !== 3 || !color.every((value) => within(value, 0, 255))) return null;
     const { reach = 1, strength = 1 } = hint;
     if (!within(reach, 0, MOST_REACH) || !within(strength, 0, 1)) return null;
-    hints.push({ id: String(hint.id ?? newId()), x, y, color, gray: hint.gray === true, ...dials({ reach, strength }) });
+    const { stroke, region } = hint;
+    if (![stroke, region].every((line) => line === undefined || isLine(line))) return null;
+    const rest = details({ reach, strength, stroke, region });
+    hints.push({ id: String(hint.id ?? newId()), x, y, color, gray: hint.gray === true, ...rest });
   }
   return Object.freeze({ hints, temperature, saturation, candidate, seed });
 }
