@@ -82,7 +82,7 @@ def test_sixteen_bits_and_transparency_come_back_in_a_png(
     page = visit(host(site).url, **DESKTOP)
     drop(page, tmp_path / "deep.png")
     colored(page)
-    expect(page.locator("#title")).to_contain_text("16 bit")
+    expect(page.locator("#title")).to_contain_text("16-bit")
     file = save(page, lambda: page.locator("#download").click(), tmp_path / "out")
     result = pyvips.Image.new_from_file(str(file))
     assert (result.format, result.bands) == ("ushort", 4)

@@ -58,7 +58,7 @@ async function download(format) {
 async function saveSession() {
   const photo = desk.current;
   const file = await photo.file();
-  if (!file) return warn(`${photo.name} is no longer kept here. Open it again from your disk.`);
+  if (!file) return warn(`${photo.name} is no longer stored in this browser. Open it again from your disk.`);
   offer(await session.write(photo.name, file, photo.work, photo.frame), stem(photo.name) + session.EXTENSION);
   return announce("Session saved.");
 }

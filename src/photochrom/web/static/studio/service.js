@@ -18,7 +18,7 @@ const LONGEST_WAIT = 8; // seconds
 const REMEDIES = {
   408: "The connection was lost or is too slow. Try again.",
   411: "Reload the page and try again.",
-  413: "Make it smaller, or color it with the command photochrom colorize.",
+  413: "Make it smaller, or color it from the command line with “photochrom colorize”.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
   429: "Wait a moment, then try again.",
   503: "Wait a moment, then try again.",
