@@ -147,6 +147,7 @@ def speed(options: argparse.Namespace) -> None:
     photo takes, are told apart by runs over some photos and over five times as many.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_raylet_start_wait_time_s"] = "300"
     print(f"photos of {options.megapixels:g} megapixels; load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         few, many = options.photos // 5, options.photos
@@ -154,7 +155,7 @@ def speed(options: argparse.Namespace) -> None:
             draw(Path(folder, str(count)), count, options.megapixels)
         for workers in options.workers:
             base = 0.0
-            for way in "folder", "address", "cluster":
+            for way in options.ways:
                 (_, busy), (walls, busys) = (
                     _timed(Path(folder), count, workers, way) for count in (few, many)
                 )
@@ -295,6 +296,10 @@ def main() -> None:
     p.add_argument("--photos", type=int, default=100)
     p.add_argument("--megapixels", type=float, default=1.0)
     p.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    ways = ["folder", "address", "cluster"]
+    p.add_argument(
+        "--ways", nargs="+", choices=ways, default=ways, help="the first is compared with"
+    )
     p.set_defaults(run=speed)
     p = commands.add_parser("simulate")
     p.add_argument("--photos", type=int, default=1_000_000)
