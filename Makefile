@@ -7,18 +7,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 
+# Compiled modules are kept: else each of the hundreds of processes that tests start compiles them all.
+export PYTHONDONTWRITEBYTECODE :=
+
 # A stamp is written when its step is complete: a second run starts at once, a broken one starts over.
 HAVE_VENV := $(VENV)/.have-venv
 HAVE_BASE := $(VENV)/.have-base
 HAVE_DEV := $(VENV)/.have-dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo check test browser lint format help-page bench clean site site-runtime kernel-wasm
+.PHONY: help demo check test lowest browser lint format help-page bench clean site site-runtime kernel-wasm
 
 help:
 	@echo "make demo       color the photos in examples/ into demo/ (installs the package into .venv)"
 	@echo "make check      lint and the fast tests, with the coverage of the colors (a minute)"
 	@echo "make test       install everything; lint and all tests"
+	@echo "make lowest     try the lowest versions of the dependencies, in an environment of their own"
 	@echo "make lint       ruff, mypy and import-linter"
 	@echo "make format     put all code into the house style"
 	@echo "make help-page  write docs/help.md from the --help of every command"
@@ -50,6 +54,9 @@ test: lint browser
 	@if [ -z "$${PHOTOCHROM_NATIVE-}" ] && command -v "$${CC:-cc}" >/dev/null; then \
 	  export PHOTOCHROM_NATIVE=1; \
 	fi; $(BIN)/python -m pytest --numprocesses auto
+
+lowest:
+	$(PYTHON) .ci/lowest
 
 # Playwright drives the Chromium of the system: nothing is downloaded beside the package manager.
 browser:

@@ -1,4 +1,4 @@
-"""Write docs/help.md: what `--help` prints for each command. `make help-page` runs this."""
+"""Write docs/help.md, the output of `--help` for every command. `make help-page` runs this."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def help_of(command: str) -> str:
 def page() -> str:
     """The page, as Markdown."""
     names = [command.name for command in COMMANDS] + ["study serve", "study report"]
-    about = "What `--help` prints for each command. `make help-page` writes this page."
-    parts = [f"# Help\n\n{about}\n"]
+    about = "The output of `--help` for every command. `make help-page` generates this page."
+    parts = [f"# Command-line help\n\n{about}\n"]
     for name in ("", *sorted(names)):
         title = f"photochrom {name}".rstrip()
         parts.append(f"## {title}\n\n```text\n{help_of(name)}\n```\n")

@@ -143,6 +143,7 @@ def spot_of(result: Prediction, hint: Hint) -> Float32:
 
 
 @pytest.mark.parametrize("color", [(200, 40, 60), (40, 60, 200), (120, 120, 120)])
+@pytest.mark.slow
 def test_the_spot_has_exactly_the_color_that_it_can_have(
     colorizer: Colorizer, gray: NDArray[np.uint8], color: tuple[int, int, int]
 ) -> None:
@@ -157,6 +158,7 @@ def test_the_spot_has_exactly_the_color_that_it_can_have(
         np.testing.assert_allclose(spot_of(result, hint), can, atol=0.1)
 
 
+@pytest.mark.slow
 def test_all_temperatures_and_alternatives_keep_the_hint(
     colorizer: Colorizer, gray: NDArray[np.uint8]
 ) -> None:

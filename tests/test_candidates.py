@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from photochrom import Prediction
 from photochrom.color import bins
@@ -40,6 +41,7 @@ def test_nothing_is_chosen_twice_and_more_begin_like_fewer() -> None:
     assert sorted(found[2]) == list(range(30))
 
 
+@pytest.mark.slow
 def test_fewer_candidates_are_the_first_of_more(prediction: Prediction) -> None:
     _, six = prediction.distribution.leanings(6, seed=3)
     for n in (1, 3, GROUPS, 5):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from photochrom import Colorizer, PhotoError, Prediction
 
 
+@pytest.mark.slow
 def test_bytes_and_binary_files_are_files(
     colorizer: Colorizer, prediction: Prediction, gray: NDArray[np.uint8]
 ) -> None:
@@ -25,6 +26,7 @@ def test_bytes_and_binary_files_are_files(
         colorizer.predict(io.StringIO("text"))
 
 
+@pytest.mark.slow
 def test_a_tensor_gives_a_tensor(
     colorizer: Colorizer, prediction: Prediction, gray: NDArray[np.uint8]
 ) -> None:
@@ -37,6 +39,7 @@ def test_a_tensor_gives_a_tensor(
         assert np.abs(result.numpy().astype(int) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_hints_take_names_and_codes(colorizer: Colorizer, gray: NDArray[np.uint8]) -> None:
     given = [(9, 9, color) for color in ((0, 0, 128), "navy", "#000080")]
     first, *others = (colorizer.predict(gray, [hint]).render() for hint in given)

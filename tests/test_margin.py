@@ -80,6 +80,7 @@ def test_a_print_with_a_white_border_on_a_black_page(scan: Gray) -> None:
     assert margin.box[0] * page.shape[0] == pytest.approx(70, abs=5)
 
 
+@pytest.mark.slow
 def test_all_pictures_of_a_page_are_found(scan: Gray) -> None:
     page = PIL.Image.new("L", (900, 640), 40)
     for place, tilt in (((30, 30), 1.0), ((480, 50), -2.0), ((60, 330), 0.0), ((500, 350), 3.0)):
@@ -116,6 +117,7 @@ def test_a_flat_sky_and_a_plain_backdrop_are_no_margins(scan: Gray) -> None:
     assert found(np.asarray(backdrop)) is None
 
 
+@pytest.mark.slow
 def test_a_margin_stays_exactly_as_gray_as_it_is(colorizer: Colorizer, scan: Gray) -> None:
     page = framed(scan, 30, 230)
     prediction = colorizer.predict(page)
@@ -137,6 +139,7 @@ def test_margins_can_be_colored(scan: Gray) -> None:
     assert np.ptp(colorizer.predict(page).render()[:20].astype(int), axis=-1).max() > 0
 
 
+@pytest.mark.slow
 def test_the_network_sees_the_picture_as_without_its_margin(
     colorizer: Colorizer, scan: Gray
 ) -> None:
@@ -161,6 +164,7 @@ def test_no_pixel_of_a_margin_gets_into_the_input(colorizer: Colorizer) -> None:
     assert frame.window[2] - frame.window[0] >= 160  # it fills the input
 
 
+@pytest.mark.slow
 def test_a_hint_in_the_margin_says_that_it_is_none(colorizer: Colorizer, scan: Gray) -> None:
     page = framed(scan, 30, 230)
     blue = colorizer.predict(page, [(10, 150, (90, 90, 250))])
@@ -174,6 +178,7 @@ def test_a_hint_in_the_margin_says_that_it_is_none(colorizer: Colorizer, scan: G
     assert hinted[150, 200, 2] > hinted[150, 200, 0] + 20
 
 
+@pytest.mark.slow
 def test_a_large_file_is_treated_the_same_in_strips(
     colorizer: Colorizer, scan: Gray, tmp_path: Path
 ) -> None:

@@ -3,17 +3,17 @@
 ::
 
     PhotochromError
-    ├── PhotoError        a photograph cannot be read, used or written
+    ├── PhotoError        a photo cannot be read, used or written
     ├── HintError         a hint is outside the photo or not a color
-    ├── ModelError        a model file is missing, damaged or not ours
+    ├── ModelError        a model file is missing, damaged or not a photochrom model
     ├── ConfigError       a setting is unknown or out of range
     ├── DataError         a training shard or run folder cannot be used
     ├── StudyError        a study, its database or its photos cannot be used
     ├── FilmError         a film cannot be read, used or written
     └── DependencyError   an optional extra is not installed
 
-The message is for the user: it names the file and says what to do. Code that needs its parts reads
-them as attributes, and never takes the message apart.
+The message is for the user: it names the file and says what to do. Code that needs the parts of the
+message reads them as attributes and never parses the message.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ __all__ = [
 
 
 class PhotochromError(Exception):
-    """Base class: catch this to catch all that photochrom raises on purpose.
+    """Base class: catch this to catch every error that photochrom raises on purpose.
 
     Parameters
     ----------
     problem : what is wrong
     remedy : what the user can do about it; "" if the problem says it
     retry : whether the same call may succeed later, as after a full disk
-    name : what has the problem, a file for example; "" if `problem` says it
+    name : the file or other thing that has the problem; "" if `problem` names it
 
     Attributes
     ----------
@@ -70,11 +70,11 @@ def _restore(kind: type[PhotochromError], reason: str, remedy: str, name: str) -
 
 
 class PhotoError(PhotochromError):
-    """A photograph cannot be read, used or written."""
+    """A photo cannot be read, used or written."""
 
 
 class HintError(PhotochromError):
-    """A color hint is outside the photo or not a color."""
+    """A hint is outside the photo or not a color."""
 
 
 class ModelError(PhotochromError):
@@ -98,4 +98,4 @@ class FilmError(PhotochromError):
 
 
 class DependencyError(PhotochromError):
-    """An optional extra is needed and not installed."""
+    """An optional extra is needed but not installed."""

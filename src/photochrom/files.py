@@ -22,8 +22,10 @@ from photochrom.errors import PhotochromError
 
 __all__ = [
     "draft_name",
+    "machine",
     "not_written",
     "publish",
+    "runs",
     "sweep_drafts",
     "sync_folder",
     "whole",
@@ -171,7 +173,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 def draft_name(folder: str, suffix: str) -> str:
     """A name for an unfinished file, with the number of this process; see `sweep_drafts`."""
-    name = f".photochrom-{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+    name = f".photochrom-{machine()}-{os.getpid()}-{secrets.token_hex(8)}{suffix}"
     return os.path.join(folder, name)
 
 
@@ -192,14 +194,14 @@ def sweep_drafts(folder: str) -> None:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             draft = _DRAFT.fullmatch(entry.name)
-            if draft is None or draft[1] != _machine() or _runs(int(draft[2])):
+            if draft is None or draft[1] != machine() or runs(int(draft[2])):
                 continue
             with contextlib.suppress(OSError):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _DRAFT_SECONDS:
                     os.unlink(entry.path)
 
 
-def _machine() -> str:
+def machine() -> str:
     """Where process numbers are unique: a machine, or a container on it."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
@@ -208,7 +210,8 @@ def _machine() -> str:
     return f"{zlib.crc32(f'{platform.node()} {space}'.encode()):08x}"
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

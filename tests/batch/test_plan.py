@@ -19,6 +19,7 @@ from photochrom.photo.read import read_photo
 from tests.batch.scans import draw, states, tree
 
 
+@pytest.mark.slow
 def test_a_second_run_skips_what_is_done(once: Any, scans: Path, out: Path) -> None:
     for n in range(3):
         draw(scans / f"{n}.png", n)

@@ -61,6 +61,7 @@ def test_what_is_none_is_named(tmp_path: Path, settings: Settings, text: str, wo
     assert step.do == "fail" and words in step.why  # it fails alone
 
 
+@pytest.mark.slow
 def test_a_run_follows_it(once: Any, scans: Path, out: Path) -> None:
     draw(scans / "a.png", 1)
     draw(scans / "b.png", 2)

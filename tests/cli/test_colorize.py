@@ -23,7 +23,7 @@ def test_as_a_real_process(photo: Path) -> None:
     assert target.exists() and str(target) in first.stdout
     second = subprocess.run(command, capture_output=True, text=True)
     assert second.returncode == 0
-    assert "is done already" in second.stderr and "--force" in second.stderr
+    assert "is already done" in second.stderr and "--force" in second.stderr
     assert "Traceback" not in second.stderr
 
 

@@ -97,9 +97,9 @@ def test_a_photo_in_the_place_of_the_command_is_understood(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["https://example.org/a.jpg"], "is an address in the web; download the photo"),
-        (["a.jpg", "b.jpg", "--hint", "1,1,ff0000"], "--hint: is for a place in one photo"),
-        ([".", "--hint", "1,1,ff0000"], "--hint: is for a place in one photo"),
+        (["https://example.org/a.jpg"], "is a web address; download the photo"),
+        (["a.jpg", "b.jpg", "--hint", "1,1,ff0000"], "--hint: is for a spot in one photo"),
+        ([".", "--hint", "1,1,ff0000"], "--hint: is for a spot in one photo"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -53,6 +53,7 @@ def test_the_313_bins_and_their_order() -> None:
     assert all(one < other for one, other in pairwise(listed))
 
 
+@pytest.mark.slow
 def test_the_bins_cannot_be_changed_by_accident() -> None:
     with pytest.raises(ValueError, match="read-only"):
         bins.BINS[0, 0] = 1

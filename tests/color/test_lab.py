@@ -177,6 +177,7 @@ def test_float_gray_is_exact_at_any_length(length: int) -> None:
 
 @relaxed
 @given(st.floats(0, 1, width=32))
+@pytest.mark.slow
 def test_any_float_gray_is_exact(level: float) -> None:
     lab = rgb_to_lab(np.full((1, 3), level, dtype=np.float32))
     assert not lab[0, 1:].any()

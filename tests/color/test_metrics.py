@@ -50,6 +50,7 @@ def test_auc_of_evenly_spread_errors_is_a_triangle() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 300), st.floats(0.01, 10)), min_size=1, max_size=30))
+@pytest.mark.slow
 def test_auc_is_the_weighted_mean_of_what_each_pixel_leaves(
     pixels: list[tuple[float, float]],
 ) -> None:

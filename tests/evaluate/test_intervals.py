@@ -48,6 +48,7 @@ def known(photos: int) -> set[str]:
     return {key for key, (low, _) in limits.items() if np.isfinite(low)}
 
 
+@pytest.mark.slow
 def test_a_figure_has_an_interval_from_as_many_photos_as_it_takes() -> None:
     assert BY_KEY["auc_raw"].fewest == 34
     assert BY_KEY["auc_rebalanced_0.5"].fewest == 87
@@ -59,6 +60,7 @@ def test_a_figure_has_an_interval_from_as_many_photos_as_it_takes() -> None:
     assert "top_1" not in known(58) and "top_1" in known(60), "of the photos with a class"
 
 
+@pytest.mark.slow
 def test_the_interval_of_an_absolute_difference_reaches_0_where_its_sign_is_open() -> None:
     near = result_of(60, off=0.0).intervals(resamples=200)[2]["delta_colorfulness"]
     assert near[0] == 0 < near[1] < 1
@@ -66,6 +68,7 @@ def test_the_interval_of_an_absolute_difference_reaches_0_where_its_sign_is_open
     assert 8 < far[0] < 9 < far[1] < 10
 
 
+@pytest.mark.slow
 def test_a_row_that_is_the_reference_does_not_differ_from_it() -> None:
     result = replace(result_of(60), asked=Evaluation(("photos",), compare="x"))
     for low, high in result.differences(resamples=50)[2].values():
@@ -76,6 +79,7 @@ def lab_of(ab: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([np.full((*ab.shape[:2], 1), 50, np.float32), ab], axis=2)
 
 
+@pytest.mark.slow
 def test_the_best_of_several_is_0_for_a_truth_among_them(prediction: Prediction) -> None:
     plain = prediction.distribution.ab()
     s = Sums(np.zeros(len(COLUMNS)))
@@ -93,6 +97,7 @@ def test_the_best_of_several_is_0_for_a_truth_among_them(prediction: Prediction)
     assert figures["best_of_saturations"] == pytest.approx(expected, rel=1e-4) != 0
 
 
+@pytest.mark.slow
 def test_candidates_are_judged_at_the_networks_resolution(prediction: Prediction) -> None:
     h, w = prediction.distribution.size
     large = np.random.default_rng(0).normal(0, 20, (4 * h, 4 * w, 3)).astype(np.float32)

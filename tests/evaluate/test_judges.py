@@ -15,7 +15,14 @@ from scipy.linalg import sqrtm
 
 from photochrom import ModelError
 from photochrom.cli.main import main
-from photochrom.evaluate.judges import KEY, Classifier, Features, frechet_distances, judge_digest
+from photochrom.evaluate.judges import (
+    KEY,
+    Classifier,
+    Features,
+    PerceptualDistance,
+    frechet_distances,
+    judge_digest,
+)
 
 Picture = NDArray[np.uint8]
 WISHES = {"size": 8, "mean": 0.0, "std": 1.0, "classes": ["red", "green", "blue"]}
@@ -200,3 +207,43 @@ def test_missing_weights_leave_the_column_out_and_say_so(
     assert "no.onnx: no such file; leaving out the column top-1" in err
     assert "none.onnx: no such file; leaving out the column FID" in err
     assert "top-1" not in out and "FID" not in out and "AuC raw" in out
+
+
+# --- a distance -----------------------------------------------------------------------------------
+
+
+def mean_difference(path: Path, inputs: int = 2, one_number: bool = True) -> Path:
+    """A network whose answer is the mean of the first picture minus that of the second."""
+    shape: list[int | str] = [1, 3, "h", "w"]
+    names = ["a", "b"][:inputs]
+    last = helper.make_node("ReduceMean" if one_number else "Relu", ["d"], ["y"])
+    if one_number:
+        last.attribute.append(helper.make_attribute("keepdims", 0))
+    graph = helper.make_graph(
+        [helper.make_node("Sub", [names[0], names[-1]], ["d"]), last],
+        "difference",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path
+    )
+    return path
+
+
+def test_a_distance_sees_both_pictures_from_minus_1_to_1(tmp_path: Path) -> None:
+    distance = PerceptualDistance(mean_difference(tmp_path / "d.onnx"))
+    assert distance(plain(255, 255, 255), plain(0, 0, 0)) == pytest.approx(2)
+    assert distance(plain(0, 51, 0), plain(51, 51, 51)) == pytest.approx(-102 / 127.5 / 3)
+    assert distance(plain(7, 8, 9, size=(31, 20)), plain(7, 8, 9, size=(31, 20))) == 0
+    assert distance.protocol.startswith("d.onnx (sha256 ")
+
+
+def test_a_network_that_does_not_compare_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has 1 input, but a network that compares has two"):
+        PerceptualDistance(mean_difference(tmp_path / "one.onnx", inputs=1))
+    many = PerceptualDistance(mean_difference(tmp_path / "many.onnx", one_number=False))
+    with pytest.raises(ModelError, match="gives 420 numbers, not one distance"):
+        many(plain(1, 2, 3), plain(1, 2, 3))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        PerceptualDistance(tmp_path / "missing.onnx")

@@ -65,7 +65,7 @@ def test_the_same_model_twice_does_not_differ(photos: Path, prior: Path, tmp_pat
     several = replace(result, sums=np.repeat(result.sums, 60, axis=0))
     differences = several.differences(resamples=50)
     for key, (low, high) in differences[row_of(several, "b")].items():
-        if key not in ("ms", "top_1", "ssim", "auc_rebalanced_0", "inventions_worst"):
+        if key not in ("ms", "top_1", "ssim", "lpips", "auc_rebalanced_0", "inventions_worst"):
             assert low == high == 0, key
     low, high = differences[row_of(several, "gray")]["chroma_share"]
     assert low <= high < 0

@@ -103,6 +103,7 @@ def test_a_fitting_array_is_not_copied() -> None:
     st.sampled_from([np.nan, np.inf, -np.inf, -1e-6, 1.0001, 255.0]),
     st.integers(0, 11),
 )
+@pytest.mark.slow
 def test_one_bad_float_anywhere_is_refused(array: np.ndarray, bad: float, where: int) -> None:
     array = array.copy()
     array.flat[where] = bad

@@ -199,12 +199,15 @@ def check(before: np.ndarray, after: np.ndarray, dtype: Any) -> None:
         assert error.max() <= 0.005
 
 
+DTYPES = [np.uint8, pytest.param(np.uint16, marks=pytest.mark.slow), np.float32]
+
+
 def unit(values: np.ndarray) -> np.ndarray:
     top = 1 if values.dtype == np.float32 else np.iinfo(values.dtype).max
     return values.astype(np.float64) / top
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", GRAYS)
 def test_gray_with_a_profile_keeps_its_lightness(
     colorizer: Colorizer, tmp_path: Path, name: str, dtype: Any
@@ -214,7 +217,7 @@ def test_gray_with_a_profile_keeps_its_lightness(
     check(*L_in_and_out(colorizer, tmp_path, values, data, curve(unit(values))), dtype)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", COLORS)
 def test_color_with_a_profile_keeps_its_lightness(
     colorizer: Colorizer, tmp_path: Path, name: str, dtype: Any

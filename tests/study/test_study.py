@@ -17,6 +17,7 @@ from tests.study.taking_part import SMALL, pairs_of, respond, trials_of
 # --- the database ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_unusable_photos_are_left_out_and_named(study_folders: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(study_folders, root)
@@ -197,6 +198,7 @@ def test_a_pair_starts_once_however_often_it_is_asked_for(study: Study) -> None:
     assert study.answer(who, instead.token, "left", 1, 1) is not None
 
 
+@pytest.mark.slow
 def test_without_a_spare_photo_an_abandoned_pair_is_lost(
     study_folders: Path, tmp_path: Path
 ) -> None:

@@ -289,7 +289,7 @@ def test_errors_name_the_file_and_the_remedy(tmp_path, colorizer, draw_scene):
     cases = [
         (tmp_path / "none.mp4", "new.mp4", "none.mp4: no such file"),
         (text, "new.mp4", "text.mp4: cannot be read as a film"),
-        (source, "new.avi", "new.avi: no such kind of film"),
+        (source, "new.avi", "new.avi: this kind of film cannot be written"),
         (source, "new.webm", "cannot hold h264; use .mp4"),
         (source, "old.mkv", "would be replaced by its own result"),
         (source, "text.mp4", "text.mp4: already exists; use --force"),

@@ -124,6 +124,7 @@ def test_what_an_object_hid_does_not_take_its_color(draw_scene):
     assert last[8:16, 23:29].mean() > 0.8  # where it is
 
 
+@pytest.mark.slow
 def test_the_network_is_asked_less_where_little_moves(draw_scene):
     asked = {}
     for step in (0, 4):

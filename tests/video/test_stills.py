@@ -72,6 +72,7 @@ def test_a_colored_picture_colors_its_whole_shot_and_no_other(old, stills, color
         assert np.linalg.norm(used[COUNT + i] - plain[COUNT + i]) < 1
 
 
+@pytest.mark.slow
 def test_hints_of_a_session_follow_what_they_color(old, stills, colorizer):
     gray = Path(stills[1]).read_bytes()
     words = {

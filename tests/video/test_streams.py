@@ -56,6 +56,7 @@ def test_subtitles_that_do_not_fit_are_told_before_the_work(tmp_path, old, color
     assert not (tmp_path / ".new.mp4.photochrom").exists()
 
 
+@pytest.mark.slow
 def test_interlaced_film_is_told_and_made_whole_on_request(tmp_path, draw_scene, colorizer):
     source = tmp_path / "old.mkv"
     scene = (draw_scene(1, 120, 200) * 2).astype(np.uint8)

@@ -18,10 +18,10 @@ from photochrom.batch.job import Places, identity
 from photochrom.batch.sidecar import SIDECAR
 from photochrom.naming import COLORED
 
-__all__ = ["Asked", "Found", "Teller", "find", "kind_of", "target_of"]
+__all__ = ["SYSTEM_FOLDERS", "Asked", "Found", "Teller", "find", "kind_of", "target_of"]
 
 # Of trash cans, network drives and file systems: copies, thumbnails and what was thrown away.
-_SYSTEM = frozenset(
+SYSTEM_FOLDERS = frozenset(
     ["@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information"]
 )
 _KINDS = {
@@ -226,7 +226,7 @@ def _entered(
     """Those of the folders that are searched."""
     for name in folders:
         path = os.path.join(here, name)
-        if name.startswith(".") or name.lower() in _SYSTEM:
+        if name.startswith(".") or name.lower() in SYSTEM_FOLDERS:
             continue
         if any(fnmatch(name, pattern.rstrip("/")) for pattern in asked.exclude):
             continue

@@ -114,7 +114,7 @@ class Past(NamedTuple):
     settings: str
     version: str  # of photochrom
     time: str
-    error: str = ""  # "" if it did not fail: a color photo was left alone, or a file passed over
+    error: str = ""  # "" if it did not fail: a color photo was skipped, or a file passed over
     extra: bool = False  # it failed because an extra was missing
     passed: str = ""  # the kind of a file that cannot be colored
 

@@ -44,7 +44,7 @@ p { margin: .25rem 0; } .failed { color: #b00020; } .note, .facts { color: #555;
 class _Row(NamedTuple):
     """One photo: where its line is, and what decides its rank."""
 
-    rank: int  # 0 failed, 1 certainty known, 2 unknown, 3 a color photo left alone, 4 no photo
+    rank: int  # 0 failed, 1 certainty known, 2 unknown, 3 a skipped color photo, 4 no photo
     bits: float
     part: int  # number of the manifest
     place: int  # of the line in it
@@ -186,7 +186,7 @@ def _outcome(fields: dict[str, Any]) -> tuple[str, str]:
     if fields.get("passed"):
         return "passed over", f"{fields['passed']} files cannot be read"
     if own_color == "skip":
-        return "left alone", "a color photo"
+        return "skipped", "a color photo"
     if own_color == "keep":
         return "copied", "a color photo"
     return "done", "a color photo, with new colors" if own_color else ""

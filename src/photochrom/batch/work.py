@@ -70,7 +70,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Outcome(NamedTuple):
     """The outcome of a job."""
 
-    kind: Literal["done", "skipped", "left", "failed"]  # left: a color photo, left alone
+    kind: Literal["done", "skipped", "left", "failed"]  # left: a color photo, skipped
     error: str = ""
     notes: tuple[str, ...] = ()  # what the result lacks of the photo
     stop: str = ""  # why no other photo can be colored either, such as a full disk
@@ -226,7 +226,7 @@ class _Work:
         if own_color == "skip":
             attempt = Attempt(self.seconds(), self.before, own_color=own_color)
             manifest.append(job, self.settings, attempt)
-            return Outcome("left", f"{job.source}: a color photo, left alone")
+            return Outcome("left", f"{job.source}: skipped, because it is in color")
         _make_folder(job.target)
         if own_color == "keep":
             return self._copied(photo)

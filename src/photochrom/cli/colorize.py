@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from photochrom.archive.address import is_store
 from photochrom.cli.folders import MOST_SECONDS, colorize_many
 from photochrom.cli.one import colorize_one, colorize_stream
 from photochrom.cli.terminal import fail, logging_to, say
@@ -20,25 +21,31 @@ __all__ = ["EXAMPLES", "arguments", "run"]
 
 
 EXAMPLES = """\
-  photochrom colorize old.jpg                    writes old.color.jpg beside it
+  photochrom colorize old.jpg                    writes old.color.jpg next to it
   photochrom colorize old.jpg -o new.png
   photochrom colorize scans/ -o color/           a folder and its subfolders;
                                                  a second run skips finished photos
   photochrom colorize scans/ -o color/ --report review.html
   photochrom colorize scans/ -o color/ --shard 2/8    the second of eight parts
+  photochrom colorize s3://scans/1920s -o s3://color/1920s
+  photochrom colorize s3://scans -o s3://color --cluster auto    on all machines
+                                                 of a Ray cluster
   photochrom colorize - < old.jpg > new.jpg
-  photochrom colorize old.jpg --saturation 0.8   calmer colors
+  photochrom colorize old.jpg --saturation 0.8   more muted colors
   photochrom colorize old.jpg --hint 310,220,3a5fcd   this spot is blue"""
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     p.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="photo, folder of photos, or - for stdin"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="photo, folder of photos, or - for stdin; also an address such as s3://scans/1920s",
     )
     p.add_argument(
         "-o", "--output", metavar="FILE|DIR",
-        help="output file or folder, or - for stdout (default: NAME.color.EXT beside INPUT)",
+        help="output file or folder, or - for stdout (default: NAME.color.EXT next to INPUT)",
     )  # fmt: skip
     _look_arguments(p)
     _model_arguments(p)
@@ -49,24 +56,24 @@ def arguments(p: argparse.ArgumentParser) -> None:
 def _look_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
-        help="from 0 (vivid) to 1 (muted) (default: %(default)s)",
+        help="vividness, from 0 (vivid) to 1 (muted) (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "-s", "--saturation", type=float, default=1.0, metavar="S",
-        help="multiply the color strength by S (default: 1)",
+        help="multiply the saturation by S (default: 1)",
     )  # fmt: skip
     p.add_argument(
         "--hint", action="append", default=[], metavar="X,Y,COLOR",
-        help="set the color of the spot at pixel (X, Y), counted from the top left, such as "
-             "310,220,3a5fcd or 310,220,navy; repeatable. X,Y:X,Y:...,COLOR is a stroke; after the "
-             "color, ,reach=R (0 to 4) and ,strength=S (0 to 1) say how far and how much, and "
-             ",region makes the points the corners of a region. `photochrom studio PHOTO` shows X "
-             "and Y of a spot",
+        help="set the color of the spot at pixel (X, Y), counted from the top left, for example "
+             "310,220,3a5fcd or 310,220,navy. Can be given several times. Use X,Y:X,Y:...,COLOR "
+             "for a stroke, and add ,region to make the points the corners of a region. Add "
+             ",reach=R (0 to 4) for how far the hint acts and ,strength=S (0 to 1) for how much. "
+             "`photochrom studio PHOTO` shows the X and Y of a spot",
     )  # fmt: skip
     p.add_argument(
         "--color", choices=("recolor", "keep", "skip"),
-        help="what to do with color photos: give them new colors, copy them as they are, or leave "
-             "them alone (default: skip, or recolor for a single photo)",
+        help="what to do with photos that are in color: recolor gives them new colors, keep copies "
+             "them unchanged, skip leaves them out (default: skip; for a single photo, recolor)",
     )  # fmt: skip
     p.add_argument(
         "--skip-color", dest="color", action="store_const", const="skip",
@@ -74,12 +81,12 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--keep-color", type=float, nargs="?", const=0.5, default=0.0, metavar="AMOUNT",
-        help="recolor color photos, but keep this much of their own color, from 0 to 1 (default: "
-             "0; 0.5 if AMOUNT is left out)",
+        help="give color photos new colors mixed with this much of their own, from 0 to 1 "
+             "(default: 0 without this option, 0.5 without AMOUNT)",
     )  # fmt: skip
     p.add_argument(
         "--no-margins", dest="margins", action="store_false",
-        help="color flat margins too; by default, the paper around a print stays gray",
+        help="color blank margins too; by default, the paper around a print stays gray",
     )  # fmt: skip
     p.add_argument(
         "-q", "--quality", type=int, metavar="N",
@@ -90,23 +97,25 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
 
 def _model_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
-        "-m", "--model", metavar="M", help="bundled model (see `photochrom models`) or .onnx file"
-    )
+        "-m", "--model", metavar="M",
+        help="bundled model (see `photochrom models`) or .onnx file (default: photochrom-1)",
+    )  # fmt: skip
     p.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side of what the network sees, in pixels"
-    )
+        "--size", type=int, metavar="N",
+        help="short side of the network's input, in pixels (default: the model's)",
+    )  # fmt: skip
     p.add_argument(
         "--threads", type=int, default=0, metavar="N",
-        help="cores per photo (default: all for one photo, 1 for several)",
+        help="CPU cores per photo (default: all for one photo, 1 for several)",
     )  # fmt: skip
 
 
 def _choice_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--exclude", action="append", default=[], metavar="PATTERN",
-        help="leave out files and folders with such names or paths, such as '*.tif' or "
-             "'1923/*'; repeatable",
+        help="skip files and folders whose name or path matches PATTERN, for example '*.tif' or "
+             "'1923/*'; can be given several times",
     )  # fmt: skip
     p.add_argument(
         "--shard",
@@ -114,17 +123,23 @@ def _choice_arguments(p: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="color only part I of N, to split the work among machines",
     )
-    p.add_argument("-f", "--force", action="store_true", help="overwrite existing results")
+    p.add_argument("-f", "--force", action="store_true", help="replace existing results")
     p.add_argument(
         "--retry", action="store_true",
-        help="try photos again that failed before and have not changed",
+        help="retry photos that failed before, even if they have not changed since",
     )  # fmt: skip
 
 
 def _work_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--workers", type=int, metavar="N",
-        help="photos to color at once; each takes memory (default: your cores plus one)",
+        help="number of photos to color at once; each one needs memory (default: number of CPU "
+             "cores plus one)",
+    )  # fmt: skip
+    p.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="let a Ray cluster do the work: auto for that of this machine, HOST:PORT or "
+             "ray://HOST:PORT (see docs/scale.md)",
     )  # fmt: skip
     p.add_argument(
         "--timeout", type=seconds_value, metavar="SECONDS",
@@ -136,11 +151,11 @@ def _work_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--report", type=report_value, metavar="FILE",
-        help="write an overview of all results, with the least certain first: .html with pictures, "
+        help="write an overview of all results, the least certain first, as .html (with pictures) "
              "or .csv",
     )  # fmt: skip
     p.add_argument(
-        "--log", metavar="FILE", help="add all messages to this file, each with its time"
+        "--log", metavar="FILE", help="append all messages to this file, with timestamps"
     )
     p.add_argument(
         "-v", "--verbose", action="store_true",
@@ -153,7 +168,20 @@ def run(options: argparse.Namespace) -> int:
     with logging_to(options.log):
         if "-" in (*options.inputs, options.output):
             return colorize_stream(options)
+        if options.cluster is not None or any(map(is_store, _places(options))):
+            from photochrom.cli.archive import colorize_archive
+
+            return colorize_archive(options)
         return _run(options)
+
+
+def _places(options: argparse.Namespace) -> list[str]:
+    """The inputs, and the output if there is one."""
+    places = list(options.inputs)
+    if options.output is None:
+        # A photo in the web is told to be downloaded; all other addresses need an output.
+        return [item for item in places if not is_address(item)]
+    return [*places, options.output]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -170,7 +198,7 @@ def _run(options: argparse.Namespace) -> int:
             return fail("this is not a photo to color")
         if not options.dry_run:
             return colorize_one(options, found)
-    # Photos that were named one by one, with results beside them, share no folder.
+    # Photos that were named one by one, with results next to them, share no folder.
     folder = options.inputs[0] if options.output is None and alone else options.output
     folder = None if folder is None or not asked.into_folder else folder
     if folder is not None and alone and not os.path.isdir(options.inputs[0]):
@@ -179,7 +207,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _asked(options: argparse.Namespace) -> Asked:
-    """What the user wants, or ConfigError if it cannot be meant."""
+    """What the user wants. Raises ConfigError if it makes no sense."""
     from photochrom.batch.find import Asked
     from photochrom.batch.job import identity
 
@@ -187,21 +215,19 @@ def _asked(options: argparse.Namespace) -> Asked:
     several = len(inputs) > 1 or os.path.isdir(inputs[0])
     for item in inputs:
         if is_address(item) and not os.path.exists(item):
-            raise ConfigError(
-                f"{item}: is an address in the web", "download the photo, and give its file"
-            )
+            raise ConfigError(f"{item}: is a web address", "download the photo, and give its file")
         if output is not None and os.path.isdir(item) and identity(item) == identity(output):
             raise ConfigError(
                 f"-o {output}: is the input folder, and the result would overwrite the photo",
-                "leave out -o to get NAME.color.EXT beside each photo, or name another folder",
+                "leave out -o to get NAME.color.EXT next to each photo, or name another folder",
             )
     if options.hint and several:
         raise ConfigError(
-            "--hint: is for a place in one photo, and these are several",
-            "color that photo alone, or put its hints into a file beside it: NAME.photochrom.json",
+            "--hint: is for a spot in one photo, but there are several photos",
+            "color that photo alone, or put its hints into a file next to it: NAME.photochrom.json",
         )
     if options.shard is not None and not several:
-        raise ConfigError("--shard: splits folders or several photos, and this is a single photo")
+        raise ConfigError("--shard: splits folders or several photos, but this is a single photo")
     into_folder = output is None or _asks_folder(output)
     if not into_folder:
         if several:

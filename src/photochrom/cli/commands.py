@@ -34,7 +34,7 @@ def add_command(group: Any, command: Command, wanted: bool = True) -> None:
     parser: argparse.ArgumentParser = group.add_parser(
         command.name,
         help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
+        description=f"{summary[0].upper()}{summary[1:]}" + "." * (summary[-1] != "?"),
         formatter_class=HelpFormatter,
     )
     if wanted:

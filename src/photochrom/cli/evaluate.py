@@ -20,6 +20,7 @@ EXAMPLES = """\
   photochrom evaluate val.tar -m mine.onnx -m photochrom-1 -o report/
   photochrom evaluate photos/ --against dahl=dahl_results/ -o report/
   photochrom evaluate val.tar --temperature 0,0.38,1 -o report/
+
 To resume an interrupted evaluation, run the same command again."""
 
 
@@ -27,7 +28,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     p.add_argument(
         "photos", nargs="+", metavar="PHOTOS",
-        help="folders or tar shards of color photos; the models see them in gray",
+        help="folders or tar files of color photos; the models get them in gray",
     )  # fmt: skip
     p.add_argument(
         "-o", "--output", required=True, metavar="REPORT",
@@ -38,7 +39,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     _figure_arguments(p)
     p.add_argument(
         "--workers", type=int, default=0, metavar="N",
-        help="number of processes (default: one per core)",
+        help="number of processes (default: one per CPU core)",
     )  # fmt: skip
     p.add_argument(
         "--seed", type=int, default=0, metavar="N",
@@ -51,15 +52,17 @@ def _row_arguments(p: argparse.ArgumentParser) -> None:
     """What is compared: each is a row of the report."""
     p.add_argument(
         "-m", "--model", action="append", default=[], metavar="[NAME=]MODEL",
-        help="bundled model or .onnx file; repeatable (default: the bundled one)",
+        help="bundled model or .onnx file; can be given several times (default: photochrom-1)",
     )  # fmt: skip
     p.add_argument(
         "--against", action="append", default=[], metavar="NAME=DIR",
-        help="results of another colorizer, under the same file names; repeatable",
+        help="folder with the results of another colorizer, with the same file names as PHOTOS; "
+             "can be given several times",
     )  # fmt: skip
     p.add_argument(
         "--baselines", action=argparse.BooleanOptionalAction, default=True,
-        help="add rows for the originals, gray, and the colors of other photos (default: yes)",
+        help="add rows to the table for the originals, for plain gray, and for colors taken from "
+             "other photos (default: yes)",
     )  # fmt: skip
     p.add_argument(
         "-t", "--temperature", type=numbers_value, default=(TEMPERATURE,), metavar="T[,T...]",
@@ -67,23 +70,25 @@ def _row_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--rebalance", type=numbers_value, default=(1.0,), metavar="X[,X...]",
-        help="shares of the class rebalancing to keep, one row each (default: 1)",
+        help="how much of the model's class rebalancing (the boost for rare colors) to keep, from "
+             "0 (none) to 1 (all), one row each (default: 1)",
     )  # fmt: skip
     p.add_argument(
         "--hints", type=counts_value, default=(0,), metavar="N[,N...]",
-        help="how many true colors to give the models as hints at random places, one row each "
+        help="number of hints to give the models, with true colors at random places, one row each "
              "(default: 0)",
     )  # fmt: skip
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side of what the networks see, in pixels"
-    )
+        "--size", type=int, metavar="N",
+        help="short side of the networks' input, in pixels (default: the model's)",
+    )  # fmt: skip
 
 
 def _photo_arguments(p: argparse.ArgumentParser) -> None:
     """Which photos are measured, and how large."""
     p.add_argument(
         "--short-side", type=int, default=256, metavar="N",
-        help="reduce larger photos to this short side; 0 keeps their size and skips those over 8 "
+        help="shrink larger photos to this short side; 0 keeps their size and skips those over 8 "
              "megapixels (default: %(default)s)",
     )  # fmt: skip
     p.add_argument("--skip", type=int, default=0, metavar="N", help="skip the first N photos")
@@ -96,28 +101,35 @@ def _figure_arguments(p: argparse.ArgumentParser) -> None:
     """What the figures need."""
     p.add_argument(
         "--sweep", type=int, default=500, metavar="N",
-        help="photos in the temperature sweep; 0 for no sweep (default: %(default)s)",
+        help="number of photos in the temperature sweep (a series of temperatures); 0 for no sweep "
+             "(default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "--prior", metavar="FILE",
-        help="prior.npy for the rebalanced columns, as `prepare` writes it, or the word measured "
-             "for that of PHOTOS (default: the published one, of photochrom-1's training photos)",
+        help="color frequencies for the rebalanced columns: a prior.npy written by `prepare`, or "
+             "the word 'measured' to count them in PHOTOS (default: those of photochrom-1's "
+             "training photos)",
     )  # fmt: skip
     p.add_argument(
         "--classifier", metavar="FILE",
         help="image classifier (.onnx) for the semantic test; a photo's class is the name of its "
-             "folder, or the WordNet id that ends its key",
+             "folder or, in a tar file, the WordNet ID at the end of its name",
     )  # fmt: skip
     p.add_argument(
         "--fid", metavar="FILE",
         help="feature network (.onnx) for FID; needs photochrom[fid]",
     )  # fmt: skip
     p.add_argument(
-        "--ssim", action="store_true", help="add the structural similarity; needs photochrom[ssim]"
-    )
+        "--lpips", metavar="FILE",
+        help="LPIPS network with two inputs (.onnx), for the perceptual distance",
+    )  # fmt: skip
+    p.add_argument(
+        "--ssim", action="store_true",
+        help="add structural similarity (SSIM); needs photochrom[ssim]",
+    )  # fmt: skip
     p.add_argument(
         "--compare", metavar="ROW",
-        help="row to compare the others with (default: the first model's)",
+        help="row to compare all other rows with (default: the first model's row)",
     )  # fmt: skip
 
 
@@ -148,6 +160,7 @@ def run(options: argparse.Namespace) -> int:
         prior=options.prior,
         classifier=options.classifier,
         features=options.fid,
+        distance=options.lpips,
         ssim=options.ssim,
         compare=options.compare,
         seed=options.seed,
@@ -166,14 +179,14 @@ def run(options: argparse.Namespace) -> int:
         place = getattr(error, "filename", None) or folder
         raise DataError(
             f"{place}: cannot be written: {error.strerror}",
-            "make room or name another folder, and run this again; finished scores are kept",
+            "make room or name another folder, and run the command again; finished scores are kept",
         ) from error
     print(table(facts))
     print(f"\n{len(result.used)} photos; prior: {result.prior}; ± and brackets are 95 % intervals")
     for note in facts["notes"]:
         print(note)
     if facts["labeled"]:
-        print(f"top-1 is over the {facts['labeled']} photos with a class that the classifier knows")
+        print(f"top-1 counts the {facts['labeled']} photos with a class that the classifier knows")
     print(f"{shown(str(folder / 'report.html'))}: curves, subjects, pictures")
     for _, reason in result.skipped[:10]:
         print(f"photochrom: skipped: {printable(reason)}", file=sys.stderr)
@@ -188,7 +201,7 @@ def run(options: argparse.Namespace) -> int:
 def _missing_judges(options: argparse.Namespace) -> int:
     """Say which columns are left out, and why; returns how many that were asked for."""
     missing = 0
-    for name, column in (("classifier", "top-1"), ("fid", "FID")):
+    for name, column in (("classifier", "top-1"), ("fid", "FID"), ("lpips", "LPIPS")):
         path = getattr(options, name)
         if path is not None and not Path(path).is_file():
             print(

@@ -20,7 +20,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     p.add_argument(
         "run_folder", metavar="RUN",
-        help="folder of a run, an exported .onnx file, or a bundled model",
+        help="folder of a training run, an exported .onnx file, or the name of a bundled model",
     )  # fmt: skip
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file to write")
     p.add_argument(
@@ -30,21 +30,26 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--name", help="name of the model (default: the file's name)")
     p.add_argument(
         "--rebalance", type=float, metavar="X",
-        help="share of the class rebalancing to keep, 0 to 4 (default: 1, all of it; for a "
-             "file, as much as it has)",
+        help="how much of the class rebalancing (the boost for rare colors) to keep: 0 is none, 1 "
+             "is all, up to 4 (default: 1; for a model file, as much as it has)",
     )  # fmt: skip
     p.add_argument(
         "--caution", type=float, nargs=2, metavar=("SURE", "UNSURE"),
-        help="keep all of the rebalancing where the entropy is below SURE bits, and fade it out up "
-             "to UNSURE bits (default: keep it everywhere; for a file, what it has)",
+        help="keep all of the rebalancing where the model is sure (entropy below SURE bits), and "
+             "fade it out to nothing at UNSURE bits (default: keep it everywhere; for a model "
+             "file, its own values)",
     )  # fmt: skip
-    p.add_argument("--size", type=int, metavar="N", help="default working size, in pixels")
+    p.add_argument(
+        "--size", type=int, metavar="N",
+        help="default short side of the network's input, in pixels",
+    )  # fmt: skip
     p.add_argument("--license", help="license to state in the file")
     p.add_argument("--training-data", help="training data to state in the file")
     p.add_argument(
         "--photos", nargs="+",
-        help="photos to compare on, and to choose low-bit weights with (default: the run's photos; "
-             "for a file, generated images)",
+        help="photos for comparing the model file with the network it is made from, and for "
+             "choosing low-bit weights (default: the run's photos; for a model file, generated "
+             "images)",
     )  # fmt: skip
     p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
 

@@ -6,7 +6,16 @@ import importlib.util
 
 from photochrom.errors import DependencyError
 
-__all__ = ["needs_torch", "needs_web"]
+__all__ = ["needs_cluster", "needs_torch", "needs_web"]
+
+
+def needs_cluster(ray: bool = False) -> None:
+    """Raise DependencyError if what stores and clusters need is not installed."""
+    for name in ("fsspec", "pyarrow", *(["ray"] if ray else [])):
+        if importlib.util.find_spec(name) is None:
+            raise DependencyError(
+                f"addresses and clusters need {name}", "run pip install 'photochrom[cluster]'"
+            )
 
 
 def needs_torch() -> None:

@@ -61,7 +61,7 @@ def color_films(
     color: Callable[[str, str, bool], Report],
     force: bool,
 ) -> int:
-    """Color films one after the other; those that are done already are left alone.
+    """Color films one after the other; those that are already done are skipped.
 
     Parameters
     ----------

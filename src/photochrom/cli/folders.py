@@ -43,7 +43,7 @@ def colorize_many(options: argparse.Namespace, found: Found, folder: str | None)
     if not found.photos:
         return fail("no photos found in the given folders")
     threads = options.threads or 1
-    # One more than there are cores: a core is free while a result is written to the disk.
+    # One more than there are cores: a core is free while a result is written to disk.
     workers = cpus() // threads + 1 if options.workers is None else options.workers
     if workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1")
@@ -129,7 +129,7 @@ class _Run:
             steps.append(step)
         altered = sum(step.why == ALTERED for step in steps)
         if altered:
-            say(f"{altered} results have changed since they were made; leaving them alone")
+            say(f"skipped {altered} results that have changed since they were made")
         lossless = sum(step.do == "color" and not has_quality(step.job.target) for step in steps)
         if self.options.quality is not None and lossless:
             why = f"because {without_quality()} are lossless"
@@ -137,7 +137,7 @@ class _Run:
         return steps
 
     def _record(self, work: Coloring, steps: list[Step], progress: Progress) -> None:
-        """What needs no work: photos that are refused, and files that cannot be colored."""
+        """Record photos that are refused and files that cannot be colored: they need no work."""
         from photochrom.batch.job import Attempt, Job, result_name
         from photochrom.batch.run import lasting
 
@@ -157,7 +157,7 @@ class _Run:
     def _where(self) -> str:
         """Where the results are."""
         if self.options.output is None:
-            return "the results are beside the photos, as NAME.color.EXT"
+            return "the results are next to the photos, as NAME.color.EXT"
         return f"the results are in {self.options.output}"
 
     def _report(self) -> None:
@@ -177,7 +177,7 @@ class _Run:
             fail(f"{progress.ended}, and run the same command again to resume")
             return 1
         if progress.left:
-            say(f"stopped with {progress.left} left; run the same command again to resume")
+            say(f"stopped with {progress.left} left; to resume, run the same command again")
             return 128 + (self.stop() or signal.SIGINT)
         return 1 if progress.failed else 0
 
@@ -206,9 +206,9 @@ def _dry_run(options: argparse.Namespace, found: Found, folder: str | None) -> i
     more = [
         f"{counts[what]} {words}"
         for what, words in (
-            ("failed before", "failed before (--retry tries them again)"),
+            ("failed before", "failed before (--retry tries again)"),
             ("need an extra", "need an extra"),
-            ("color photos", "color photos left alone"),
+            ("color photos", "color photos skipped"),
         )
         if counts[what]
     ]
@@ -276,9 +276,9 @@ class Progress:
         one = self.skipped["color photos"] == 1
         words = {
             "done": "already done",
-            "color photos": f"color photo{'' if one else 's'} left alone (--color recolor gives "
+            "color photos": f"color photo{'' if one else 's'} skipped (--color recolor gives "
             f"{'it' if one else 'them'} new colors)",
-            "failed before": "failed before (--retry tries them again)",
+            "failed before": "failed before (--retry tries again)",
             "need an extra": f"need{'s' * (self.skipped['need an extra'] == 1)} an extra, as the "
             "manifest says",
         }

@@ -16,7 +16,9 @@ EXAMPLES = """\
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    p.add_argument("checkpoint", help="colorization_release_v2-*.pth or siggraph17-*.pth")
+    p.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="colorization_release_v2-*.pth or siggraph17-*.pth"
+    )
     p.add_argument("-o", "--output", required=True, metavar="FILE", help="the .onnx file to write")
     p.add_argument(
         "--bits", type=int, choices=(32, 16), default=32,
@@ -24,20 +26,24 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--prior", metavar="FILE",
-        help="prior_probs.npy from the training of eccv16; removes the class weights from its "
-             "probabilities",
+        help="prior_probs.npy from the training of eccv16; used to remove the class weights from "
+             "the model's probabilities",
     )  # fmt: skip
     p.add_argument(
         "--head", choices=("regression", "distribution"),
-        help="output of siggraph17 to use: its colors (default), or the distribution it suggests "
-             "colors from",
+        help="output of siggraph17 to use: regression for its colors (default), or distribution "
+             "for the color probabilities that it makes suggestions from",
     )  # fmt: skip
     p.add_argument(
         "--mask-center", type=float, default=0.0, metavar="X",
-        help="0.5 for a siggraph17 trained with the authors' PyTorch code (default: 0, for the "
-             "released one)",
+        help="value to subtract from siggraph17's hint mask: 0.5 if it was trained with the "
+             "authors' PyTorch code, 0 for the released model (default: 0)",
     )  # fmt: skip
-    p.add_argument("--photos", nargs="+", help="photos to compare on (default: generated images)")
+    p.add_argument(
+        "--photos", nargs="+",
+        help="photos for comparing the model file with the original network (default: generated "
+             "images)",
+    )  # fmt: skip
     p.add_argument("-f", "--force", action="store_true", help="replace an existing file")
 
 

@@ -22,31 +22,35 @@ __all__ = ["COMMANDS", "main", "parser_of"]
 
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
-    Command("video", "color films, keeping the colors steady", "photochrom.cli.video"),
+    Command("video", "color films and videos without flicker", "photochrom.cli.video"),
+    Command("manifest", "show what became of the photos of a run", "photochrom.cli.manifest"),
     Command("models", "list the bundled models", "photochrom.cli.models"),
     Command(
-        "prepare", "turn folders of color photos into training shards", "photochrom.cli.prepare"
+        "prepare",
+        "pack folders of color photos into shards (tar files) for training",
+        "photochrom.cli.prepare",
     ),
     Command("train", "train a network on shards", "photochrom.cli.train"),
     Command("evaluate", "measure how good the colors are", "photochrom.cli.evaluate"),
     Command(
         "reproduce",
-        "make the paper's table anew, from photos to report",
+        "reproduce the paper's results table, from photos to report",
         "photochrom.cli.reproduce",
     ),
     Command(
         "export",
-        "turn a training run into a model file, or make a model file smaller",
+        "convert a training run into a model file, or make a model file smaller",
         "photochrom.cli.export",
     ),
     Command(
         "import",
-        "turn a checkpoint released by the paper's authors into a model file",
+        "convert a checkpoint released by the authors of the paper (Zhang et al. 2016)"
+        " into a model file",
         "photochrom.cli.import_published",
     ),
     Command(
         "studio",
-        "color and correct photos in your browser; programs can use it too",
+        "color and correct photos in your browser; also an HTTP service for programs",
         "photochrom.cli.studio",
     ),
     Command(
@@ -54,7 +58,11 @@ COMMANDS = (
         "write a web page that colors photos in its visitors' browsers",
         "photochrom.cli.site",
     ),
-    Command("study", "ask people which of two photos was recolored", "photochrom.cli.study"),
+    Command(
+        "study",
+        "run a perception study: can people tell which of two photos was recolored?",
+        "photochrom.cli.study",
+    ),
     Command(
         "completion",
         "print a script that lets your shell complete commands",
@@ -67,6 +75,7 @@ examples:
   photochrom colorize grandmother.jpg
   photochrom colorize scans/ -o color/
   photochrom models
+
 Run `photochrom COMMAND --help` for help on a command."""
 
 
@@ -99,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _meant(arguments: Sequence[str]) -> str | None:
-    """The command line that was meant if a photo or a folder stands where the command should."""
+    """The command line that the user meant, if a photo or folder is in the command's place."""
     first = arguments[0] if arguments else ""
     if first in {command.name for command in COMMANDS} or not (
         is_address(first) or os.path.exists(first)
@@ -109,10 +118,10 @@ def _meant(arguments: Sequence[str]) -> str | None:
 
 
 def parser_of(wanted: Container[str | None]) -> argparse.ArgumentParser:
-    """A parser that knows all commands; of these, only those that are wanted are complete."""
+    """A parser that knows all commands. Only the commands in `wanted` are complete."""
     parser = argparse.ArgumentParser(
         prog="photochrom",
-        description="Color black-and-white photographs on your own machine.",
+        description="Color black-and-white photos and films on your own machine.",
         formatter_class=HelpFormatter,
         epilog=_EXAMPLES,
     )

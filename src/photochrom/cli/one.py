@@ -58,8 +58,8 @@ class Watching(Watch):
         if pages >= MANY_PAGES:
             minutes = (time.monotonic() - self._began) * pages / 60
             say(
-                f"{self._source}: has {pages:,} pages, which take about {minutes:,.0f} minutes; "
-                "--timeout SECONDS sets a limit"
+                f"{self._source}: has {pages:,} pages, which will take about {minutes:,.0f} "
+                "minutes; --timeout SECONDS sets a limit"
             )
         self._bar = tqdm(total=pages, unit="page", disable=None)
 
@@ -77,7 +77,7 @@ class Watching(Watch):
         if self._color:
             say(
                 f"{self._source}: is a color photo, and gets new colors; --color skip leaves such "
-                "photos alone, and --keep-color mixes in their own"
+                "photos out, and --keep-color mixes in their own colors"
             )
 
     def ready(self) -> None:
@@ -128,7 +128,10 @@ def _nothing_to_do(step: Step) -> int:
     if step.do == "fail":
         return fail(step.why)
     if step.tally == "color photos":
-        say(f"{step.job.source}: a color photo, left alone; --color recolor gives it new colors")
+        say(
+            f"{step.job.source}: skipped, because it is in color; --color recolor gives it new "
+            "colors"
+        )
     elif step.tally == "done":
         say(_done(step.job.source, step.job.target))
     else:
@@ -137,7 +140,7 @@ def _nothing_to_do(step: Step) -> int:
 
 
 def _done(source: str, target: str) -> str:
-    return f"{source}: is done already, as {target}; use --force to color it again"
+    return f"{source}: is already done, as {target}; use --force to color it again"
 
 
 def colorize_stream(options: argparse.Namespace) -> int:
@@ -147,13 +150,11 @@ def colorize_stream(options: argparse.Namespace) -> int:
             "-: stdin is a single photo, so don't give another input, a folder or --dry-run"
         )
     if options.shard is not None:
-        raise ConfigError("--shard: splits folders or several photos, and stdin is a single photo")
+        raise ConfigError("--shard: splits folders or several photos, but stdin is a single photo")
     if options.report is not None:
         raise ConfigError("--report: is for photos in files", "give files or folders")
     if options.color in ("keep", "skip"):
-        raise ConfigError(
-            f"--color {options.color}: a pipe has to have a result", "use --keep-color 1"
-        )
+        raise ConfigError(f"--color {options.color}: a pipe needs a result", "use --keep-color 1")
     (source,) = options.inputs
     target = "-" if options.output is None else options.output
     if source == "-" and "stdin" in closed:
@@ -167,7 +168,7 @@ def colorize_stream(options: argparse.Namespace) -> int:
     folder = os.path.isdir(target) or target.endswith(("/", os.sep))
     if target != "-" and (folder or not os.path.splitext(target)[1]):
         raise ConfigError(
-            f"{target}: is a folder, and a photo from stdin has no name", "name the output file"
+            f"{target}: is a folder, but a photo from stdin has no name", "name the output file"
         )
     with Signals() as signals:
         return _stream(options, source, target, signals)

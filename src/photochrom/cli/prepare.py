@@ -24,7 +24,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--max-aspect", type=float, default=1.5, metavar="RATIO",
-        help="crop longer photos to this aspect ratio (default: %(default)s)",
+        help="crop photos with a larger aspect ratio to this one (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "--quality", type=int, default=50, metavar="Q",
@@ -39,7 +39,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
         help="seed for the shuffle (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
-        "--workers", type=int, metavar="N", help="number of processes (default: one per core)"
+        "--workers", type=int, metavar="N", help="number of processes (default: one per CPU core)"
     )
     p.add_argument("-f", "--force", action="store_true", help="replace the contents of SHARDS")
 

@@ -15,27 +15,31 @@ __all__ = ["EXAMPLES", "arguments", "run"]
 
 EXAMPLES = """\
   photochrom reproduce photos/ -o small/
-  photochrom reproduce photos/ -o rehearsal/ --share 0.01
+  photochrom reproduce photos/ -o trial/ --share 0.01
   photochrom reproduce imagenet/train --validation imagenet/val --recipe paper -o paper/
+
 To resume after an interruption, run the same command again."""
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     p.add_argument("photos", nargs="+", metavar="PHOTOS", help="folders of photos, or tar files")
-    p.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for everything")
+    p.add_argument(
+        "-o", "--output", required=True, metavar="DIR",
+        help="output folder for the shards, training runs, models and report",
+    )  # fmt: skip
     p.add_argument(
         "--recipe", default="small", metavar="RECIPE",
-        help="small, paper, or a TOML file like theirs (default: %(default)s)",
+        help="small, paper, or your own recipe as a TOML file (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "--validation", action="append", default=[], metavar="PHOTOS",
-        help="photos to measure on; repeatable (default: some of PHOTOS, which are then not "
-             "trained on)",
+        help="photos to measure on; can be given several times (default: a part of PHOTOS that is "
+             "left out of training)",
     )  # fmt: skip
     p.add_argument(
         "--share", type=float, default=1.0, metavar="X",
-        help="take this share of the recipe's training steps, for a rehearsal (default: 1)",
+        help="run only this share of the recipe's training steps, for a trial run (default: 1)",
     )  # fmt: skip
     p.add_argument(
         "--expect", metavar="FILE", help="compare with the table.json of another reproduction"
@@ -43,7 +47,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     p.add_argument(
         "--workers", type=int, default=0, metavar="N",
-        help="number of processes that prepare and measure (default: one per core)",
+        help="number of processes for preparing and measuring (default: one per CPU core)",
     )  # fmt: skip
 
 
@@ -76,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     if expected is None:
         return 0
     compared, outside = agreement(table, expected)
-    print(f"{compared - len(outside)} of {compared} figures lie within the limits expected")
+    print(f"{compared - len(outside)} of {compared} results are within the expected limits")
     for line in outside:
         print(f"outside: {line}")
     return 1 if outside else 0

@@ -16,29 +16,28 @@ EXAMPLES = """\
   photochrom studio old.jpg        opens it; shows x and y of a spot, for --hint
   photochrom studio --port 8080 --no-browser
   curl --data-binary @old.jpg http://127.0.0.1:8017/api/color -o new.jpg
-http://127.0.0.1:8017/api/docs describes the service."""
+
+The service is documented at http://127.0.0.1:8017/api/docs while it runs."""
 
 
 def arguments(p: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     p.add_argument(
         "photos", nargs="*", metavar="PHOTO",
-        help="photo to open; its settings and hints are kept beside it as PHOTO.photochrom.json, "
-             "which `photochrom colorize` follows",
+        help="photo to open; its settings and hints are kept next to it, in PHOTO.photochrom.json, "
+             "which `photochrom colorize` uses",
     )  # fmt: skip
     p.add_argument(
-        "-m",
-        "--model",
-        metavar="M",
-        help="bundled model or .onnx file (default: the best bundled one)",
+        "-m", "--model", metavar="M", help="bundled model or .onnx file (default: photochrom-1)"
     )
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side of what the network sees, in pixels"
-    )
+        "--size", type=int, metavar="N",
+        help="short side of the network's input, in pixels (default: the model's)",
+    )  # fmt: skip
     p.add_argument(
         "--threads", type=int, default=0, metavar="N",
-        help="cores for the network (default: all)",
+        help="CPU cores for the network (default: all)",
     )  # fmt: skip
     listen_arguments(p, 8017)
     limits = p.add_argument_group("limits")
@@ -52,7 +51,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     limits.add_argument(
         "--photos", dest="most_photos", type=int, default=100, metavar="N",
-        help="photos to keep, dropping the least recently used first (default: %(default)s)",
+        help="number of photos to keep; the least recently used are dropped first (default: "
+             "%(default)s)",
     )  # fmt: skip
     limits.add_argument(
         "--memory", type=float, default=1000, metavar="MB",

@@ -18,7 +18,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     group = p.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_command(
         group,
-        Command("serve", "open the page where people take part", "photochrom.cli.study_serve"),
+        Command("serve", "start the web page where people take part", "photochrom.cli.study_serve"),
     )
     add_command(
         group,

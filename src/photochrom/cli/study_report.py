@@ -19,15 +19,15 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("study", metavar="FILE", help="database from `photochrom study serve`")
     p.add_argument(
         "--all", action="store_true",
-        help="keep participants who failed catch trials, and pairs shown for too long or too "
-             "short",
+        help="include participants who failed catch trials (pairs with obviously wrong colors), "
+             "and pairs shown for too long or too short a time",
     )  # fmt: skip
     p.add_argument(
         "--catch-limit", type=float, default=CATCH_LIMIT, metavar="X",
         help="share of catch trials that a participant may fail (default: %(default)s)",
     )  # fmt: skip
     p.add_argument("--json", metavar="FILE", help="also write the report as JSON")
-    p.add_argument("--csv", metavar="FILE", help="write every answer")
+    p.add_argument("--csv", metavar="FILE", help="also write all answers as CSV")
     p.add_argument("-f", "--force", action="store_true", help="replace existing files")
 
 

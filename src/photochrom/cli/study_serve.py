@@ -34,41 +34,43 @@ def arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--real", metavar="DIR", help="folder of the original color photos")
     p.add_argument(
         "--fake", action="append", default=[], metavar="NAME=DIR",
-        help="folder of their versions recolored by the method NAME, under the same file "
-             "names; repeatable",
+        help="folder of the same photos recolored by method NAME, with the same file names; can "
+             "be given several times",
     )  # fmt: skip
     p.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="FILE",
-        help="the study's database; continued if it exists",
+        help="the study's database; an existing one is continued",
     )
     p.add_argument(
         "--trials",
         type=int,
         metavar="N",
-        help=f"counted pairs per participant (default: {Default.trials})",
+        help=f"number of pairs that count, per participant (default: {Default.trials})",
     )
     p.add_argument(
         "--practice",
         type=int,
         metavar="N",
-        help=f"practice pairs before those, with feedback (default: {Default.practice})",
+        help=f"number of practice pairs at the start, with feedback (default: {Default.practice})",
     )
     p.add_argument(
         "--catch", type=int, metavar="N",
-        help="extra pairs with obviously wrong colors (default: a tenth of --trials)",
+        help="number of catch trials: extra pairs with obviously wrong colors (default: a tenth of "
+             "--trials)",
     )  # fmt: skip
     p.add_argument(
         "--exposure",
         type=float,
         metavar="S",
-        help=f"seconds to show a pair (default: {Default.exposure:g})",
+        help=f"how long to show each pair, in seconds (default: {Default.exposure:g})",
     )
     p.add_argument(
         "--side", type=int, metavar="N",
-        help=f"longest side shown, in pixels (default: {Default.side}; the paper: 256)",
+        help=f"longest side of the photos shown, in pixels (default: {Default.side}; the paper "
+             "used 256)",
     )  # fmt: skip
     listen_arguments(p, 8016)
 

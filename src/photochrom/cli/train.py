@@ -24,29 +24,40 @@ _NUMBERS: tuple[tuple[str, type[int] | type[float], str, str], ...] = (
         "cooldown",
         float,
         "SHARE",
-        "final share of the budget, in which a trapezoid's rate falls to 0",
+        "share of the training at the end in which the trapezoid schedule lowers the rate to 0",
     ),
     ("encoder_lr", float, "SHARE", "learning rate of pretrained weights, as a share of --lr"),
-    ("freeze", int, "N", "how many parts of the encoder keep their weights, counted from its stem"),
+    ("freeze", int, "N", "number of encoder parts to freeze, counted from the stem"),
     ("warmup", int, "STEPS", "steps until the learning rate peaks"),
     ("weight_decay", float, "X", "weight decay, for matrices only"),
     ("clip", float, "X", "largest gradient norm"),
     ("ema", float, "X", "decay of the averaged weights, which are the ones exported"),
-    ("neighbors", int, "N", "bins that a color is spread over in the targets"),
+    (
+        "neighbors",
+        int,
+        "N",
+        "number of nearest colors that each true color is spread over in the targets",
+    ),
     ("sigma", float, "X", "width of that spread, in ab units"),
-    ("rebalance", float, "X", "lambda of the class rebalancing, from 0 (full) to 1 (none)"),
+    (
+        "rebalance",
+        float,
+        "X",
+        "mixing weight (lambda) of the class rebalancing, from 0 (full rebalancing) to 1 (none); "
+        "--rebalance of evaluate and export counts the other way",
+    ),
     ("crop", float, "SHARE", "size of the smallest crop, as a share of the photo's short side"),
-    ("tone", float, "SHARE", "share of photos with faded, blurred or noisy tones"),
-    ("hints", float, "SHARE", "share of photos with simulated hints"),
+    ("tone", float, "SHARE", "share of photos to fade, blur or make noisy"),
+    ("hints", float, "SHARE", "share of photos to train with simulated hints"),
     ("save_every", float, "SECONDS", "seconds between checkpoints"),
     ("sample_every", int, "STEPS", "steps between pictures in TensorBoard; 0 for no pictures"),
 )
 _SWITCHES = (
     ("pretrained", "start the encoder from its ImageNet weights"),
-    ("kmeans", "start the convolutions of eccv16 from k-means of what they see"),
-    ("channels_last", "keep arrays with their channels last, which most devices prefer"),
+    ("kmeans", "initialize the convolutions of eccv16 by k-means clustering of their inputs"),
+    ("channels_last", "store arrays channels-last, which is faster on most devices"),
     ("amp", "compute in bfloat16, which is faster on a GPU"),
-    ("resident", "decode all photos once into the memory of the GPU"),
+    ("resident", "decode all photos once and keep them in GPU memory"),
 )
 
 
@@ -62,7 +73,9 @@ def arguments(p: argparse.ArgumentParser) -> None:
         help="start from the weights of another run (its folder), of an .onnx file, or of a "
              "bundled model",
     )  # fmt: skip
-    p.add_argument("--config", metavar="FILE", help="take the settings from this run's config.json")
+    p.add_argument(
+        "--config", metavar="FILE", help="take the settings from the config.json of another run"
+    )
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     budget = p.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, metavar="N", help="train for this many minutes")
@@ -70,7 +83,8 @@ def arguments(p: argparse.ArgumentParser) -> None:
     _setting_arguments(p)
     p.add_argument(
         "--validate", type=named_value, action="append", default=[], metavar="NAME=SHARDS",
-        help="print figures for every third of these photos; repeatable",
+        help="measure the network on every third of these photos and print the results; can be "
+             "given several times",
     )  # fmt: skip
     p.add_argument(
         "--validate-every", type=float, default=30.0, metavar="MINUTES",
@@ -86,7 +100,7 @@ def _setting_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--arch", choices=ARCHITECTURES, help=f"network (default: {TrainConfig.arch})")
     p.add_argument(
         "--encoder", choices=ENCODERS,
-        help=f"EfficientNet that photochrom starts from (default: {TrainConfig.encoder})",
+        help=f"EfficientNet-Lite encoder of photochrom's network (default: {TrainConfig.encoder})",
     )  # fmt: skip
     p.add_argument(
         "--objective", choices=OBJECTIVES,
@@ -94,13 +108,13 @@ def _setting_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--size", dest="sizes", type=sizes_value, metavar="SIZES",
-        help="side of the crops: SIZE, or SHARE:SIZE[/SIZE...],... to change it after each "
-             "share of the budget; each step draws one of several sizes (default: "
-             "0:96,0.6:128)",
+        help="side of the training crops, in pixels. Use SHARE:SIZE,... to change it when that "
+             "share of the training is done, and SIZE/SIZE to draw one of several sizes at each "
+             "step (default: 0:96,0.6:128)",
     )  # fmt: skip
     p.add_argument(
         "--batch", type=int, metavar="PHOTOS",
-        help=f"photos per step, over all processes (default: {TrainConfig.batch})",
+        help=f"photos per step, in total over all processes (default: {TrainConfig.batch})",
     )  # fmt: skip
     p.add_argument(
         "--seed", type=int, metavar="N", help=f"seed for the run (default: {TrainConfig.seed})"
@@ -113,13 +127,14 @@ def _expert_arguments(p: argparse._ArgumentGroup) -> None:
 
     p.add_argument(
         "--schedule", choices=SCHEDULES,
-        help="lower the learning rate over the whole budget, only in its last part (--cooldown), "
-             "or in the paper's two drops",
+        help="how to lower the learning rate: cosine over the whole training, trapezoid only at "
+             "the end (see --cooldown), drops in two steps as in the paper (default: "
+             f"{TrainConfig.schedule})",
     )  # fmt: skip
     p.add_argument(
         "--balance", type=float, metavar="X",
-        help="weight a source of N photos by N^X: 1 treats all photos alike, 0 all sources "
-             "alike",
+        help="weight a source (a top-level folder) of N photos by N^X; 1 treats all photos "
+             f"equally, 0 all sources equally (default: {TrainConfig.balance:g})",
     )  # fmt: skip
     for name, kind, metavar, text in _NUMBERS:
         p.add_argument(

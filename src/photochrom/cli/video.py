@@ -28,14 +28,15 @@ EXAMPLES = """\
   photochrom video reels/ -o color/            every film in a folder
   photochrom video old.mp4 --stills stills/    one frame of each shot, to correct by hand
   photochrom video old.mp4 --use stills/       color each shot like its still
-To resume an interrupted film, run the same command again."""
+
+To resume after an interruption, run the same command again."""
 
 FILMS = (
     *(".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mkv"),
     *(".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".vob", ".webm"),
     *(".wmv", ".y4m"),
 )
-"""Suffixes of what is taken for a film in a folder."""
+"""Suffixes of the files in a folder that count as films."""
 
 
 def every_value(text: str) -> int | None:
@@ -55,7 +56,7 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "-o", "--output", metavar="FILE|DIR",
-        help="output file or folder, or - for stdout (default: NAME.color.EXT beside INPUT)",
+        help="output file or folder, or - for stdout (default: NAME.color.EXT next to INPUT)",
     )  # fmt: skip
     p.add_argument(
         "--codec", choices=("h264", "h265", "av1", "prores", "ffv1"),
@@ -63,39 +64,48 @@ def arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--crf", type=int, metavar="N",
-        help="lower means better quality and a larger file (default: 18 for h264, 20 for "
-             "h265, 28 for av1)",
+        help="quality; a lower number means better quality and a larger file (default: 18 for "
+             "h264, 20 for h265, 28 for av1)",
     )  # fmt: skip
     p.add_argument(
         "--every", type=every_value, metavar="N",
-        help="run the network on every Nth frame (default: auto, more often where more moves)",
+        help="run the network on every Nth frame (default: auto, that is, more often where there "
+             "is more motion)",
     )  # fmt: skip
     p.add_argument(
         "--passes", type=int, choices=(0, 1, 2), default=2,
-        help="2 makes the beginning of a shot agree with its end; 1 is less steady; 0 colors each "
-        "frame by itself (default: 2)",
+        help="how hard to work for steady colors: 2 also makes the beginning of a shot agree with "
+             "its end, 1 doesn't and is less steady, 0 colors each frame by itself (default: 2)",
     )  # fmt: skip
     p.add_argument(
-        "--deinterlace", action="store_true", help="turn interlaced film into whole frames"
+        "--deinterlace", action="store_true", help="turn interlaced video into full frames"
     )
-    p.add_argument("--stills", metavar="DIR", help="write one frame of each shot, and no film")
-    p.add_argument("--use", metavar="DIR", help="color each shot like its still in DIR")
+    p.add_argument(
+        "--stills", metavar="DIR",
+        help="write one gray frame of each shot (a still) to DIR instead of a film",
+    )  # fmt: skip
+    p.add_argument(
+        "--use", metavar="DIR",
+        help="color each shot like its still in DIR, which came from --stills and was then colored",
+    )  # fmt: skip
     p.add_argument(
         "-t", "--temperature", type=float, default=TEMPERATURE, metavar="T",
-        help="from 0 (vivid) to 1 (muted) (default: %(default)s)",
+        help="vividness, from 0 (vivid) to 1 (muted) (default: %(default)s)",
     )  # fmt: skip
     p.add_argument(
         "-s", "--saturation", type=float, default=1.0, metavar="S",
-        help="multiply the color strength by S (default: 1)",
+        help="multiply the saturation by S (default: 1)",
     )  # fmt: skip
     p.add_argument(
-        "-m", "--model", metavar="M", help="bundled model (see `photochrom models`) or .onnx file"
-    )
+        "-m", "--model", metavar="M",
+        help="bundled model (see `photochrom models`) or .onnx file (default: photochrom-1)",
+    )  # fmt: skip
     p.add_argument("--device", default="cpu", metavar="D", help="cpu or cuda (default: cpu)")
     p.add_argument(
-        "--size", type=int, metavar="N", help="short side of what the network sees, in pixels"
-    )
-    p.add_argument("--threads", type=int, default=0, metavar="N", help="cores (default: all)")
+        "--size", type=int, metavar="N",
+        help="short side of the network's input, in pixels (default: the model's)",
+    )  # fmt: skip
+    p.add_argument("--threads", type=int, default=0, metavar="N", help="CPU cores (default: all)")
     p.add_argument("-f", "--force", action="store_true", help="replace existing results")
 
 
@@ -109,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
         return fail("no films found in the given folders")
     several = len(jobs) > 1 or os.path.isdir(options.inputs[0])
     if several and (options.stills or options.use):
-        raise ConfigError("--stills and --use: stills are of one film", "give one")
+        raise ConfigError("--stills and --use: work on a single film", "give one film")
     from photochrom.colorizer import Colorizer
 
     colorizer = Colorizer(
@@ -141,7 +151,7 @@ def _several(
     def color(source: str, target: str, replace: bool) -> Report:
         return _one(source, target, colorizer, settings, replace)
 
-    # Films that were named one by one, with results beside them, share no folder.
+    # Films that were named one by one, with results next to them, share no folder.
     alone = len(options.inputs) == 1
     folder = options.inputs[0] if options.output is None and alone else options.output
     return color_films(jobs, folder, Decisive.of(colorizer, settings), color, options.force)
@@ -170,14 +180,14 @@ def _one(source: str, target: str, colorizer: Colorizer, settings: Settings, for
         try:
             report = color_film(source, target, colorizer, settings, force=force, progress=progress)
         except KeyboardInterrupt:
-            say(f"{source}: interrupted; run the same command again to continue")
+            say(f"{source}: interrupted; to resume, run the same command again")
             raise
     for note in report.notes:
         say(f"{source}: {note}")
     if report.damaged:
         say(
             f"{source}: {report.damaged} places are damaged; where frames are missing, the "
-            "previous one stays"
+            "previous one is shown longer"
         )
     return report
 
@@ -213,12 +223,16 @@ def _stream(options: argparse.Namespace, settings: Settings) -> int:
 
     if len(options.inputs) > 1 or options.stills or os.path.isdir(options.inputs[0]):
         raise ConfigError(
-            "-: stdin and stdout are one film", "give no other input, no folder, no --stills"
+            "-: stdin and stdout carry a single film",
+            "don't give another input, a folder or --stills",
         )
     source, target = options.inputs[0], options.output or "-"
     for stream, name in ((source, "stdin"), (target, "stdout")):
         if stream == "-" and (name in closed or getattr(sys, name).isatty()):
-            raise ConfigError(f"-: no film can go through {name} here", "use a file, or a pipe")
+            raise ConfigError(
+                f"-: {name} is closed or a terminal, so no film can go through it",
+                "use a file or a pipe",
+            )
     colorizer = Colorizer(
         options.model, options.device, working_size=options.size, threads=options.threads
     )

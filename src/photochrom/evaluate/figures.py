@@ -57,6 +57,7 @@ COLUMNS = (
     "photos", "pixels", "error", "weight_0", "error_0", "weight_0.5", "error_0.5",
     "psnr", "delta_e", "colorfulness", "chroma",
     "nll", "entropy", "distributions", "ms", "timed", "hit", "labeled", "ssim", "compared",
+    "lpips", "perceived",
     "nearest", "nearest_saturated", "apart", "varied",
     *(f"cell_{what}_{i}" for what in ("count", "stated", "hit") for i in range(_C)),
     "invented", *(f"invented_{what}_{i}" for what in ("photos", "sum") for i in range(_I)),
@@ -210,6 +211,10 @@ FIGURES = (
            "structural similarity, mean over photos, on RGB (Wang et al. 2004; by scikit-image: "
            "Gaussian window, sigma 1.5); most of it is lightness, which colorizers keep", 4,
            _ratio("ssim", "compared"), 1, units="compared"),
+    Figure("lpips", "LPIPS",
+           "learned perceptual distance, mean over photos, on RGB (Zhang et al. 2018; by the "
+           "network given)", 4,
+           _ratio("lpips", "perceived"), -1, units="perceived"),
     Figure("ms", "ms",
            "milliseconds per photo for network and rendering on one thread, while other workers "
            "run", 1,

@@ -1,7 +1,7 @@
-"""Networks that judge colorings, ONNX files of the user: a classifier, and features.
+"""Networks that judge colorings, ONNX files of the user: a classifier, features, a distance.
 
-Such a file says how it wants its pictures in a JSON object, either in its metadata under the key
-`photochrom.judge` or in a file beside it with `.json` appended to its name:
+The first two say how they want their pictures in a JSON object, either in their metadata under the
+key `photochrom.judge` or in a file beside them with `.json` appended to its name:
 
     {"size": 224, "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375],
      "crop": true, "classes": ["n01440764", ...]}
@@ -27,7 +27,7 @@ from photochrom.errors import DependencyError, ModelError
 from photochrom.photo.pictures import resized
 from photochrom.runtime import onnxruntime
 
-__all__ = ["Classifier", "Features", "frechet_distances", "judge_digest"]
+__all__ = ["Classifier", "Features", "PerceptualDistance", "frechet_distances", "judge_digest"]
 
 KEY = "photochrom.judge"
 
@@ -43,17 +43,7 @@ class _Judge:
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 0) -> None:
         self.path = Path(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has many, none of them public
-            raise ModelError(
-                f"{self.path}: cannot be loaded as an ONNX network ({type(error).__name__})"
-            ) from error
+        self._session = _loaded(self.path, threads)
         wishes = self._wishes()
         try:
             self.size = int(wishes["size"])
@@ -97,17 +87,7 @@ class _Judge:
         rows = []
         for picture in pictures:
             x = (self._framed(picture).astype(np.float32).transpose(2, 0, 1) - self.mean) / self.std
-            try:
-                (row,) = self._session.run(None, {self._input: x[None]})[:1]
-            except Exception as error:
-                raise ModelError(
-                    f"{self.path}: failed to run: {' '.join(str(error).split())}"
-                ) from error
-            rows.append(np.asarray(row, np.float32).ravel())
-            if not np.isfinite(rows[-1]).all():
-                raise ModelError(
-                    f"{self.path}: returned values that are not finite", "the file may be damaged"
-                )
+            rows.append(_answer(self.path, self._session, {self._input: x[None]}))
         return np.stack(rows)
 
     def _framed(self, picture: RGB) -> RGB:
@@ -181,6 +161,71 @@ class Features(_Judge):
     def __call__(self, pictures: Sequence[RGB]) -> NDArray[np.float32]:
         """Features, (pictures, width)."""
         return self.outputs(pictures)
+
+
+class PerceptualDistance:
+    """Distance of two pictures by a network of two inputs, such as LPIPS.
+
+    Its inputs are (1, 3, H, W) float32, RGB from -1 to 1, its output is one number: so the authors'
+    package `lpips` has them.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or damaged, or does not compare two pictures.
+
+    Source: Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric",
+    2018.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int = 0) -> None:
+        self.path = Path(path)
+        self._session = _loaded(self.path, threads)
+        self._inputs = [i.name for i in self._session.get_inputs()]
+        if len(self._inputs) != 2:
+            raise ModelError(
+                f"{self.path}: has {len(self._inputs)} input{'s' * (len(self._inputs) != 1)}, but "
+                "a network that compares has two",
+                "export it as docs/how-to/evaluate.md shows",
+            )
+
+    @property
+    def protocol(self) -> str:
+        """Which network compares, in words."""
+        return f"{self.path.name} (sha256 {judge_digest(self.path)[:12]})"
+
+    def __call__(self, rgb: RGB, truth: RGB) -> float:
+        """The distance of two pictures, uint8 (H, W, 3); 0 for equal ones."""
+        pair = (p.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1 for p in (rgb, truth))
+        answer = _answer(self.path, self._session, dict(zip(self._inputs, pair, strict=True)))
+        if answer.size != 1:
+            raise ModelError(f"{self.path}: gives {answer.size} numbers, not one distance")
+        return float(answer[0])
+
+
+def _loaded(path: Path, threads: int) -> Any:
+    """A session of ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has many, none of them public
+        raise ModelError(
+            f"{path}: cannot be loaded as an ONNX network ({type(error).__name__})"
+        ) from error
+
+
+def _answer(path: Path, session: Any, inputs: dict[str, NDArray[np.float32]]) -> NDArray[Any]:
+    """A network's first output, flat."""
+    try:
+        (answer,) = session.run(None, inputs)[:1]
+    except Exception as error:
+        raise ModelError(f"{path}: failed to run: {' '.join(str(error).split())}") from error
+    flat = np.asarray(answer, np.float32).ravel()
+    if not np.isfinite(flat).all():
+        raise ModelError(f"{path}: returned values that are not finite", "the file may be damaged")
+    return flat
 
 
 def judge_digest(path: str | os.PathLike[str]) -> str:

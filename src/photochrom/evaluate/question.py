@@ -68,6 +68,8 @@ class Evaluation:
     """ONNX file of an image classifier, for the semantic test."""
     features: str | None = None
     """ONNX file of a feature network, for FID."""
+    distance: str | None = None
+    """ONNX file of a network that compares two pictures, for LPIPS."""
     ssim: bool = False
     """Add the structural similarity; needs scikit-image."""
     compare: str | None = None

@@ -29,7 +29,7 @@ from photochrom.evaluate.figures import (
     STRENGTHS,
     Sums,
 )
-from photochrom.evaluate.judges import Classifier, Features
+from photochrom.evaluate.judges import Classifier, Features, PerceptualDistance
 from photochrom.evaluate.part import Part, T, Tally
 from photochrom.evaluate.photos import Folder, grayed, open_store, original, photos_of, true_hints
 from photochrom.evaluate.question import TEMPERATURES, Evaluation, Row
@@ -69,6 +69,7 @@ class Scorer:
             require_skimage()
         self.classifier = Classifier(asked.classifier, 1) if asked.classifier else None
         self.features = Features(asked.features, 1) if asked.features else None
+        self.distance = PerceptualDistance(asked.distance, 1) if asked.distance else None
 
     def weigh(self, prior: Float64) -> None:
         """Take a prior (313,) for the rebalanced columns."""
@@ -214,6 +215,8 @@ class Scorer:
         s.invent(metrics.invented(result[..., 1:], lab[..., 1:]))
         if self.asked.ssim:
             s["ssim"], s["compared"] = ssim(rgb, truth), 1
+        if self.distance is not None:
+            s["lpips"], s["perceived"] = self.distance(rgb, truth), 1
         s["psnr"] = min(metrics.psnr(rgb, truth), EXACT)
         s["delta_e"] = 0 if same else _mean_delta_e(result, lab)
         s["chroma"] = np.linalg.norm(result[..., 1:], axis=-1).sum(dtype=np.float64)

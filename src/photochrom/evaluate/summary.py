@@ -99,6 +99,8 @@ def _notes(result: Result) -> list[str]:
         if Sums(totals[r])["distributions"]:
             info = result.scorer.colorizers[result.rows[r].source].info
             out.append(f"{model_of(result, r)}: {info.about_probabilities}")
+    if result.scorer.distance is not None:
+        out.append(f"LPIPS: {result.scorer.distance.protocol}")
     if result.fid and result.scorer.features is not None:
         out.append(
             f"FID: {result.scorer.features.protocol}; {len(result.used)} photos of each row "

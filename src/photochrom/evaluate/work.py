@@ -33,7 +33,11 @@ def sources_of_work(scorer: Scorer, prior: Float64 | None) -> dict[str, str]:
         sources[f"model {name}"] = colorizer.model.sha256
     for folder in scorer.folders:
         sources[f"folder {folder.name}"] = folder.store.stamp()
-    for what, path in (("classifier", asked.classifier), ("features", asked.features)):
+    for what, path in (
+        ("classifier", asked.classifier),
+        ("features", asked.features),
+        ("distance", asked.distance),
+    ):
         if path is not None:
             sources[what] = judge_digest(path)
     return sources
@@ -43,7 +47,7 @@ def open_work(asked: Evaluation, work: Path, sources: dict[str, str]) -> None:
     """Create the folder for the parts, or check that its parts are of this evaluation."""
     values = asdict(asked) | {"sources": sources, "version": __version__, "columns": COLUMNS}
     # It does not matter where the photos are, only what they are.
-    for key in ("photos", "classifier", "features", "prior", "compare"):
+    for key in ("photos", "classifier", "features", "distance", "prior", "compare"):
         values.pop(key)
     for key in ("models", "against"):
         values[key] = [name for name, _ in values[key]]

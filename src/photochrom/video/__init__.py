@@ -1,4 +1,4 @@
-"""Film: gray pictures one after the other, colored so that colors stay steady in time.
+"""Films and videos: gray frames, colored so that the colors stay steady in time.
 
 It needs the extra `video`; nothing else in photochrom does.
 """

@@ -1,8 +1,8 @@
-"""Cb and Cr that give a picture its color, while its luma plane stays as it is.
+"""Cb and Cr that give a frame its color, while its luma plane stays as it is.
 
-Only chroma is computed, at the size at which the film holds it: a quarter of the pixels for 4:2:0.
+Only chroma is computed, at the size at which the film stores it: a quarter of the pixels for 4:2:0.
 With Y' fixed, two numbers are left for three (L, a, b). Those of color are met; L follows from
-them and Y', and differs a little from that of the gray picture, because luma is not lightness: Y'
+them and Y', and differs a little from that of the gray frame, because luma is not lightness: Y'
 weighs encoded values, L linear light. Colors outside of the cube of RGB go toward gray.
 """
 
@@ -53,7 +53,7 @@ def sited(luma: Luma, rows: int, columns: int) -> NDArray[np.int32]:
 
 
 class Painter:
-    """Makes Cb and Cr of Y' and ab, for all pictures of a film.
+    """Makes Cb and Cr of Y' and ab, for all frames of a film.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Where one shot dissolves into the next: pictures that are mixtures of the two.
+"""Where one shot dissolves into the next: frames that are mixtures of the two.
 
-Within a dissolve, every picture lies on the straight line between the last picture of the old shot
+Within a dissolve, every frame lies on the straight line between the last frame of the old shot
 and the first of the new one, and moves along it from end to end. Its details are paler than theirs,
 since details of two shots have nothing in common; a moving camera or a moving thing leaves them as
 they are. Fades to black or white are not dissolves.
@@ -23,28 +23,28 @@ from photochrom.video.shots import correlation, is_blank, marked, same_shot
 __all__ = ["LONGEST", "shots", "with_dissolves"]
 
 LONGEST = 48
-"""Mixed pictures that a dissolve may have: two seconds."""
+"""Mixed frames that a dissolve may have: two seconds."""
 SHORTEST = 3
 """The same, at least. Anything shorter looks like a cut."""
 ALIKE = 0.7
-"""Correlation of two pictures from which on they are taken for one shot."""
+"""Correlation above which two frames count as one shot."""
 ASTRAY = 0.12
-"""Mean square by which the pictures of a dissolve may leave the line, as a share of the square of
+"""Mean square by which the frames of a dissolve may leave the line, as a share of the square of
 its length."""
 PALER = 0.82
 """Energy of the details amid a dissolve, as a share of that between the two shots; half of it in
 theory, if both shots stand still."""
 CLEAR = 0.08
-"""Share of the way at which a picture still counts as an end of the line."""
+"""Share of the way at which a frame still counts as an end of the line."""
 UNEVEN = 0.2
-"""Share of the way by which a picture may be ahead of an even dissolve, or behind it."""
-_STILL = 3  # pictures at each end that have to be clear
-_WINDOWS = (8, 11, 15, 20, 27, 37, 53)  # pictures between the ends of what is looked at
-_ROWS = 16  # of the reduced picture, in which small motion is none
+"""Share of the way by which a frame may be ahead of an even dissolve, or behind it."""
+_STILL = 3  # frames at each end that have to be clear
+_WINDOWS = (8, 11, 15, 20, 27, 37, 53)  # frames between the two that are compared
+_ROWS = 16  # of the reduced frame, in which small motions vanish
 
 
 class _Trace:
-    """What is kept of a picture: a few pixels, and the energy of its details."""
+    """What is kept of a frame: a few pixels, and the energy of its details."""
 
     def __init__(self, seen: Seen) -> None:
         self.seen = seen
@@ -58,7 +58,7 @@ class _Trace:
 
 
 def shots(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[Seen, bool, int]]:
-    """Every picture, whether a shot begins with it, and how many mixed ones it begins with."""
+    """Every frame, whether a shot begins with it, and how many mixed frames it begins with."""
     numbers: deque[int] = deque()
 
     def noted() -> Iterator[Seen]:
@@ -66,7 +66,7 @@ def shots(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[Seen, bool
             numbers.append(mixed)
             yield seen
 
-    left = 0  # mixed pictures, and the first clear one
+    left = 0  # mixed frames, and the first clear one
     for seen, cut in marked(noted(), motion):
         mixed = numbers.popleft()
         yield seen, mixed > 0 or (cut and left <= 0), mixed
@@ -74,14 +74,14 @@ def shots(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[Seen, bool
 
 
 def with_dissolves(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[Seen, int]]:
-    """Every picture, and how many mixed ones begin with it: 0 mostly.
+    """Every frame, and how many mixed frames begin with it: mostly 0.
 
-    Pictures come later than they are taken from the source, by the length of a dissolve.
+    The frames are delayed by the length of a dissolve.
     """
     waiting: deque[_Trace] = deque()
-    begins: dict[int, int] = {}  # by the number of the picture
-    first = 0  # number of the next picture that is given
-    free = 0  # of the first picture that is in no dissolve
+    begins: dict[int, int] = {}  # by the number of the frame
+    first = 0  # number of the next frame that is given
+    free = 0  # of the first frame that is in no dissolve
     for seen in pictures:
         waiting.append(_Trace(seen))
         found = _found([*waiting][max(0, free - first) :], motion)
@@ -98,7 +98,7 @@ def with_dissolves(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[S
 
 
 def _found(traces: list[_Trace], motion: Motion) -> tuple[int, int] | None:
-    """A dissolve that is over by the last picture: the last before it and the first after it."""
+    """A dissolve that is over by the last frame: the last before it and the first after it."""
     count = len(traces)
     for window in _WINDOWS:
         if window >= count:
@@ -117,7 +117,7 @@ def _found(traces: list[_Trace], motion: Motion) -> tuple[int, int] | None:
 
 
 def _ends(traces: list[_Trace]) -> tuple[int, int] | None:
-    """The same, where the first and the last picture are of two shots; None for no dissolve."""
+    """The same, where the first and the last frame are of two shots; None for no dissolve."""
     points = np.stack([t.tiny.ravel() for t in traces]).astype(np.float64)
     line = points[-1] - points[0]
     length = float(line @ line)

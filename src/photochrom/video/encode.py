@@ -1,4 +1,4 @@
-"""A picture's planes into a codec, and the packets that come out."""
+"""Encode frames: planes go into a codec, packets come out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Codec:
     encoder : its name in FFmpeg
     formats : pixel formats by their bits
     rows, columns : luma samples for one of chroma
-    crf : the default; None where there is no such dial
+    crf : the default; None if the codec has no such setting
     options : of the encoder
     even : whether sides have to be even
     tag : of the stream in MP4 and MOV, where the default would not play everywhere
@@ -86,7 +86,7 @@ class Quality:
     Raises
     ------
     ConfigError
-        There is no such codec, or it has no such dial.
+        There is no such codec, or it has no such setting.
     """
 
     codec: str = "h264"
@@ -109,7 +109,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Shape:
-    """What the codec makes of a film's pictures: the format, and the sides made even if need be."""
+    """What the codec makes of a film's frames: the format, and the sides made even if need be."""
 
     scale: Scale
     format: str
@@ -137,7 +137,7 @@ class Piece:
 
 
 class Encoder:
-    """Encodes colored pictures; one for each part of the film.
+    """Encodes colored frames; one for each part of the film.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Encoder:
         self.context = context_of(facts, quality)
 
     def frame(self, picture: Picture, ab: Float32) -> av.VideoFrame:
-        """The picture in color: Y' as it was, Cb and Cr from ab (h, w, 2)."""
+        """The frame in color: Y' as it was, Cb and Cr from ab (h, w, 2)."""
         shape, facts = self.shape, self._facts
         luma = facts.scale.moved(picture.luma, shape.scale)
         below, beside = shape.height - luma.shape[0], shape.width - luma.shape[1]
@@ -171,12 +171,12 @@ class Encoder:
         return frame
 
     def encode(self, picture: Picture, ab: Float32) -> Iterator[Piece]:
-        """What comes out when a colored picture goes in."""
+        """Encode a colored frame; yields the packets that are ready."""
         self._durations[picture.pts] = picture.duration
         yield from self._pieces(self.context.encode(self.frame(picture, ab)))
 
     def flush(self) -> Iterator[Piece]:
-        """What is left at the end."""
+        """The packets that remain at the end."""
         yield from self._pieces(self.context.encode(None))
 
     def _pieces(self, packets: Any) -> Iterator[Piece]:
@@ -186,11 +186,11 @@ class Encoder:
 
 
 def context_of(facts: Facts, quality: Quality, context: Any = None) -> Any:
-    """An encoder, opened; or the settings put into one that somebody else opens."""
+    """An encoder, opened; or one that the caller opens, with the settings put in."""
     codec = quality.row
     shape = Shape.of(facts, codec)
     if codec.encoder == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # it reports to stderr else
+        os.environ.setdefault("SVT_LOG", "1")  # otherwise, it reports to stderr
     own = context is None
     if own:
         context = av.CodecContext.create(codec.encoder, "w")

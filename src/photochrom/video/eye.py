@@ -1,4 +1,4 @@
-"""Between a film's pictures and the network: what it sees, what it says, what color that is."""
+"""Between a film's frames and the network: its input, its output, and the resulting color."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Eye"]
 
 
 class Eye:
-    """Shows pictures to the network, upright and with square pixels.
+    """Shows frames to the network, upright and with square pixels.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Eye:
         self._stored = (sides[1], sides[0]) if facts.turns % 2 else sides
 
     def see(self, luma: Luma) -> Seen:
-        """What the network sees of Y' (H, W)."""
+        """The network's input from Y' (H, W)."""
         height, width = self._stored
         shrinks = luma.shape[0] >= height and luma.shape[1] >= width
         table = self._scale.L
@@ -50,13 +50,13 @@ class Eye:
         return Seen.of(np.ascontiguousarray(np.rot90(L, self._turns), dtype=np.float32))
 
     def logits(self, seen: Seen) -> Float32:
-        """What the network says of a picture: float32 (Q, h, w)."""
+        """The network's logits for a frame: float32 (Q, h, w)."""
         frame = self._frame
         x = network_input(seen.L, frame, self.info, [])
         return self._model(x)[:, : frame.height // STRIDE, : frame.width // STRIDE]
 
     def stored(self, ab: Float32) -> Float32:
-        """Color (h, w, 2), upright, as the picture is stored."""
+        """Color (h, w, 2), upright, as the frame is stored."""
         return np.ascontiguousarray(np.rot90(ab, -self._turns), dtype=np.float32)
 
     def upright_ab(self, logits: Float32, look: Look, shift: Float32 | None = None) -> Float32:

@@ -1,4 +1,4 @@
-"""The main path of film: file -> pictures -> distributions, made steady -> chroma -> file."""
+"""The main path of film: file -> frames -> distributions, made steady -> chroma -> file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["ColoredFrame", "Report", "Settings", "as_rgb", "color_film", "frames
 
 
 WAITING = 6
-"""Colored pictures that may wait for the encoder."""
+"""Colored frames that may wait for the encoder."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Settings:
     Attributes
     ----------
     quality : codec and crf
-    pace : how often the network looks, how steady its answers are made
+    pace : how often the network runs, and how steady its results are made
     look : temperature and saturation
-    deinterlace : whether to make whole pictures of interlaced ones
+    deinterlace : whether to turn interlaced frames into full ones
     stills : folder of colored stills, whose colors are spread over their shots; None for none
 
     Raises
@@ -69,7 +69,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a film: frames, shots, damaged places, and what to tell the user."""
+    """The result of coloring a film: frames, shots, damaged places, and notes for the user."""
 
     pictures: int
     shots: int
@@ -102,7 +102,7 @@ def color_film(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Color a film. If it was interrupted before, what is done is not done again.
+    """Color a film. After an interruption, finished parts are not colored again.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def color_film(
     Raises
     ------
     FilmError
-        The film cannot be read, or the result not be written.
+        The film cannot be read, or the result cannot be written.
     """
     settings = settings or Settings()
     source, target = os.fspath(source), os.fspath(target)
@@ -137,9 +137,9 @@ def color_film(
 
 
 class _Way:
-    """A film on its way to color, by two readers of its file.
+    """A film being colored, with two readers of its file.
 
-    One goes ahead and looks; the other comes behind with the pictures that are colored.
+    One runs ahead for the network; the other follows with the frames to be colored.
     """
 
     def __init__(self, film: Film, colorizer: Colorizer, settings: Settings) -> None:
@@ -151,9 +151,9 @@ class _Way:
     def stretches(
         self, first: int = 0, before: Carried | None = None, mixed: int = 0
     ) -> Generator[tuple[Stretch, Iterator[tuple[Picture, Float32]]], None, None]:
-        """Stretch after stretch, each with its pictures and their ab (h, w, 2).
+        """Stretch after stretch, each with its frames and their ab (h, w, 2).
 
-        While one stretch is colored, the next is looked at.
+        While one stretch is colored, the network already runs on the next.
         """
         stop = Event()
         lumas = (picture.luma for picture in islice(self._ahead.pictures(), first, None))
@@ -201,7 +201,7 @@ def _color_parts(way: _Way, work: Work, progress: Callable[[int, int], None]) ->
             except OSError as error:
                 raise FilmError(
                     f"{work.folder}: cannot be written: {error.strerror}",
-                    "the same command goes on from here",
+                    "make room, and run the same command again to resume",
                 ) from None
             work.shots += stretch.begins
 
@@ -238,7 +238,7 @@ def frames(
 def _colored(
     stretch: Stretch, coloring: Iterator[Picture], eye: Eye
 ) -> Iterator[tuple[Picture, Float32]]:
-    """The pictures of a stretch, the next to come, each with its ab (h, w, 2)."""
+    """The frames of the next stretch, each with its ab (h, w, 2)."""
     noted: list[Picture] = []
 
     def lumas() -> Iterator[Luma]:
@@ -278,7 +278,7 @@ def _check_paths(source: str, target: str, force: bool) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise FilmError(f"{folder}: cannot be made: {error.strerror}") from None
+        raise FilmError(f"{folder}: cannot be created: {error.strerror}") from None
 
 
 def _notes(film: Film, settings: Settings) -> list[str]:
@@ -286,8 +286,8 @@ def _notes(film: Film, settings: Settings) -> list[str]:
     codec = settings.quality.row
     if codec.even and (facts.height % 2 or facts.width % 2):
         notes.append(
-            f"{facts.width} x {facts.height} is odd, and {settings.quality.codec} is even: the "
-            "last row or column is doubled; ffv1 keeps the size"
+            f"{facts.width} x {facts.height} is odd, but {settings.quality.codec} needs even "
+            "sides: the last row or column is repeated; ffv1 keeps the size"
         )
     if facts.scale.bits > max(codec.formats):
         notes.append(
@@ -295,14 +295,14 @@ def _notes(film: Film, settings: Settings) -> list[str]:
             "ffv1 keeps them"
         )
     if facts.interlaced and not settings.deinterlace:
-        notes.append("the film is interlaced; --deinterlace makes whole frames of it")
+        notes.append("the film is interlaced; --deinterlace turns it into full frames")
     if facts.computed:
         notes.append("the film is RGB: its luma was computed (BT.709, limited range)")
     return notes
 
 
 def _key(film: Film, colorizer: Colorizer, way: _Way) -> dict[str, Any]:
-    """All that the parts depend on."""
+    """Everything that the parts depend on."""
     info = os.stat(film.path)
     return {
         "photochrom": __version__,

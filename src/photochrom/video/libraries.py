@@ -1,4 +1,4 @@
-"""PyAV (the libraries of FFmpeg) and OpenCV, which only film needs: the extra `video`."""
+"""PyAV (the libraries of FFmpeg) and OpenCV, which only films need: the extra `video`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ try:
     import cv2
 except ImportError:
     raise DependencyError(
-        "film needs PyAV and OpenCV", "run pip install 'photochrom[video]'"
+        "films need PyAV and OpenCV", "run pip install 'photochrom[video]'"
     ) from None
 
 __all__ = ["av", "cv2"]

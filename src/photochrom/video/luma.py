@@ -1,6 +1,6 @@
-"""The luma plane Y' of a picture: taken out bit for bit, and what it says of L.
+"""The luma plane Y' of a frame: taken out bit for bit, and what it says of L.
 
-Film is Y'CbCr. Of a gray picture, R' = G' = B' = Y', so that Y' alone says L. The colored picture
+Film is Y'CbCr. Of a gray frame, R' = G' = B' = Y', so that Y' alone says L. The colored frame
 keeps every number of the plane.
 
 Sources: ITU-R BT.601-7 and BT.709-6 (matrices, ranges); BT.2020-2.
@@ -22,7 +22,7 @@ from photochrom.video.libraries import av
 __all__ = ["MATRICES", "Luma", "Scale", "direct_format", "plane_of"]
 
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
-"""Y' of a picture, (H, W)."""
+"""Y' of a frame, (H, W)."""
 
 MATRICES = {
     1: (0.2126, 0.0722),

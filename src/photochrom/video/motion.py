@@ -1,4 +1,4 @@
-"""What moved between two pictures: dense optical flow on L, and where it can be trusted.
+"""What moved between two frames: dense optical flow on L, and where it can be trusted.
 
 Sources: Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse Search", ECCV 2016
 (OpenCV's DIS); Sundaram, Brox, Keutzer, ECCV 2010 (forward-backward check).
@@ -25,12 +25,12 @@ its start: what is further astray is another thing."""
 UNLIKE = 4.0
 """Standard deviation over L of what is still taken for the same thing."""
 _BLUR = 1.0  # pixels: grain has no motion
-_GAIN = 2.0  # a picture's contrast is stretched by this at most to be like another's
+_GAIN = 2.0  # a frame's contrast is stretched by this at most to be like another's
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A picture as the network sees it.
+    """A frame as the network sees it.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Where the places of one picture are found in another.
+    """Where the places of one frame are found in another.
 
     Attributes
     ----------
-    x, y : float32 (h, w), pixels of the network's output in the other picture
+    x, y : float32 (h, w), pixels of the network's output in the other frame
     certainty : float32 (h, w), 0..1
     """
 
@@ -75,7 +75,7 @@ class Match:
 
 
 class Motion:
-    """Finds what of one picture is where in another."""
+    """Finds the places of one frame in another."""
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -85,7 +85,7 @@ class Motion:
         return _coarse(self._fine(here, there), here)
 
     def drift(self, here: Seen, there: Seen) -> tuple[float, float]:
-        """How far things are from where they were, and how many are lost.
+        """How far things have moved, and how much is lost.
 
         Returns
         -------
@@ -108,7 +108,7 @@ class Motion:
         astray = (returned**2).sum(axis=-1)
         certainty = np.exp(-astray / (2 * ASTRAY**2) - _unlike(here, there, fine) / (2 * UNLIKE**2))
         beyond = np.maximum.reduce([-x, x - (width - 1), -y, y - (height - 1)])
-        certainty *= np.clip(1 - beyond, 0, 1)  # it came from outside the picture
+        certainty *= np.clip(1 - beyond, 0, 1)  # it came from outside the frame
         return Match(x, y, np.asarray(certainty, np.float32))
 
     def _fine(self, here: Seen, there: Seen) -> Float32:

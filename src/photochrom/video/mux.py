@@ -1,4 +1,4 @@
-"""The finished file: the colored pictures, and all else that the film had, copied."""
+"""The finished file: the colored frames, and copies of everything else in the film."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _NOT_CARRIED = {"encoder", "major_brand", "minor_version", "compatible_brands"}
 
 
 def check_target(film: Film, target: str, quality: Quality) -> list[str]:
-    """Refuse now what could not be written at the end.
+    """Refuse at the start what could not be written at the end.
 
     Returns
     -------
-    What the result will not have, a sentence each.
+    One sentence for each thing that the result will not have.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def check_target(film: Film, target: str, quality: Quality) -> list[str]:
     codec = CODECS[quality.codec]
     if suffix not in _FORMATS:
         known = ", ".join(_FORMATS)
-        raise FilmError(f"{target}: no such kind of film can be written", f"use one of {known}")
+        raise FilmError(f"{target}: this kind of film cannot be written", f"use one of {known}")
     if suffix not in codec.containers:
         raise FilmError(
             f"{target}: {suffix} cannot hold {quality.codec}",
@@ -102,7 +102,7 @@ def join(film: Film, target: str, draft: str, quality: Quality, work: Work, mode
 def _prepare(
     film: Film, container: Any, out: Any, what: tuple[str, Quality, str], notes: list[str]
 ) -> tuple[Any, dict[Any, Any]]:
-    """The streams of the result: that of the pictures, and by those of the source the copies."""
+    """The streams of the result: the colored one, and the copies by the source's streams."""
     target, quality, model = what
     chosen = film.stream(container)
     copies: dict[Any, Any] = {}
@@ -115,10 +115,10 @@ def _prepare(
             try:
                 out.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data)
             except ValueError:
-                notes.append(f"the attachment {stream.name} is left out; .mkv could hold it")
+                notes.append(f"left out the attachment {stream.name}; .mkv could hold it")
             continue
         elif stream.type not in ("audio", "subtitle", "video"):
-            notes.append(f"stream {stream.index} ({stream.type}) is left out")
+            notes.append(f"left out stream {stream.index} ({stream.type})")
             continue
         else:
             new = copies[stream] = _copied_stream(stream, out, film.path, target)

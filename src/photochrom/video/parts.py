@@ -1,7 +1,7 @@
-"""The parts of an unfinished film, in a folder beside the result: what is done is not done again.
+"""The parts of an unfinished film, in a folder next to the result, so that a run can be resumed.
 
-A part holds the packets of one stretch. It gets its name when it is whole and on the disk, so that
-whatever ends the process leaves whole parts only.
+A part holds the packets of one stretch. It gets its name only when it is complete and on disk, so
+only complete parts remain, whatever ends the process.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ class Work:
     Parameters
     ----------
     target : path of the result
-    key : all that the parts depend on, as JSON can hold it; parts of another key are thrown away
+    key : everything that the parts depend on, as JSON; parts with another key are deleted
 
     Attributes
     ----------
     folder : its path
-    done : pictures in the parts that are there
+    done : frames in the parts that are there
     shots : shots that have begun in them
     carried : where the last part ends amid a shot or before a dissolve, what is known there
-    mixed : pictures of the dissolve that follows
+    mixed : frames of the dissolve that follows
 
     Raises
     ------
     FilmError
-        Another process is at it, or it cannot be written.
+        Another process is writing it, or it cannot be written.
     """
 
     def __init__(self, target: str, key: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ class Work:
             self._take_up(key)
         except OSError as error:
             raise FilmError(
-                f"{target}: nothing can be written beside it: {error.strerror}",
+                f"{target}: its folder cannot be written to: {error.strerror}",
                 "choose another place with -o",
             ) from None
 
@@ -141,7 +141,7 @@ class Work:
         self._lock = open(os.path.join(self.folder, _LOCK), "wb")  # noqa: SIM115 - held
         if not lock_descriptor(self._lock.fileno(), blocking=False):
             self._lock.close()
-            raise FilmError(f"{target}: another process is making this film", retry=True)
+            raise FilmError(f"{target}: another process is writing this film", retry=True)
 
     def _take_up(self, key: dict[str, Any]) -> None:
         self._key = json.loads(json.dumps(key))

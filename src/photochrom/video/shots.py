@@ -1,8 +1,8 @@
 """Where a shot ends and the next begins.
 
-A cut is where hardly anything of a picture is found again in the one before, nor in the next few:
-light that flares up or a torn picture come back to what was before them. What is blank (black, or
-white) parts shots only if what comes after it is not what was before it.
+A cut is where hardly anything in a frame matches the frame before it, and the next few frames don't
+return to what was there before. So a flash or a torn frame is no cut. Blank frames (black or white)
+separate shots only if the frames after them don't match those before.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ from photochrom.video.motion import Motion, Seen
 __all__ = ["marked"]
 
 ALIKE = 0.9
-"""Correlation of two pictures, place by place, from which on they are one shot without a look at
-the motion."""
+"""Correlation of two frames, place by place, above which they are one shot whatever the motion."""
 FOUND = 0.3
-"""Share of a picture that is found again in another of the same shot."""
+"""Share of a frame that must be found in another for them to be of the same shot."""
 BLANK = 2.0
-"""Standard deviation of L below which a picture shows nothing."""
+"""Standard deviation of L below which a frame shows nothing."""
 FLASH = 4
-"""Pictures that a flash or a torn picture may last."""
+"""Frames that a flash or a torn frame may last."""
 
 
 def marked(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[Seen, bool]]:
-    """Every picture, and whether a shot begins with it; a few pictures later than they come."""
+    """Every frame, and whether a shot begins with it; delayed by a few frames."""
     waiting: deque[Seen] = deque()
     source = iter(pictures)
-    known: Seen | None = None  # the last picture that showed something
+    known: Seen | None = None  # the last frame that showed something
     first = True
     while True:
         while len(waiting) <= FLASH:
@@ -57,17 +56,17 @@ def marked(pictures: Iterable[Seen], motion: Motion) -> Iterator[tuple[Seen, boo
 
 
 def is_blank(picture: Seen) -> bool:
-    """Whether a picture shows nothing, as black film does."""
+    """Whether a frame shows nothing, as black film does."""
     return float(picture.small.std()) < BLANK
 
 
 def comes_back(known: Seen, following: Iterable[Seen], motion: Motion) -> bool:
-    """Whether one of the next pictures shows again what was known."""
+    """Whether one of the next frames returns to what was known."""
     return any(not is_blank(p) and same_shot(known, p, motion) for p in following)
 
 
 def same_shot(before: Seen, here: Seen, motion: Motion) -> bool:
-    """Whether two pictures are of one shot."""
+    """Whether two frames are of one shot."""
     if correlation(before.small, here.small) > ALIKE:
         return True
     return float(motion.match(here, before).certainty.mean()) > FOUND

@@ -1,4 +1,4 @@
-"""A film read: what it says of itself, and its pictures one after the other."""
+"""Read a film: its properties, and its frames one after the other."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _LIMITED, _FULL = 1, 2  # AVColorRange
 _BT709, _BT601 = 1, 6  # ITU-T H.273, MatrixCoefficients
 _UNKNOWN = (0, 2, 3)  # of H.273: RGB, unspecified, reserved
 _LIMITED_GRAY = ("h264", "hevc", "av1", "vp9", "mpeg2video", "mpeg4")
-"""Codecs whose gray pictures have limited range unless they say otherwise; others have full."""
+"""Codecs whose gray frames have limited range unless they say otherwise; others have full."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a film says of itself, as its first picture shows it.
+    """The properties of a film, from the file and its first frame.
 
     Attributes
     ----------
     path : of the file
-    height, width : of the stored picture, pixels
+    height, width : of the stored frame, pixels
     scale : how numbers stand for Y'
-    matrix, transfer : numbers of ITU-T H.273; a matrix that is not told is BT.601 for the sizes of
-        standard definition, else BT.709
+    matrix, transfer : numbers of ITU-T H.273; a matrix that is not stated is BT.601 for sizes
+        of standard definition, else BT.709
     time_base : seconds of a tick
-    rate : pictures a second on average; None if nobody knows
+    rate : frames a second on average; None if unknown
     aspect : width of a pixel by its height
     display : the nine numbers of a display matrix, or None
-    turns : quarter turns, counterclockwise, that bring the stored picture upright
-    interlaced : whether the first picture is
+    turns : quarter turns, counterclockwise, that bring the stored frame upright
+    interlaced : whether the first frame is
     computed : whether Y' had to be computed, from RGB
-    count : pictures, about; 0 if nobody knows
+    count : approximate number of frames; 0 if unknown
     """
 
     path: str
@@ -67,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture: Y' (H, W), when it is shown and for how long (0: unknown), in ticks."""
+    """One frame: Y' (H, W), when it is shown and for how long (0: unknown), in ticks."""
 
     luma: Luma
     pts: int
@@ -80,7 +80,7 @@ class Film:
     Parameters
     ----------
     path : of the file
-    deinterlace : whether to make whole pictures of interlaced ones
+    deinterlace : whether to turn interlaced frames into full ones
     threads : cores for decoding; 0 for all
 
     Attributes
@@ -91,7 +91,7 @@ class Film:
     Raises
     ------
     FilmError
-        It cannot be read, or there is no picture in it.
+        It cannot be read, or there is no frame in it.
     """
 
     def __init__(
@@ -124,14 +124,14 @@ class Film:
             raise FilmError(f"{self.path}: cannot be read as a film: {why}") from None
 
     def stream(self, container: Any) -> Any:
-        """The stream of pictures that is colored."""
+        """The video stream to color."""
         films = [s for s in container.streams.video if not s.disposition & _ATTACHED]
         if not films:
             raise FilmError(f"{self.path}: has no video, only sound or text")
         return container.streams.best("video") if len(films) > 1 else films[0]
 
     def pictures(self) -> Iterator[Picture]:
-        """Every picture in the order of time. What cannot be decoded is left out, and counted."""
+        """All frames in the order of time. Those that cannot be decoded are skipped and counted."""
         self.damaged = 0
         facts = self.facts
         last: int | None = None
@@ -141,8 +141,8 @@ class Film:
             for frame in self._decoded(container, stream):
                 if (frame.height, frame.width) != (facts.height, facts.width):
                     raise FilmError(
-                        f"{self.path}: changes its size to {frame.width} x {frame.height} amid the "
-                        "film",
+                        f"{self.path}: the frame size changes to {frame.width} x {frame.height} in "
+                        "the middle",
                         "cut it there, and color the parts",
                     )
                 pts = frame.pts

@@ -1,14 +1,14 @@
 """Distributions over colors that stay steady in time.
 
-The network answers at some pictures of a shot, its keys. What it says of a thing there is carried
-along the motion and gathered: the logits of a place are the mean of what was said of it at all the
-keys in which it was found, each weighing as much as the match is certain. Means of logits are the
+The network runs on some frames of a shot, its key frames ("keys" in the code). Its logits are
+carried along the motion: each place gets the mean of its logits over all keys in which it was
+found, weighted by how certain each match is. Means of logits are the
 normalized geometric means of the distributions; a mean of colors would turn red or blue into a
 purple that nobody proposed.
 
-One pass gathers from the past. The second goes back from the end of the shot, so that each key has
-heard the past and the future, and the beginning of the shot agrees with its end. A picture between
-two keys takes its color from both, more from the nearer one.
+One pass gathers from the past. The second goes back from the end of the shot, so that each key
+uses what comes before and after it, and the beginning of the shot agrees with its end. A
+frame between two keys takes its color from both, more from the nearer one.
 
 Sources: Genest and Zidek, "Combining Probability Distributions", 1986 (logarithmic pooling); Rauch,
 Tung, Striebel, 1965 (two passes over a sequence).
@@ -32,13 +32,13 @@ MOST = 24.0
 """Predictions that are remembered of a place: the more, the steadier; the fewer, the sharper, since
 whatever is carried is resampled each time."""
 NEVER_FOUND = 0.02
-"""Certainty that a place has at least when pictures between keys are made: something has to be
+"""Certainty that a place has at least when frames between keys are made: something has to be
 there."""
 
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """What has been said of every place of a key.
+    """What is known of every place of a key.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Gathered:
 
 
 def said(logits: Float32) -> Gathered:
-    """What the network says at one key, float32 (Q, h, w)."""
+    """The network's logits at one key, float32 (Q, h, w)."""
     return Gathered(logits, np.ones(logits.shape[1:], dtype=np.float32))
 
 
@@ -81,14 +81,14 @@ def between(
     share: float,
     motion: Motion,
 ) -> Float32:
-    """Color of a picture between two keys, from that of the keys: float32 (h, w, 2).
+    """Color of a frame between two keys, from that of the keys: float32 (h, w, 2).
 
-    The keys have decided, each knowing what the other knows; so it is a fade from one color to the
-    other, over a few pictures.
+    Each key already knows what the other knows, so this is a fade from one color to the other over
+    a few frames.
 
     Parameters
     ----------
-    here : the picture
+    here : the frame
     keys, colors : the key before and the key after, and their ab (h, w, 2)
     share : of the way from the first to the second, 0..1
     """
@@ -104,11 +104,11 @@ def between(
 
 
 def dissolved(looks: tuple[Seen, Seen], colors: tuple[Float32, Float32], share: float) -> Float32:
-    """Color of a mixture of two shots, each counting as much as it is bright: float32 (h, w, 2).
+    """Color of a mixture of two shots, each weighted by its brightness: float32 (h, w, 2).
 
     Parameters
     ----------
-    looks, colors : the last clear picture of the old shot and the first of the new one
+    looks, colors : the last clear frame of the old shot and the first of the new one
     share : of the new one in the mixture, 0..1
     """
     bright = [np.maximum(look.small, 1) * np.float32(part)

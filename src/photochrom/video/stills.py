@@ -1,10 +1,10 @@
-"""One picture of each shot, to be colored by hand, and its colors spread over the shot.
+"""One frame of each shot, to be colored by hand, and its colors spread over the shot.
 
-A still says what color should be where, at one picture. What it adds to the color that the shot has
-there is carried along the motion, to the beginning and to the end of the shot, as far as the match
-is certain. Where it is not, it is found by features: a place takes what was added to the places of
-the still that are like it in L and in their distribution over colors. So a thing that was hidden,
-or comes in later, is colored too, and nothing else is.
+A still says which color each place of one frame should have. The difference from the color that the
+shot has there is carried along the motion, to the beginning and to the end of the shot, as far as
+the match is certain. Elsewhere it is found by features: a place takes the difference of the places
+in the still that have a similar L and a similar distribution over colors. So a thing that was
+hidden, or appears later, is colored too, and nothing else is.
 """
 
 from __future__ import annotations
@@ -56,23 +56,23 @@ def write_stills(
     colorizer: Colorizer,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Write the picture of each shot that stands for it best, as PNG.
+    """Write the most typical frame of each shot, in gray, as PNG.
 
     Parameters
     ----------
     source : path of the film
-    folder : where to; made if need be
+    folder : where to write; created if needed
     colorizer : Colorizer
     progress : called with the number of frames that are done, and of all frames (0: unknown)
 
     Returns
     -------
-    The paths: shot-NNN-PICTURE.png, both numbers from 0.
+    The paths: shot-NNN-FRAME.png, both numbers from 0.
 
     Raises
     ------
     FilmError
-        The film cannot be read, or a still not be written.
+        The film cannot be read, or a still cannot be written.
     """
     film, ahead = Film(source), Film(source)
     eye = Eye(colorizer, film.facts)
@@ -97,7 +97,7 @@ def write_stills(
 
 
 def representative(seen: list[Seen]) -> int:
-    """Which key of a shot is most like the others, and sharp."""
+    """The number of the key that is most like the others and sharp."""
     if len(seen) < 3:
         return 0
     sharp = np.array([float(np.abs(cv2.Laplacian(s.image, cv2.CV_32F)).mean()) for s in seen])
@@ -107,7 +107,7 @@ def representative(seen: list[Seen]) -> int:
 
 
 def upright(unit: Float32, facts: Facts) -> NDArray[np.uint8]:
-    """A gray picture, 0..1 as stored, as it is shown: uint8, upright, with square pixels."""
+    """A gray frame, 0..1 as stored, as it is shown: uint8, upright, with square pixels."""
     gray = np.asarray(unit * np.float32(255) + np.float32(0.5), np.uint8)
     turned = np.ascontiguousarray(np.rot90(gray, facts.turns))
     height, width = facts.shape
@@ -127,7 +127,7 @@ class Stills:
 
     Attributes
     ----------
-    numbers : of the pictures that have one
+    numbers : of the frames that have a still
 
     Raises
     ------
@@ -151,12 +151,12 @@ class Stills:
         if not self._files:
             raise FilmError(
                 f"{folder}: no still in it is colored",
-                "save each from the studio beside its still, as session or picture",
+                "save each one from the studio next to its still, as a session or a picture",
             )
 
     @property
     def numbers(self) -> frozenset[int]:
-        """Of the pictures that have a still."""
+        """The numbers of the frames that have a still."""
         return frozenset(self._files)
 
     def key(self) -> list[Any]:

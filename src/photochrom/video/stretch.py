@@ -1,4 +1,4 @@
-"""A shot on its way through: where the network looks, and what it says there, made steady."""
+"""A shot being colored: the frames on which the network runs, and its results, made steady."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ __all__ = ["Carried", "Pace", "Stretch", "stretches"]
 
 MOST_KEYS = 240
 MOST_PICTURES = 1500
-"""A longer shot is done in stretches of at most these many keys and pictures."""
+"""A longer shot is colored in stretches of at most this many keys and frames."""
 RAMP = 48
-"""Pictures over which a stretch that goes on with a shot begins to hear the future, which the end
-of the stretch before could not."""
+"""Frames over which a stretch that continues a shot begins to use later frames, which the end of
+the stretch before could not use."""
 TRAVEL = 2.5
-"""Pixels of the network's output by which things may move before the network looks again."""
+"""Pixels of the network's output by which things may move before the network runs again."""
 LOST = 0.05
-"""Share of a picture that may be something else before the network looks again: an arm in the air
+"""Share of a frame that may be something else before the network runs again: an arm in the air
 has no color between two keys that don't show it there."""
 LONGEST = 8
-"""Pictures after which it looks in any case: a third of a second."""
+"""Frames after which the network runs in any case: a third of a second."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the network looks, and how steady its answers are made.
+    """How often the network runs, and how steady its results are made.
 
     Attributes
     ----------
-    every : the network looks at each n-th picture; None: as the motion asks
-    passes : 0 leaves each picture to itself; 1 goes through a shot once; 2 goes back as well
-    always : numbers of pictures in the film at which it looks in any case
-    longest : pictures that are worked on at once; a longer shot is done in stretches
+    every : the network runs on every n-th frame; None: as often as the motion requires
+    passes : 0 colors each frame by itself; 1 goes through a shot once; 2 also goes back
+    always : numbers of the frames in the film on which it runs in any case
+    longest : frames that are colored at once; a longer shot is colored in stretches
     """
 
     every: int | None = None
@@ -66,21 +66,21 @@ class Carried:
 
 @dataclass(eq=False)
 class Stretch:
-    """Pictures of one shot, and the answers at its keys.
+    """Frames of one shot, and the network's results at its keys.
 
     Attributes
     ----------
-    first : the number of the first picture in the film
+    first : the number of the first frame in the film
     begins : whether a shot begins with it
-    count : pictures
-    keys : numbers of pictures within the stretch; from 0 to the last, or from the first that is
+    count : frames
+    keys : numbers of frames within the stretch; from 0 to the last, or from the first that is
         clear, where the shot before dissolves into this one
     seen : what the network saw at each key, without the L that only it needs
     states : planes float32 (Q, h, w) of each key
     before : what the stretch before handed on, if the shot began there, or dissolves into this
     last : handed on to the next stretch
     goes_on : whether the shot may be longer than the stretch
-    mixed : pictures at the beginning that are mixed with the shot before
+    mixed : frames at the beginning that are mixed with the shot before
     dissolves : the same of the next stretch
     shifts : what is added to a and b at each key, float32 (2, h, w), or None
     look : temperature and saturation
@@ -101,15 +101,15 @@ class Stretch:
     look: Look = field(default_factory=Look)
 
     def close(self) -> None:
-        """Give back the space on the disk."""
+        """Free the space on disk."""
         self.states.close()
 
     def colors(self, lumas: Iterable[Luma], eye: Eye) -> Iterator[Float32]:
-        """ab (h, w, 2) of every picture, as it is stored.
+        """ab (h, w, 2) of every frame, as it is stored.
 
         Parameters
         ----------
-        lumas : Y' of the pictures of this stretch
+        lumas : Y' of the frames of this stretch
         """
         motion = Motion()
         at, last = 0, len(self.keys) - 1
@@ -141,7 +141,7 @@ class Stretch:
 
 
 class _Builder:
-    """Fills one stretch, picture after picture."""
+    """Fills one stretch, frame after frame."""
 
     def __init__(self, stretch: Stretch, eye: Eye, pace: Pace) -> None:
         self.stretch = stretch
@@ -237,14 +237,14 @@ def stretches(
 
     Parameters
     ----------
-    lumas : Y' of the pictures
+    lumas : Y' of the frames
     first : number of the first of them in the film
     before : where they go on with a shot, or begin amid a dissolve, what is known of the old shot
-    mixed : pictures that are left of the dissolve
+    mixed : frames that are left of the dissolve
 
     Yields
     ------
-    Stretch : to be closed by who takes it
+    Stretch : to be closed by the caller
     """
     number = first
     builder: _Builder | None = None
@@ -258,7 +258,7 @@ def stretches(
                 before = stretch.last if mixture or not begins else None
                 mixed = mixture
             elif number == first and _is_new(before, mixed, seen, motion):
-                before = None  # taken up again, just where a new shot begins
+                before = None  # resumed exactly where a new shot begins
             if builder is None:
                 anew = before is None or mixed > 0
                 stretch = Stretch(number, anew, Spool(), before=before, mixed=mixed)
@@ -274,5 +274,5 @@ def stretches(
 
 
 def _is_new(before: Carried | None, mixed: int, seen: Seen, motion: Motion) -> bool:
-    """Whether a picture does not go on with the shot that is known."""
+    """Whether a frame does not continue the known shot."""
     return before is not None and not mixed and not same_shot(before.seen, seen, motion)

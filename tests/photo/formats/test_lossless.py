@@ -85,7 +85,8 @@ def test_the_quantizers_are_found_in_files_of_another_encoder(
     picture = to_pil(noise(size[1], size[0], 3), "RGB")
     picture.save(file, "AVIF", quality=quality, subsampling=chroma, speed=10)
     assert is_lossless(file) == lossless
-    for cut in range(0, len(file.getvalue()), 7):  # nothing is raised
+    headers = range(min(700, len(file.getvalue())))  # pixels follow, of which it reads nothing
+    for cut in headers:  # nothing is raised
         is_lossless(io.BytesIO(file.getvalue()[:cut]))
 
 

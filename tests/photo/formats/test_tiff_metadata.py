@@ -76,6 +76,7 @@ def test_exif_travels_into_and_out_of_tiff(tmp_path: Path, origin: str, result: 
     read_photo(target)
 
 
+@pytest.mark.slow
 def test_exif_of_each_page_stays_with_it(colorizer: Colorizer, tmp_path: Path) -> None:
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     first, second = exif(), exif()

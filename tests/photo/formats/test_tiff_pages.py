@@ -166,6 +166,7 @@ def test_a_pyramid_has_as_many_levels_as_before(
         assert target.stat().st_size < 0.97 * plain.stat().st_size
 
 
+@pytest.mark.slow
 def test_pages_with_pyramids_keep_them(colorizer: Colorizer, tmp_path: Path) -> None:
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     with tifffile.TiffWriter(source) as file:

@@ -210,7 +210,7 @@ def block_of_result(path: Path, target: Path) -> bytes:
     return found
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("order", ["<", pytest.param(">", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("result", FORMATS)
 @pytest.mark.parametrize("origin", FORMATS)
 def test_all_tags_travel_with_what_they_refer_to(

@@ -178,6 +178,7 @@ def test_beside_a_damaged_packet_iptc_is_named_as_lost(packet: bytes) -> None:
 
 @many
 @given(st.binary(max_size=80), st.text(st.sampled_from(ODD), max_size=20))
+@pytest.mark.slow
 def test_any_iptc_gives_well_formed_xmp(block: bytes, text: str) -> None:
     packet, _ = with_iptc(None, iptc((2, 120, text)) + b"\x1c\x02" + block)
     if packet is not None:

@@ -212,6 +212,7 @@ def test_bytes_in_a_packet_that_are_no_text_cost_themselves_alone() -> None:
     assert statements(made, "DigitalSourceType") == [NEW_SOURCE_TYPE]
 
 
+@pytest.mark.slow
 def test_a_packet_however_deep_is_written_again() -> None:
     deep = SAID + "<a>" * 20_000 + "</a>" * 20_000 + own_prefix("DigitalSourceType", OLD_CLAIM)
     made = result_packet(xmp_packet(deep), b"", "model")[0]

@@ -19,6 +19,7 @@ from photochrom.web.studio.studio import Studio
 from tests.web.studio_client import encoded, gray_photo, send, serving
 
 
+@pytest.mark.slow
 def test_bodies_are_counted_as_they_come(colorizer: Colorizer) -> None:
     with Studio(colorizer, Limits(bytes=100_000)) as studio, serving(studio) as client:
 

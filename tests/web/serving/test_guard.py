@@ -36,6 +36,7 @@ def test_only_our_page_and_programs_may_ask(client: httpx.Client) -> None:
     assert client.get("/api/info", headers={"Host": "evil.example"}).status_code == 421
 
 
+@pytest.mark.slow
 def test_a_key_is_asked_for_in_three_ways(studio: Studio) -> None:
     with serving(studio, key="secret") as client:
         assert client.get("/api/info").status_code == 403

@@ -82,7 +82,7 @@ def test_sixteen_bits_and_transparency_come_back_in_a_png(
     page = visit(host(site).url, **DESKTOP)
     drop(page, tmp_path / "deep.png")
     colored(page)
-    expect(page.locator("#title")).to_contain_text("16 bit")
+    expect(page.locator("#title")).to_contain_text("16-bit")
     file = save(page, lambda: page.locator("#download").click(), tmp_path / "out")
     result = pyvips.Image.new_from_file(str(file))
     assert (result.format, result.bands) == ("ushort", 4)
@@ -106,17 +106,17 @@ def test_an_update_is_offered_and_comes_when_it_is_wanted(
     page = visit(host(folder).url, **DESKTOP)
     assert page.evaluate(READY)
     for path, old, new in (
-        ("index.html", "Color an old photograph", "Color a very old photograph"),
+        ("index.html", "Color an old photo", "Color a very old photo"),
         ("sw.js", '"index.html": "', '"index.html": "0'),
     ):
         text = (folder / path).read_text(encoding="utf-8")
         assert old in text
         (folder / path).write_text(text.replace(old, new, 1), encoding="utf-8")
     page.reload()
-    expect(page.locator("#invitation")).to_have_text("Color an old photograph")  # what was kept
+    expect(page.locator("#invitation")).to_have_text("Color an old photo")  # what was kept
     expect(page.locator("#arriving")).to_contain_text("A new version of this page is here.")
     page.locator("#arriving button").click()
-    expect(page.locator("#invitation")).to_have_text("Color a very old photograph")
+    expect(page.locator("#invitation")).to_have_text("Color a very old photo")
 
 
 def test_a_jpeg_in_color_is_what_python_makes_of_it(

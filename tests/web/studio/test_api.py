@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import PIL.Image
+import pytest
 import pyvips
 
 from photochrom import Colorizer
@@ -27,6 +28,7 @@ def test_a_photo_is_described(client: httpx.Client) -> None:
     assert client.get(f"/api/photos/{told['photo']}").json() == told
 
 
+@pytest.mark.slow
 def test_a_damaged_photo_spoils_no_other(client: httpx.Client) -> None:
     whole = bytes(pyvips.Image.black(64, 48, bands=3).heifsave_buffer(compression="av1", effort=0))
     assert whole.count(b"pixi") == whole.count(b"\x03\x81\x02\x03") == 1
@@ -39,6 +41,7 @@ def test_a_damaged_photo_spoils_no_other(client: httpx.Client) -> None:
         assert client.get(f"{address}/download?format=png").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_download_is_what_the_command_makes(
     client: httpx.Client, colorizer: Colorizer, tmp_path: Path
 ) -> None:
@@ -73,6 +76,7 @@ def test_pictures_have_their_size(client: httpx.Client) -> None:
         assert opened(client.get(f"{photo}/original/tile?{box}")).shape == shape
 
 
+@pytest.mark.slow
 def test_limits_are_told(colorizer: Colorizer) -> None:
     with Studio(colorizer, Limits(bytes=1000, hints=2)) as studio, serving(studio) as client:
         assert client.get("/api/info").json()["limits"]["bytes"] == 1000
@@ -80,6 +84,7 @@ def test_limits_are_told(colorizer: Colorizer) -> None:
         assert reply.status_code == 413 and "1000 bytes" in reply.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_photo_too_large_for_the_studio_is_sent_to_the_command(colorizer: Colorizer) -> None:
     limits = Limits(pixels=1000, reading=ReadLimits(max_pixels=2000))
     with Studio(colorizer, limits) as studio, serving(studio) as client:

@@ -31,6 +31,7 @@ from tests.web.studio_client import (
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.slow
 def test_tiles_are_parts_of_one_whole(studio: Studio, scale: int) -> None:
     token = added(studio, encoded(gray_photo(301, 457)))
     name = name_of(studio, token)
@@ -46,6 +47,7 @@ def test_tiles_are_parts_of_one_whole(studio: Studio, scale: int) -> None:
         assert np.array_equal(whole, full)
 
 
+@pytest.mark.slow
 def test_previews_and_tiles_show_the_downloaded_colors(client: httpx.Client) -> None:
     address, _ = send(client, (EXAMPLES / "horses.jpg").read_bytes())
     full = opened(client.get(f"{address}/download?format=png")).astype(float)
@@ -61,6 +63,7 @@ def test_previews_and_tiles_show_the_downloaded_colors(client: httpx.Client) -> 
     assert np.abs(small - shrunk).mean() < 6
 
 
+@pytest.mark.slow
 def test_settings_and_candidates_change_the_picture_and_seeds_repeat(client: httpx.Client) -> None:
     address, _ = send(client, (EXAMPLES / "moose.jpg").read_bytes())
     asked = ["", "temperature=1", "saturation=0.5", *(f"candidate={k}&seed=3" for k in range(6))]
@@ -102,6 +105,7 @@ def test_hints_are_followed_and_their_names_repeat(client: httpx.Client) -> None
         assert reply.status_code == 422 and reply.json()["error"]
 
 
+@pytest.mark.slow
 def test_the_palette_is_that_of_the_library(client: httpx.Client, colorizer: Colorizer) -> None:
     photo = EXAMPLES / "castle.jpg"  # smaller than the largest preview, so nothing is reduced
     address, _ = send(client, photo.read_bytes())
@@ -117,6 +121,7 @@ def test_the_palette_is_that_of_the_library(client: httpx.Client, colorizer: Col
     assert client.get(f"{address}/palette?x=800&y=50").status_code == 422
 
 
+@pytest.mark.slow
 def test_every_place_of_a_photo_has_a_palette_and_takes_a_hint(client: httpx.Client) -> None:
     address, _ = send(client, encoded(gray_photo(90, 120)))
     predictions = address.rpartition("/")[0]
@@ -161,6 +166,7 @@ def test_spots_are_unsure_places_apart_from_each_other(client: httpx.Client) -> 
     assert len({(spot["x"], spot["y"]) for spot in many}) == 50
 
 
+@pytest.mark.slow
 def test_with_a_hint_each_candidate_keeps_its_number_and_its_look(client: httpx.Client) -> None:
     _, told = send(client, (EXAMPLES / "moose.jpg").read_bytes())
     # In a corner: the rest of the photo stays as it was.
@@ -214,6 +220,7 @@ def test_no_network_runs_where_pictures_are_rendered(
         assert np.abs(whole.astype(int) - first).mean() < 5  # JPEG
 
 
+@pytest.mark.slow
 def test_deep_photos_with_alpha_and_turned_ones(client: httpx.Client, tmp_path: Path) -> None:
     deep = (gray_photo(40, 60).astype(np.uint16) * 257)[..., None]
     import tifffile
@@ -241,6 +248,7 @@ def test_deep_photos_with_alpha_and_turned_ones(client: httpx.Client, tmp_path: 
     assert opened(client.get(f"{address}/preview")).shape == (60, 40, 3)
 
 
+@pytest.mark.slow
 def test_one_line_colors_a_file_and_keeps_nothing(
     client: httpx.Client, studio: Studio, colorizer: Colorizer, tmp_path: Path
 ) -> None:

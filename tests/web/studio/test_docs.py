@@ -6,11 +6,13 @@ import json
 import re
 
 import httpx
+import pytest
 
 from photochrom.web.studio.store import prediction_name
 from tests.web.studio_client import EXAMPLES
 
 
+@pytest.mark.slow
 def test_the_description_has_the_key_and_the_common_errors_once(client: httpx.Client) -> None:
     document = client.get("/api/openapi.json").json()
     assert all(path.startswith("/api/") for path in document["paths"])
@@ -24,6 +26,7 @@ def test_the_description_has_the_key_and_the_common_errors_once(client: httpx.Cl
                 assert where in document["components"]["responses"]
 
 
+@pytest.mark.slow
 def test_the_docs_name_all_there_is_and_ask_for_nothing(client: httpx.Client) -> None:
     page = client.get("/api/docs")
     document = client.get("/api/openapi.json").json()

@@ -97,6 +97,7 @@ def test_files_that_come_and_go_count_in_the_bound(colorizer: Colorizer) -> None
         assert sum(path.stat().st_size for path in files) == studio.store.counted
 
 
+@pytest.mark.slow
 def test_what_can_be_read_can_be_asked_about(client: httpx.Client) -> None:
     made, _ = send(client, encoded(gray_photo()))
     photo = made.partition("/predictions")[0]

@@ -58,6 +58,7 @@ def test_all_shapes_are_remembered_and_have_names_of_their_own() -> None:
         assert [hint.values for hint in recalled] == [hint.values for hint in hints]
 
 
+@pytest.mark.slow
 def test_long_outlines_make_room_for_the_last_ones() -> None:
     photo = upload()
     for n in range(60):

@@ -111,6 +111,7 @@ def test_memory_that_is_free_goes_back_to_the_system() -> None:
     assert len(last) == 60_000
 
 
+@pytest.mark.slow
 def test_too_much_is_429_and_says_when_to_come_again(colorizer: Colorizer) -> None:
     with Studio(colorizer, Limits(renders=1)) as studio, serving(studio) as client:
         address, _ = send(client, encoded(gray_photo()))

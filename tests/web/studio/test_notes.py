@@ -42,6 +42,7 @@ def shapes(data: bytes) -> list[Any]:
 THREE = [((60, 90, 3), "uint8"), ((40, 50, 3), "uint16"), ((70, 30, 3), "uint8")]
 
 
+@pytest.mark.slow
 def test_a_file_of_several_pages_comes_back_with_all_of_them(
     client: httpx.Client, colorizer: Colorizer, tmp_path: Any
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_file_of_several_pages_comes_back_with_all_of_them(
     assert shapes(at_once.content) == THREE
 
 
+@pytest.mark.slow
 def test_a_format_of_one_page_says_so(client: httpx.Client) -> None:
     address, _ = send(client, pages_file())
     (note,) = notes_of(client.get(f"{address}/download?format=png"))
@@ -69,6 +71,7 @@ def test_a_format_of_one_page_says_so(client: httpx.Client) -> None:
     assert "JPEG holds one" in note
 
 
+@pytest.mark.slow
 def test_pages_that_are_too_large_together_are_refused(colorizer: Colorizer) -> None:
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
@@ -82,6 +85,7 @@ def test_pages_that_are_too_large_together_are_refused(colorizer: Colorizer) -> 
         assert client.get(f"{address}/download?format=png").status_code == 200
 
 
+@pytest.mark.slow
 def test_what_the_result_cannot_hold_is_in_the_answers(client: httpx.Client) -> None:
     data = encoded(gray_photo(), "JPEG")
     credentials = b"JP\0\1\0\0\0\1jumb"
@@ -94,6 +98,7 @@ def test_what_the_result_cannot_hold_is_in_the_answers(client: httpx.Client) -> 
     assert notes_of(client.post("/api/color", content=data)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", ["jfif", "jpe", "jif"])
 def test_other_names_of_jpeg_are_formats(client: httpx.Client, extension: str) -> None:
     reply = client.post(f"/api/color?format={extension}", content=encoded(gray_photo(), "PNG"))

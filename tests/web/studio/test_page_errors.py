@@ -90,7 +90,7 @@ def test_a_service_with_another_key_says_where_to_find_it(serve_studio, visit, s
     server.end(signal.SIGKILL)
     server = serve(str(server.port))
     page.locator("#saturation").fill("60")
-    expect(page.get_by_text("photochrom was restarted. Open the new address")).to_be_visible()
+    expect(page.get_by_text("photochrom was restarted. Its address has changed")).to_be_visible()
     expect(page.get_by_text("photochrom isn’t responding")).to_be_hidden()
     shot(page, "away-restarted")
     accessible(page, "another key")
@@ -122,12 +122,12 @@ def test_errors_are_told_in_words(serve_studio, visit, shot, tmp_path: Path) -> 
 
     drop(page, tmp_path / "heavy.jpg", tmp_path / "torn.photochrom")
     notice = page.locator("#notice")
-    expect(notice).to_contain_text("heavy.jpg has 1.23 MB; the limit is 1 MB. Make it smaller")
+    expect(notice).to_contain_text("heavy.jpg is 1.23 MB; the limit is 1 MB. Make it smaller")
     expect(notice).to_contain_text("torn.photochrom is damaged")
     shot(page, "refused")
     accessible(page, "refused")
     notice.get_by_role("button").click()
-    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    expect(page.get_by_role("heading", name="Color an old photo")).to_be_visible()
 
     card = page.locator("#progress")
     for name, words in (
@@ -234,7 +234,7 @@ def test_a_full_browser_says_so_and_rather_loses_the_way_than_the_photo(
     expect(page.locator("#notice")).to_be_hidden()
     page.evaluate("window.room = 0")
     page.locator("#saturation").fill("20")
-    expect(page.locator("#notice")).to_contain_text("no room to keep")
+    expect(page.locator("#notice")).to_contain_text("out of storage")
     # No file without what is known of it: nobody would ever remove it.
     (tmp_path / "two.png").write_bytes(small_photo())
     drop(page, tmp_path / "two.png")

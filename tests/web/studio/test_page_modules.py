@@ -99,7 +99,7 @@ def test_the_archive_is_a_zip_and_nothing_else_is_a_session(server, visit) -> No
     cases = [
         (plain.getvalue(), "not a photochrom session"),
         (deflated.getvalue(), "damaged"),
-        (newer.getvalue(), "newer photochrom"),
+        (newer.getvalue(), "newer version of photochrom"),
         (broken, "damaged"),
         (b"PK\3\4", "damaged"),
         (torn, "damaged"),

@@ -142,7 +142,7 @@ def test_two_tabs_keep_each_others_photos(server, visit, tmp_path: Path) -> None
     first.get_by_role("button", name="Menu").click()
     first.get_by_role("button", name="Clear all").click()
     first.get_by_role("dialog").get_by_role("button", name="Clear all").click()
-    expect(second.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    expect(second.get_by_role("heading", name="Color an old photo")).to_be_visible()
     assert second.evaluate("import('/static/shelf.js').then((s) => s.photos())") == []
     assert len(set(sent)) == 4
     for token in set(sent):
@@ -320,7 +320,7 @@ def test_a_photo_that_is_removed_while_it_comes_is_not_left_behind(
         # All of it is sent: from here on only the answer tells the name that is to be forgotten.
         expect(page.locator("#progress p")).to_have_text("Coloring…")
         page.evaluate("document.getElementById('away-with-it').click()")
-        expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+        expect(page.get_by_role("heading", name="Color an old photo")).to_be_visible()
     address = f"{server.url}api/photos/{reply.value.json()['photo']}"
     for _ in range(200):
         if page.request.get(address).status == 404:

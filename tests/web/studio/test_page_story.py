@@ -223,7 +223,7 @@ def clear_all(page: Page, shot: Callable[[Page, str], None], url: str) -> None:
     shot(page, "story-6-clear")
     accessible(page, "a question")
     page.get_by_role("dialog").get_by_role("button", name="Clear all").click()
-    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    expect(page.get_by_role("heading", name="Color an old photo")).to_be_visible()
     until(page, "indexedDB.databases().then((all) => all.length === 0)")
     assert page.evaluate("localStorage.length") == 0
     assert page.request.get(f"{url}api/photos/{name}").status in (404, 410)
@@ -245,7 +245,7 @@ def restore(page: Page, session: Path, state: dict[str, Any]) -> None:
 
 def test_the_whole_story_by_mouse(server, visit, shot, tmp_path: Path) -> None:
     page = visit(server.url, color_scheme="dark", accept_downloads=True, **DESKTOP)
-    expect(page.get_by_role("heading", name="Color an old photograph")).to_be_visible()
+    expect(page.get_by_role("heading", name="Color an old photo")).to_be_visible()
     drawn_examples(page)
     shot(page, "story-1-empty")
     accessible(page, "empty")

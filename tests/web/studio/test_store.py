@@ -108,6 +108,7 @@ def inside(temporary: Path) -> list[Path]:
     return [path for path in temporary.glob("photochrom-studio-*/*") if path.exists()]
 
 
+@pytest.mark.slow
 def test_wrong_options_are_said_before_anything_is_served(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

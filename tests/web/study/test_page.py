@@ -14,6 +14,7 @@ from photochrom.cli.main import main
 
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
 EXPOSURE = 100  # ms; short, for the waiting is not what is tested
+REPLACED = "That pair is no longer available. Here is a different one."
 expect.set_options(timeout=60_000)  # for a page that never gets there, not for a slow machine
 
 # Notes each state of the page, and at the moment of exposure what there is to see: no polling from
@@ -86,7 +87,7 @@ def test_a_session_by_keyboard(begin, visit, tmp_path: Path, capsys) -> None:
     page.keyboard.press("Space")  # the button has the focus
     for number in range(1, 8):
         if number == 3:
-            expect(page.get_by_role("heading", name="That was the practice")).to_be_visible()
+            expect(page.get_by_role("heading", name="Practice is over")).to_be_visible()
             page.keyboard.press("Enter")
         label = f"Practice {number} of 2" if number < 3 else f"Pair {number - 2} of 5"
         wait_for(page, "ready")
@@ -108,7 +109,9 @@ def test_a_session_by_keyboard(begin, visit, tmp_path: Path, capsys) -> None:
             page.screenshot(path=tmp_path / f"feedback{number}.png")
             (left, answer) = trials(tmp_path / "s.db", "fake_left, answer_left")[number - 1]
             words = (
-                ("Correct" if left == answer else "No") + ".* the " + ("left" if left else "right")
+                ("Correct" if left == answer else "Wrong")
+                + ".* the "
+                + ("left" if left else "right")
             )
             expect(page.get_by_role("status")).to_have_text(re.compile(words))
             page.keyboard.press("Space")
@@ -135,7 +138,7 @@ def test_a_session_by_keyboard(begin, visit, tmp_path: Path, capsys) -> None:
     assert main(["study", "report", str(tmp_path / "s.db"), "--all"]) == 0
     assert "1 participant (1 finished), 4 answers" in capsys.readouterr().out
 
-    page.get_by_role("button", name="Let somebody else take part").click()
+    page.get_by_role("button", name="Let someone else take part").click()
     page.get_by_role("button", name="Begin").click()
     wait_for(page, "ready")
     expect(page.locator("#progress-text")).to_have_text("Practice 1 of 2")
@@ -218,7 +221,7 @@ def test_a_pair_whose_start_was_confirmed_in_vain_is_replaced(begin, visit, tmp_
 
     page.route("**/start", lose_the_reply, times=1)
     page.locator("#show").click()
-    expect(page.get_by_role("status")).to_have_text("That pair was replaced. Here is another one.")
+    expect(page.get_by_role("status")).to_have_text(REPLACED)
     wait_for(page, "ready")
     expect(page.get_by_role("alert")).to_be_hidden()
     assert [state for (state,) in trials(tmp_path / "s.db", "state")][:2] == [
@@ -234,12 +237,10 @@ def test_a_pair_whose_start_was_confirmed_in_vain_is_replaced(begin, visit, tmp_
     page.locator("#show").click()
     wait_for(page, "question")
     second.locator("#show").click()
-    expect(second.get_by_role("status")).to_have_text(
-        "That pair was replaced. Here is another one."
-    )
+    expect(second.get_by_role("status")).to_have_text(REPLACED)
     wait_for(second, "ready")
     page.locator("#left").click()
-    expect(page.get_by_role("status")).to_have_text("That pair was replaced. Here is another one.")
+    expect(page.get_by_role("status")).to_have_text(REPLACED)
     wait_for(page, "ready")
     page.locator("#show").click()
     wait_for(page, "question")

@@ -46,7 +46,7 @@ async function look(byKey = false) {
     spot.show(palette, hintAt(photo, place));
     if (byKey) spot.focus();
     const { length } = palette.colors;
-    announce(length ? `${length} likely colors.` : "No likely colors.");
+    announce(length ? `${length} likely ${length === 1 ? "color" : "colors"}.` : "No likely colors.");
   }));
 }
 

@@ -243,8 +243,8 @@ export class Desk extends EventTarget {
       this.#named = photo.info.photo;
     }
     if (ready && photo.left) {
-      const dropped = photo.left === 1 ? "1 hint was dropped, because it was outside the photo or one too many."
-        : `${photo.left} hints were dropped, because they were outside the photo or too many.`;
+      const dropped = photo.left === 1 ? "1 hint was dropped, because it was outside the photo or over the limit."
+        : `${photo.left} hints were dropped, because they were outside the photo or over the limit.`;
       this.warn(`${photo.name}: ${dropped}`);
       photo.left = 0;
     }

@@ -6,7 +6,11 @@ import { MOST_REACH } from "./work.js";
 const reachOf = (value) => MOST_REACH * (value / 200) ** 2;
 /** In words, how far a hint spreads and how strongly it colors. */
 export const reachWords = (reach) => (
-  reach === 0 ? "the spot" : reach < 1 ? "less" : reach === 1 ? "its object" : reach < MOST_REACH ? "farther" : "all that is alike"
+  reach === 0 ? "this spot only"
+    : reach < 1 ? "part of the object"
+    : reach === 1 ? "the whole object"
+    : reach < MOST_REACH ? "beyond the object"
+    : "everything similar"
 );
 export const strengthWords = (strength) => `${Math.round(100 * strength)} %`;
 

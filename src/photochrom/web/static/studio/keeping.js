@@ -29,7 +29,7 @@ export async function clear() {
     ...elsewhere.map(({ info }) => service.forget(info.photo).catch(() => {})),
   ]);
   await shelf.clear();
-  desk.announce("Everything is cleared.");
+  desk.announce("All photos and hints have been cleared.");
 }
 
 desk.addEventListener("keep", async () => {
@@ -38,7 +38,7 @@ desk.addEventListener("keep", async () => {
   const kept = await Promise.all(photos.map((photo) => photo.save()));
   if (full || kept.every(Boolean)) return;
   full = true;
-  desk.warn("This browser has no room to keep your work after a reload. Save sessions, or remove photos.");
+  desk.warn("This browser is out of storage, so a reload would lose your latest work. Save a session, or remove photos.");
 });
 
 /** Another tab has put photos away; the service may know one by another name from here. */
@@ -50,7 +50,7 @@ function dropped(whether) {
 
 /** What another tab has decided about a photo that is here as well. */
 desk.addEventListener("taken", ({ detail: { photo, apart } }) => {
-  if (apart) desk.warn(`${photo.name} was also changed in another tab. Undo goes back to that change.`);
+  if (apart) desk.warn(`${photo.name} was also changed in another tab. To get that version, use Undo.`);
   if (photo === desk.current) desk.announce(`${photo.name} was changed in another tab.`);
   desk.takeOver(photo);
   if (apart) desk.keep();

@@ -71,9 +71,9 @@ export const css = (rgb) => `rgb(${rgb.map(Math.round).join(" ")})`;
 
 // Hue angles in the ab plane at which a name ends.
 const HUES = [
-  [8, "pink red"], [38, "red"], [62, "orange"], [82, "amber"], [106, "yellow"],
-  [130, "yellow green"], [168, "green"], [205, "teal"], [245, "sky blue"], [288, "blue"],
-  [318, "violet"], [345, "magenta"], [361, "pink red"],
+  [8, "pinkish red"], [38, "red"], [62, "orange"], [82, "amber"], [106, "yellow"],
+  [130, "yellowish green"], [168, "green"], [205, "teal"], [245, "sky blue"], [288, "blue"],
+  [318, "violet"], [345, "magenta"], [361, "pinkish red"],
 ];
 
 /** How strong a color is and which hue it has, in numbers, where names do not tell two apart. */
@@ -94,6 +94,6 @@ export function nameOf(rgb) {
   if (["orange", "amber"].includes(hue) && chroma < 45) return L > 70 ? "beige" : `${shade}brown`;
   // What is yellow in the light is seldom called so in the shade.
   if (hue === "yellow" && (chroma < 45 || L < 60)) return L > 78 ? "cream" : L < 45 ? `${shade}olive` : "khaki";
-  if (hue === "red" && chroma < 30 && L > 65) return "skin pink";
+  if (hue === "red" && chroma < 30 && L > 65) return "pale pink";
   return `${chroma < 16 ? "grayish " : ""}${shade}${hue}`;
 }

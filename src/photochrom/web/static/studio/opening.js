@@ -24,7 +24,7 @@ export async function openFiles(files, refused = []) {
     const called = session.shown(file.name) || "photo";
     try {
       const { photo, settled } = await read(file, called);
-      if (settled) refused.push(`${called} has settings or hints that are out of range; the nearest valid ones are used.`);
+      if (settled) refused.push(`${called} has settings or hints that are out of range; the nearest valid values are used instead.`);
       const saved = desk.add(photo);
       batch.photos.push(photo);
       photo.addEventListener("change", () => passOver(batch));
@@ -33,11 +33,11 @@ export async function openFiles(files, refused = []) {
       sendInLine(photo);
       await saved;
       if (photo.refused) {
-        refused.push(`${photo.name} is too large for this browser to keep after a reload. Everything else works.`);
+        refused.push(`${photo.name} is too large for this browser to store: after a reload, you’ll have to open it again. Everything else works.`);
       }
     } catch (error) {
       refused.push(error instanceof DOMException // the browser's own words, in its own terms
-        ? `${called} can’t be read. Check that it is a photo, still exists and may be read.` : error.message);
+        ? `${called} can’t be read. Check that it is a photo, that it still exists, and that you have permission to read it.` : error.message);
     }
   }
   if (refused.length) tell(batch, refused.join(" "));
@@ -63,13 +63,13 @@ async function read(file, called) {
   const { name, work, frame, file: content, changed: settled } = await session.isSession(file)
     ? await session.read(file) : { name: called, file };
   if (content.size === 0) {
-    throw new Refusal({ problem: `${name}: the file is empty.`, remedy: "Choose another.", retry: false });
+    throw new Refusal({ problem: `${name} is empty.`, remedy: "Choose another file.", retry: false });
   }
   const { bytes } = desk.limits;
   if (bytes && content.size > bytes) {
     throw new Refusal({
-      problem: `${name} has ${mega(content.size)}; the limit is ${mega(bytes)}.`,
-      remedy: "Make it smaller, or color it with the command photochrom colorize.",
+      problem: `${name} is ${mega(content.size)}; the limit is ${mega(bytes)}.`,
+      remedy: "Make it smaller, or color it from the command line with “photochrom colorize”.",
       retry: false,
     });
   }
@@ -98,8 +98,8 @@ function openChosen(files) {
 function openFound(files, folders, inside) {
   const names = folders.map((name) => `“${session.shown(name)}”`).join(", ");
   const refused = [];
-  if (inside === null) refused.push(`${names} can’t be read. Open it, and drop the photos in it.`);
-  else if (inside.more) refused.push(`${names} holds more photos than can be opened at once. The first ${most()} are opened.`);
+  if (inside === null) refused.push(`${names} can’t be read. Open the folder yourself, and drop its photos here instead.`);
+  else if (inside.more) refused.push(`${names} contains more photos than can be opened at once. Only the first ${most()} were opened.`);
   else if (!inside.files.length) refused.push(`There are no photos in ${names}.`);
   return openFiles([...files, ...inside?.files ?? []], refused);
 }

@@ -80,7 +80,7 @@ export class Photo extends EventTarget {
     }
     const file = await this.file();
     if (!file) {
-      throw new Error("It is no longer kept here. Open it again from your disk.");
+      throw new Error("This photo is no longer stored in this browser. Open it again from your disk.");
     }
     this.sent = 0;
     this.#enter("sending");

@@ -7,8 +7,8 @@ import * as service from "./service.js";
 import * as session from "./session.js";
 
 const FORMATS = [
-  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "full quality"],
-  ["tif", "TIFF", "full quality, for archives"], ["webp", "WebP", "smaller"],
+  ["jpg", "JPEG", "small, for sharing"], ["png", "PNG", "lossless"],
+  ["tif", "TIFF", "lossless, for archives"], ["webp", "WebP", "smaller than JPEG"],
   ["avif", "AVIF", "smallest"],
 ];
 
@@ -58,7 +58,7 @@ async function download(format) {
 async function saveSession() {
   const photo = desk.current;
   const file = await photo.file();
-  if (!file) return warn(`${photo.name} is no longer kept here. Open it again from your disk.`);
+  if (!file) return warn(`${photo.name} is no longer stored in this browser. Open it again from your disk.`);
   offer(await session.write(photo.name, file, photo.work, photo.frame), stem(photo.name) + session.EXTENSION);
   return announce("Session saved.");
 }

@@ -46,7 +46,7 @@ function showAll() {
 /** The name, and what phones have no room for. */
 function titled({ name, info }) {
   const more = document.createElement("span");
-  if (info) more.textContent = ` · ${info.width} × ${info.height}${info.bits > 8 ? ` · ${info.bits} bit` : ""}`;
+  if (info) more.textContent = ` · ${info.width} × ${info.height}${info.bits > 8 ? ` · ${info.bits}-bit` : ""}`;
   return [name, more];
 }
 

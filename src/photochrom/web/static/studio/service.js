@@ -16,9 +16,9 @@ const MOST_TRIES = 6;
 const LONGEST_WAIT = 8; // seconds
 
 const REMEDIES = {
-  408: "The connection is too slow or was lost; try again.",
+  408: "The connection was lost or is too slow. Try again.",
   411: "Reload the page and try again.",
-  413: "Make it smaller, or color it with the command photochrom colorize.",
+  413: "Make it smaller, or color it from the command line with “photochrom colorize”.",
   415: "Save it as JPEG, PNG or TIFF, and open that.",
   429: "Wait a moment, then try again.",
   503: "Wait a moment, then try again.",
@@ -46,7 +46,7 @@ function told(status, body) {
   } catch {
     // Not ours, or cut off: the status must do.
   }
-  if (!said?.problem) return { problem: `The service answered ${status}.`, remedy: REMEDIES[status] };
+  if (!said?.problem) return { problem: `photochrom returned an error (${status}).`, remedy: REMEDIES[status] };
   return { problem: sentence(said.problem), remedy: said.remedy ? sentence(said.remedy) : REMEDIES[status] };
 }
 
@@ -60,7 +60,7 @@ function unreachable() {
   connection.dispatchEvent(new Event("away"));
   return new Refusal({
     problem: "photochrom isn’t responding.",
-    remedy: "Check that it is still running in its terminal.",
+    remedy: "Check the terminal in which you started it: is it still running?",
     kind: "away",
   });
 }

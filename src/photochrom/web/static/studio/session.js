@@ -35,7 +35,7 @@ export async function isSession(file) {
 /** {name, file, work, frame, changed: whether settings were out of their range} of a session; throws an Error in words. */
 export async function read(file) {
   const called = shown(file.name);
-  const damaged = () => new Error(`${called} is damaged, or wasn’t saved by this page.`);
+  const damaged = () => new Error(`${called} is damaged or was not saved by the studio.`);
   const entries = await unpack(file);
   if (entries === null) throw damaged();
   const words = entries.get(WORDS);
@@ -44,16 +44,16 @@ export async function read(file) {
   try {
     content = JSON.parse(await words.content.text());
   } catch {
-    throw new Error(`${called} is not a photochrom session. Unpack it and open the photos in it.`);
+    throw new Error(`${called} is a ZIP file, but not a photochrom session. Unpack it, then open the photos from it.`);
   }
   if (content?.photochrom === "session" && content.version > VERSION) {
-    throw new Error(`${called} was saved by a newer photochrom. Update photochrom to open it.`);
+    throw new Error(`${called} was saved by a newer version of photochrom. Update photochrom to open it.`);
   }
   const [settings, changed] = mended({ ...content?.settings, hints: content?.hints });
   const work = checked(settings);
   const photo = [...entries].find(([name]) => name.startsWith("photo/"));
   if (content?.photochrom !== "session" || work === null || !photo) {
-    throw new Error(`${called} is not a photochrom session. Unpack it and open the photos in it.`);
+    throw new Error(`${called} is a ZIP file, but not a photochrom session. Unpack it, then open the photos from it.`);
   }
   if (!await photo[1].intact()) throw damaged();
   // Names of hints are this page's own: in a file two may have the same.

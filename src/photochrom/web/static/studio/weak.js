@@ -33,7 +33,7 @@ function overlay() {
     viewer.redraw();
     markers.suggest(spots);
     // They follow each hint, whose own news are worth more.
-    if (untold) announce(`${spots.length} weak spots. A click there helps most.`);
+    if (untold) announce(`${spots.length} weak spots, where the model is least sure. A hint there helps most.`);
     untold = false;
   }));
 }

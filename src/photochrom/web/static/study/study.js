@@ -12,7 +12,7 @@ let exposure = 1; // seconds
 // --- the server -----------------------------------------------------------------------------------
 
 const LONGEST_WAIT = 8000; // ms between two tries
-const REPLACED = "That pair was replaced. Here is another one.";
+const REPLACED = "That pair is no longer available. Here is a different one.";
 
 /** Resolves after ms, or when somebody cannot wait. */
 function pause(ms) {
@@ -222,7 +222,7 @@ async function run(trial, note) {
     return REPLACED;
   }
   const shown = await expose();
-  if (shown === null) return "That pair was interrupted. Here is another one.";
+  if (shown === null) return "That pair was interrupted. Here is a different one.";
 
   const { side, ms } = await choose();
   setState("loading");
@@ -232,7 +232,7 @@ async function run(trial, note) {
   if (reply.ok && trial.practice) {
     const { right, recolored } = reply.data;
     sides[recolored].classList.add("recolored");
-    const verdict = right ? "✓ Correct:" : "✗ No,";
+    const verdict = right ? "✓ Correct:" : "✗ Wrong:";
     attach(images); // once more, for as long as it takes to see what gave it away
     setState("feedback", `${verdict} the ${recolored} one was recolored.`);
     await pressed("Next");
@@ -254,9 +254,9 @@ function describe(session) {
   const minutes = Math.max(1, Math.round((session.practice + session.pairs) * 5 / 60));
   const pairs = (n) => `${n} ${n === 1 ? "pair" : "pairs"}`;
   const before = session.practice
-    ? `You’ll practice on ${pairs(session.practice)} and be told whether you were right. Then you’ll see `
+    ? `First you’ll practice on ${pairs(session.practice)}, with feedback after each. Then you’ll see `
     : "You’ll see ";
-  $("amount").textContent = `${before}${pairs(session.pairs)} without being told. `
+  $("amount").textContent = `${before}${pairs(session.pairs)} without feedback. `
     + `It takes about ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
   if (session.joined) {
     $("so-far").textContent = `You have answered ${session.answered} of ${session.total} pairs.`;
@@ -266,7 +266,7 @@ function describe(session) {
 async function finish(score) {
   const { right, counted } = score;
   $("score").textContent = `You found the recolored photo in ${right} of ${counted} pairs. `
-    + `By guessing, you would find about ${Math.round(counted / 2)}.`;
+    + `Guessing alone would get about ${Math.round(counted / 2)}.`;
   await ask("done");
   await begin(true);
 }
