@@ -8,7 +8,7 @@ export const can = Object.freeze({
 });
 
 /** What the page says: what can be opened, where a photo goes, and from where all is removed. */
-export const READS = "JPEG, PNG, TIFF and more, up to large scans.";
+export const READS = "JPEG, PNG, TIFF and more, including large scans.";
 export const WHERE = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)
   ? "Nothing leaves this computer." : "Your photo goes only to the computer that runs photochrom.";
 export const KEEPERS = "this page, this browser and the running program";
