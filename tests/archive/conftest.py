@@ -72,9 +72,7 @@ def once(
             vars(one.engine)["colorizer"] = colorizer
             bench(one)
             stores = [source], out
-            compared = compare(
-                Inputs([source], out), stores, settings, rules, str(folder), 1, every=True
-            )
+            compared = compare(Inputs([source], out), stores, settings, rules, str(folder), 0)
             rows: list[Planned] = list(compared.rows())
             told = {row.task.result: (row.do, row.why) for row in rows}
             for group in grouped((row.task for row in rows if row.do == "color"), 4):

@@ -23,7 +23,7 @@ def scans(tmp_path: Path, photo: Photo) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photo(n))
     (folder / "torn.png").write_bytes(photo(5)[:99])
-    (folder / "x.cr2").write_bytes(b"raw")
+    (folder / "x.xcf").write_bytes(b"raw")
     return folder
 
 
@@ -39,7 +39,7 @@ def test_a_folder_as_an_address_and_what_its_manifest_says(
     assert told.out.count("(new)") == 4 and not out.exists()
     assert main([*command, "--color", "recolor", "--report", str(table)]) == 1
     told = capsys.readouterr()
-    assert "3 done, 1 failed" in told.err and "1 camera raw" in told.err
+    assert "3 done, 1 failed" in told.err and "1 GIMP" in told.err
     assert f"{scans}/torn.png: cannot be read" in told.err
     assert sorted(told.out.split()) == sorted(
         [f"{out}/a.png", f"{out}/1/b.png", f"{out}/1/c.png", str(table)]
@@ -47,7 +47,7 @@ def test_a_folder_as_an_address_and_what_its_manifest_says(
     with table.open() as file:
         rows = {row["result"]: row["outcome"] for row in csv.DictReader(file)}
     assert rows == {"1/b.png": "done", "1/c.png": "done", "a.png": "done", "torn.png": "failed",
-                    "x.cr2": "passed"}  # fmt: skip
+                    "x.xcf": "passed"}  # fmt: skip
     assert main([*command, "--color", "recolor"]) == 0
     assert "3 already done, 1 failed before" in capsys.readouterr().err
     assert main(["manifest", str(out), "--outcome", "failed"]) == 0

@@ -60,6 +60,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         "AWS_SECRET_ACCESS_KEY": "two",
         "AWS_DEFAULT_REGION": "us-east-1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "300",  # a busy machine takes its time
         "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
     }.items():
         monkeypatch.setenv(name, value)

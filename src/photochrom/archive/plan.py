@@ -122,7 +122,6 @@ def compare(
     rules: Rules,
     scratch: str,
     run: int,
-    every: bool = False,
 ) -> Compared:
     """Compare photos with existing results; nothing is written, and no photo is read.
 
@@ -133,8 +132,7 @@ def compare(
     settings : of the run
     rules : what else decides; the shard is not used
     scratch : an empty folder of this machine
-    run : number of the run; 0 if nothing may be removed
-    every : keep the rows of photos that are done, too
+    run : number of the run; 0 to remove nothing, and to keep the rows of photos that are done, too
 
     Raises
     ------
@@ -162,7 +160,7 @@ def compare(
     compared.photos = inputs.photos
     bucket = _Bucket([store.name_of("") for store in sources], inputs.sidecars, settings, rules)
     for one, two, three in zip(placed.spools, there.spools, known.spools, strict=True):
-        bucket.compare(one.table(), two.table(), three.table(), compared, every)
+        bucket.compare(one.table(), two.table(), three.table(), compared, not run)
     compared.spool.close()
     return compared
 

@@ -56,12 +56,11 @@ def planned(
     scratch: str,
     run: int,
     note: Callable[[str], None],
-    every: bool = False,
 ) -> Compared:
     """What is to be done, see `plan.compare`."""
     inputs = Inputs(wish.inputs, wish.output, wish.exclude, note)
     stores = wish.inputs, wish.output
-    return compare(inputs, stores, wish.settings, wish.rules, scratch, run, every)
+    return compare(inputs, stores, wish.settings, wish.rules, scratch, run)
 
 
 @dataclass

@@ -183,7 +183,7 @@ def _dry_run(wish: Wish, scratch: str) -> int:
     """Print what would be done; returns 1 if some of it is sure to fail."""
     from photochrom.archive.run import planned
 
-    compared = planned(wish, scratch, 0, say, every=True)
+    compared = planned(wish, scratch, 0, say)
     for row in compared.rows():
         if not row.passed:
             source = wish.inputs[row.task.root].name_of(row.task.key)
