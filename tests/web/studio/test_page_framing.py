@@ -71,3 +71,17 @@ def test_a_sideways_print_is_turned_and_its_border_cut_off(
     drop(page, tmp_path / "print.photochrom")
     expect(page.locator("#title")).to_contain_text(f"{width} × {height}")
     expect(page.locator(".hint")).to_have_count(1)
+
+
+def test_what_cannot_be_turned_stays_as_it_was(server, visit, tmp_path: Path) -> None:
+    page = visit(server.url, **DESKTOP)
+    pages = [Image.new("L", (60, 40), value) for value in (90, 160)]
+    pages[0].save(tmp_path / "two.tif", save_all=True, append_images=pages[1:])
+    drop(page, tmp_path / "two.tif")
+    settled(page)
+    page.locator("#reframe").click()
+    page.locator("#turn-right").click()
+    page.locator("#framing [value=yes]").click()
+    expect(page.locator("#notice p")).to_contain_text("two.tif: Has 2 pages")
+    settled(page)
+    expect(page.locator("#title")).to_contain_text("60 × 40")

@@ -134,7 +134,7 @@ def move_and_remove_the_hint(page: Page) -> None:
     assert [moved[k] for k in ("id", "color", "gray")] == [
         first[k] for k in ("id", "color", "gray")
     ]
-    page.get_by_role("button", name="Remove hint").click()
+    page.get_by_role("button", name="Remove hint", exact=True).click()
     expect(page.locator(".hint")).to_have_count(0)
     for _ in range(3):
         page.keyboard.press("Control+Z")

@@ -144,12 +144,22 @@ export class Desk extends EventTarget {
     this.refresh();
   }
 
-  /** Turns and crops the photo on the desk, see frame.js. */
-  reframe(frame) {
+  /** Turns and crops the photo on the desk, see frame.js; what the service refuses is taken back. */
+  async reframe(frame) {
     const photo = this.current;
-    photo.reframe(frame);
-    this.#put(photo);
-    return this.turnTo(photo);
+    const before = photo.frame;
+    if (!await photo.file()) return this.warn(`${photo.name} is no longer kept here. Open it again from your disk.`);
+    const show = (to) => {
+      photo.reframe(to);
+      this.#put(photo);
+      return this.turnTo(photo);
+    };
+    this.pick(null); // its place would be another
+    await show(frame);
+    if (photo.state !== "failed" || !photo.hopeless) return undefined;
+    const why = photo.error;
+    await show(before);
+    return this.warn(`${photo.name}: ${why}`);
   }
 
   #put(photo) {

@@ -130,8 +130,8 @@ async function apply() {
   const { current: { frame, info } } = desk;
   const crop = Object.keys(WHOLE).every((side) => box[side] === WHOLE[side]) ? null : pixels();
   if (turn === 0 && crop === null) return;
+  announce("Turning and cropping…");
   await desk.reframe(next(frame, info, turn, crop));
-  announce("The photo is turned and cropped like that.");
 }
 
 for (const button of document.querySelectorAll(".reframe")) {
