@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 COLOR = ROOT / "src/photochrom/color"
-SOURCES = COLOR / "_kernel.h", COLOR / "_kernel_wasm.c"
+SOURCES = COLOR / "_kernel.h", COLOR / "_jpeg_wasm.h", COLOR / "_kernel_wasm.c"
 MODULE = ROOT / "src/photochrom/web/static/site/engine/kernel.wasm"
 SECTION = b"photochrom.sources"
 
@@ -41,7 +41,7 @@ def compile_module(target: Path) -> None:
     clang = shutil.which("clang")
     if clang is None or shutil.which("wasm-ld") is None:
         sys.exit("clang and wasm-ld are needed: apt-get install clang lld")
-    subprocess.run([clang, *FLAGS, "-o", str(target), str(SOURCES[1])], check=True)
+    subprocess.run([clang, *FLAGS, "-o", str(target), str(SOURCES[-1])], check=True)
     target.chmod(0o644)
     content = bytes([len(SECTION)]) + SECTION + fingerprint()
     with target.open("ab") as file:

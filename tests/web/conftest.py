@@ -46,7 +46,8 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda m: "Security Policy" in m.text and wrong.append(m.text))
         root = url.partition("?")[0]
-        ours = (root, "data:", f"blob:{root}")
+        origin = "/".join(root.split("/")[:3])
+        ours = (root, "data:", f"blob:{origin}/")
         page.on("request", lambda r: r.url.startswith(ours) or wrong.append(r.url))
         page.goto(url)
         return page

@@ -233,7 +233,7 @@ class _Work:
         return self._colored(photo, own_color)
 
     def _colored(self, photo: Photo, own_color: str) -> Outcome:
-        from photochrom.photo.losses import losses
+        from photochrom.photo.losses import losses, losses_of_page
 
         job, settings, watch = self.job, self.settings, self.coloring.watch
         self.notes += losses(photo, job.target, settings.model)
@@ -246,6 +246,11 @@ class _Work:
         def page(prediction: Prediction) -> None:
             if (sure := prediction.certainty(settings.look)) is not None:
                 seen.append((photo.width * photo.height, sure))
+            if prediction.photo.page:
+                more = losses_of_page(prediction.photo, job.target, settings.model, self.notes)
+                self.notes += more
+                for note in more:
+                    watch.note(note)
             watch.page(prediction.photo.page + 1, photo.pages)
 
         def ready(draft: str) -> None:

@@ -176,7 +176,7 @@ def colorize_stream(options: argparse.Namespace) -> int:
 
 def _stream(options: argparse.Namespace, source: str, target: str, signals: Signals) -> int:
     from photochrom.files import draft_name, sweep_drafts
-    from photochrom.photo.losses import losses
+    from photochrom.photo.losses import losses, losses_of_page
     from photochrom.photo.read import read_photo, read_pipe
     from photochrom.photo.source import no_room
     from photochrom.photo.write import has_quality, without_quality
@@ -197,7 +197,8 @@ def _stream(options: argparse.Namespace, source: str, target: str, signals: Sign
             else:
                 folder = scratch.enter_context(_scratch_folder(source, limit))
                 path = os.path.join(folder, f"photo{photo.extension}")
-            for note in losses(photo, path, settings.model):
+            notes = losses(photo, path, settings.model)
+            for note in notes:
                 say(note)
             if options.quality is not None and not has_quality(path):
                 say(f"{source}: --quality has no effect, because {without_quality()} are lossless")
@@ -206,6 +207,9 @@ def _stream(options: argparse.Namespace, source: str, target: str, signals: Sign
             watch.begun(draft)
 
             def page(prediction: Prediction) -> None:
+                if prediction.photo.page:
+                    for note in losses_of_page(prediction.photo, path, settings.model, notes):
+                        say(note)
                 watch.page(prediction.photo.page + 1, photo.pages)
 
             try:

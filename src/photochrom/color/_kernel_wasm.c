@@ -3,6 +3,7 @@
 Its caller is web/static/site/engine/kernel.js, which passes only arrays that fit together. Memory
 is a stack: `room` gives the next bytes, and `release` takes back all from a place on. */
 
+#include "_jpeg_wasm.h"
 #include "_kernel.h"
 
 #define EXPORT(name) __attribute__((export_name(#name)))
@@ -96,3 +97,17 @@ EXPORT(strip) void wasm_strip(const float *place, const float *curves, const flo
     const Strip s = {h, W, rows, first, height, place, curves, L};
     strip(&s, m, ab, out, itemsize);
 }
+
+EXPORT(jpeg_size) Size wasm_jpeg_size(void) { return sizeof(Jpeg); }
+
+EXPORT(jpeg_begun) Size wasm_jpeg_begun(Jpeg *jpeg, Size height, Size width, int quality, uint8_t *out)
+{
+    return jpeg_begun(jpeg, height, width, quality, out);
+}
+
+EXPORT(jpeg_rows) Size wasm_jpeg_rows(Jpeg *jpeg, const uint8_t *pixels, Size rows, Size width, uint8_t *out)
+{
+    return jpeg_rows(jpeg, pixels, rows, width, out);
+}
+
+EXPORT(jpeg_ended) Size wasm_jpeg_ended(Jpeg *jpeg, uint8_t *out) { return jpeg_ended(jpeg, out); }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from photochrom.photo.photo import Photo
 from photochrom.photo.source import file_name
 from photochrom.photo.write import format_for
 
-__all__ = ["losses"]
+__all__ = ["losses", "losses_of_page"]
 
 # EXIF 3.0 (CIPA DC-008, 2023) and TIFF 6.0: tags that libexif does not write.
 _EXIF_NAMES = {
@@ -25,6 +26,7 @@ _EXIF_NAMES = {
     42033: "BodySerialNumber", 42037: "LensSerialNumber",
 }  # fmt: skip
 _GEO = {33550, 33922, 34264, 34735, 34736, 34737}  # tags of GeoTIFF
+_MOST_TOLD = 50  # sentences about all pages of a file
 _BITS = {np.dtype(np.uint8): "8 bits", np.dtype(np.uint16): "16 bits"}
 
 
@@ -39,6 +41,17 @@ def losses(photo: Photo, path: str | os.PathLike[str], model: str = "") -> list[
     kind = os.path.splitext(file_name(path))[1].lstrip(".").upper()
     notes = [*photo.notes, *_of_pixels(photo, form, kind), *_of_metadata(photo, form, kind, model)]
     return [f"{photo.name}: {note}" for note in notes]
+
+
+def losses_of_page(
+    photo: Photo, path: str | os.PathLike[str], model: str, told: Sequence[str]
+) -> list[str]:
+    """The same for a further page of a file, with its number, but for what was told before."""
+    if len(told) >= _MOST_TOLD:
+        return []
+    where = f"{photo.name}: page {photo.page + 1}: "
+    new = [note for note in losses(photo, path, model) if note not in told]
+    return [where + note.removeprefix(f"{photo.name}: ") for note in new]
 
 
 def _of_pixels(photo: Photo, form: Format, kind: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import struct
@@ -37,6 +38,8 @@ __all__ = [
     "write_pages",
     "write_photo",
 ]
+
+_ROOM = 1 << 20  # bytes that a disk must still have, if it is not full
 
 Strips = Iterator[tuple[NDArray[Any], NDArray[Any] | None]]
 Colors = NDArray[Any] | Strips
@@ -206,13 +209,25 @@ def _write(name: str, photo: Photo, output: Output, save: Callable[[str], None])
     force, draft, ready = output.force, output.draft, output.ready
     try:
         with whole(name, PhotoError, force=force, draft=draft, ready=ready) as draft:
-            save(draft)
+            try:
+                save(draft)
+            except pyvips.Error:
+                _check_room(draft)
+                raise
     except (OverflowError, struct.error) as error:  # an offset that is too wide
         why = "it would exceed the 4 GB that such a file can hold"
         raise _not_written(name, why, "color its pages as separate files", False) from error
     except pyvips.Error as error:
         remedy = "check the free space, or use .png"
         raise _not_written(name, reason(error), remedy) from error
+
+
+def _check_room(draft: str) -> None:
+    """Raise the OSError of a full disk, of which libvips often says no more than "write error"."""
+    with open(draft, "ab", buffering=0) as file:
+        for _ in range(_ROOM >> 16):
+            if file.write(bytes(1 << 16)) < 1 << 16:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), draft)
 
 
 def _not_written(name: str, why: str, remedy: str, retry: bool = True) -> PhotoError:

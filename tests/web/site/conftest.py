@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from photochrom.web.site.build import write_site
 from photochrom.web.site.runtime import vendored
 
-expect.set_options(timeout=60_000)  # for a page that never gets there, not for a slow machine
+expect.set_options(timeout=120_000)  # for a page that never gets there, not for a slow machine
 
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 

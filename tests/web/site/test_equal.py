@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import pyvips
 from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
 from playwright.sync_api import Browser, Page
 
 from photochrom import Colorizer, Hint
@@ -219,6 +221,37 @@ def test_tiff_files_are_read_as_they_were_written(
             codes, *shape = engine.evaluate(DECODE, base64.b64encode(data).decode())
             assert shape == list(pixels.shape)
             assert np.array_equal(codes, pixels.ravel()), packing
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 80), (7, 1), (61, 83), (700, 900)])
+def test_a_jpeg_is_as_near_to_its_pixels_as_libjpegs(
+    engine: Page, draw_picture: Callable[..., Any], height: int, width: int
+) -> None:
+    picture = draw_picture(height, height, width)
+    noise = np.random.default_rng(1).integers(0, 256, (8, width, 3), dtype=np.uint8)
+    picture[:8] = noise[: len(picture[:8])]  # where most has to be written
+    data = engine.evaluate(
+        """async ({ text, h, w }) => {
+          const { jpeg } = await import(new URL("static/engine/kernel.js", location.href).href);
+          const codes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          return jpeg(codes, h, w, 92).map((part) => Array.from(part, (byte) =>
+            String.fromCharCode(byte)).join("")).map(btoa);
+        }""",
+        {"text": base64.b64encode(picture.tobytes()).decode(), "h": height, "w": width},
+    )
+    ours = b"".join(base64.b64decode(part) for part in data)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=92, subsampling=0)
+    apart = []
+    for one in (ours, file.getvalue()):
+        with Image.open(io.BytesIO(one)) as image:
+            assert image.size == (width, height)
+            assert JpegImagePlugin.get_sampling(image) == 0
+            image.load()
+            decoded = np.asarray(image).astype(int)
+        apart.append(float(((decoded - picture) ** 2).mean()))
+    assert apart[0] < 1.02 * apart[1] + 0.1
+    assert len(ours) < 1.05 * len(file.getvalue()) + 100
 
 
 def test_photos_are_turned_and_cropped(engine: Page, draw_picture: Callable[..., Any]) -> None:

@@ -1,15 +1,10 @@
-"""The studio's own tests of its page, on a site: the page does not know what is behind it."""
+"""The studio's own test of a phone, on a site: the page does not know what is behind it.
+
+It is the only one here, for each visit compiles ONNX Runtime anew, which takes long.
+"""
 
 from __future__ import annotations
 
 from tests.web.studio.test_page_phone import test_a_phone_by_touch
-from tests.web.studio.test_page_photos import (
-    test_pasting_and_several_at_once,
-    test_two_tabs_with_one_photo_share_its_hints,
-)
 
-__all__ = [
-    "test_a_phone_by_touch",
-    "test_pasting_and_several_at_once",
-    "test_two_tabs_with_one_photo_share_its_hints",
-]
+__all__ = ["test_a_phone_by_touch"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-expect.set_options(timeout=60_000)  # for a page that never gets there, not for a slow machine
+expect.set_options(timeout=120_000)  # for a page that never gets there, not for a slow machine
 
 
 @pytest.fixture(scope="session")

@@ -167,8 +167,9 @@ def _write_examples(folder: Path) -> None:
 
 def _write_worker(folder: Path) -> None:
     """The service worker, with the hashes of all files that it keeps: others mean an update."""
+    headers = json.dumps(HEADERS).encode()  # they are kept with each file
     kept = {
-        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        file.relative_to(folder).as_posix(): _fingerprint(file.read_bytes(), headers)
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name not in ("_headers", ".nojekyll", NOTICE)
     }
@@ -179,6 +180,10 @@ def _write_worker(folder: Path) -> None:
         assert empty in text
         text = text.replace(empty, f"const {name} = {json.dumps(table)};")
     (folder / "sw.js").write_text(text, encoding="utf-8")
+
+
+def _fingerprint(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def _put(draft: Path, target: Path) -> None:

@@ -24,7 +24,7 @@ async function keepAll() {
     if (await cache.match(key)) continue;
     const reply = await fetch(new URL(path, root), { cache: "no-cache" });
     if (!reply.ok) throw new Error(`${path}: ${reply.status}`);
-    await cache.put(key, reply);
+    await cache.put(key, withHeaders(reply));
   }
 }
 
@@ -39,13 +39,17 @@ self.addEventListener("install", (event) => event.waitUntil(keepAll()));
 self.addEventListener("activate", (event) => event.waitUntil(dropOld()));
 self.addEventListener("message", ({ data }) => { if (data === "take over") self.skipWaiting(); });
 
-async function answer(request, path) {
-  const cache = await caches.open(CACHE);
-  const reply = await cache.match(keyOf(path)) ?? await fetch(request);
+/** With them when it is kept, and not each time: a browser keeps compiled code only with what comes unchanged. */
+function withHeaders(reply) {
   const headers = new Headers(reply.headers);
   for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);
   const { status, statusText } = reply;
   return new Response(reply.body, { status, statusText, headers });
+}
+
+async function answer(request, path) {
+  const cache = await caches.open(CACHE);
+  return await cache.match(keyOf(path)) ?? withHeaders(await fetch(request));
 }
 
 self.addEventListener("fetch", (event) => {

@@ -2,6 +2,7 @@
 
 import { Pixels } from "./darkroom.js";
 import { jpegMetadata, withMetadata } from "./jpeg.js";
+import { jpeg } from "./kernel.js";
 import { exifOf, saySynthetic } from "./metadata.js";
 import { chunksOf, decodePng, encodePng, headOf, metadataChunks, pngMetadata } from "./png.js";
 import { Refused } from "./refused.js";
@@ -9,7 +10,8 @@ import { decodeTiff, tiffSize } from "./tiff.js";
 import { framed } from "./turn.js";
 
 const MOST_PIXELS = 50e6;
-const QUALITY = 0.95;
+const QUALITY = 0.95; // of WebP
+const JPEG_QUALITY = 92;
 const PROGRAM = "color it with the program photochrom, or save it as JPEG or PNG first";
 
 /** Extensions of the files that are written. Others are read, too; the result of a TIFF file is a PNG. */
@@ -107,6 +109,8 @@ function divided(data) {
   return { codes, channels, alpha };
 }
 
+const eightBits = (codes) => (codes.BYTES_PER_ELEMENT === 1 ? codes : Uint8ClampedArray.from(codes, (code) => code / 257));
+
 /** RGBA in 8 bits of pixels and alpha, which may be null. */
 function rgbaOf({ codes, h, w, channels }, alpha = null) {
   const data = new Uint8ClampedArray(4 * h * w);
@@ -152,12 +156,15 @@ export async function save(result, { alpha, metadata, notes }, extension, model)
   if (name === "PNG") return { blob: await encodePng(result, alpha, metadataChunks(kept)), notes: told };
   if (result.codes.BYTES_PER_ELEMENT === 2) told.push(`its 16 bits per channel become 8, the most that is written to ${name}`);
   if (alpha && name === "JPEG") told.push("JPEG has no transparency, so the result is opaque");
+  if (name === "JPEG") {
+    const parts = jpeg(eightBits(result.codes), result.h, result.w, JPEG_QUALITY);
+    return { blob: await withMetadata(new Blob(parts), kept), notes: told };
+  }
   const context = new OffscreenCanvas(result.w, result.h).getContext("2d");
-  context.putImageData(new ImageData(rgbaOf(result, name === "JPEG" ? null : alpha), result.w, result.h), 0, 0);
+  context.putImageData(new ImageData(rgbaOf(result, alpha), result.w, result.h), 0, 0);
   const type = `image/${name.toLowerCase()}`;
   const blob = await context.canvas.convertToBlob({ type, quality: QUALITY });
   if (blob.type !== type) throw new Refused(422, `this browser does not write ${name}`, "choose JPEG or PNG");
-  if (name === "JPEG") return { blob: await withMetadata(blob, kept), notes: told };
   if (Object.values(metadata).some((one) => one?.length)) told.push("WebP made by this page holds no metadata; JPEG and PNG do");
   return { blob, notes: told };
 }

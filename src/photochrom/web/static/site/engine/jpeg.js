@@ -1,5 +1,5 @@
 // The segments of JPEG files (ISO/IEC 10918-1, annex B): what was said about the photo goes into the
-// result. The browser itself packs and unpacks the pixels.
+// result. The browser unpacks pixels, and the kernel packs them.
 
 const EXIF = "Exif\0\0";
 const XMP = "http://ns.adobe.com/xap/1.0/\0";
@@ -43,7 +43,7 @@ export function jpegMetadata(bytes) {
   };
 }
 
-/** A JPEG that this browser made, with metadata; its own is left out. */
+/** A JPEG that was made here, with metadata. */
 export async function withMetadata(blob, { exif, xmp, iptc, comments = [], density }) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const { segments, rest } = segmentsOf(bytes);

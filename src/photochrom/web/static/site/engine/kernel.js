@@ -138,3 +138,24 @@ export const painted = (place, curves, { h, W, height }, matrix, Type, strips, u
     });
   }
 });
+
+const JPEG_HEAD = 1024; // bytes that the head and the end have at most
+
+/** A JPEG with full chroma of codes (h, w, 3) of 8 bits, as a list of its parts. */
+export const jpeg = (codes, h, w, quality) => within(() => {
+  const state = room(wasm.jpeg_size());
+  const head = room(JPEG_HEAD);
+  const parts = [take(head, wasm.jpeg_begun(state, h, w, quality, head), Uint8Array)];
+  const step = 8 * Math.max(1, Math.floor((1 << 19) / (8 * w))); // whole blocks
+  for (let row = 0; row < h; row += step) {
+    within(() => {
+      const rows = Math.min(step, h - row);
+      // A sample of a block, also of one that sticks out, takes at most 26 bits, twice as many with zeros put in.
+      const out = room(7 * 3 * (rows + 8) * (w + 8));
+      const written = wasm.jpeg_rows(state, put(codes.subarray(3 * row * w, 3 * (row + rows) * w)), rows, w, out);
+      parts.push(take(out, written, Uint8Array));
+    });
+  }
+  parts.push(take(head, wasm.jpeg_ended(state, head), Uint8Array));
+  return parts;
+});
