@@ -147,7 +147,6 @@ def speed(options: argparse.Namespace) -> None:
     photo takes, are told apart by runs over some photos and over five times as many.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_raylet_start_wait_time_s"] = "300"  # noqa: SIM112 - its name in Ray
     print(f"photos of {options.megapixels:g} megapixels; load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         few, many = options.photos // 5, options.photos
