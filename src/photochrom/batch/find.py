@@ -152,7 +152,7 @@ def _named(item: str, asked: Asked) -> _Candidate:
         target = asked.output
     else:
         beside = asked.output is None
-        target = target_of(item, asked.output or os.path.dirname(item), beside)
+        target = target_of(_own_name(item), asked.output or os.path.dirname(item), beside)
     folder, name = os.path.split(item)
     is_beside = False
     if os.path.splitext(name)[0].endswith(COLORED):
@@ -204,6 +204,20 @@ def _below(folder: str, asked: Asked, tell: Teller, found: Found) -> Iterator[_C
             f"skipped {twins} camera raw files that lie beside a photo of the same name; to color "
             "one, name it alone"
         )
+
+
+def _own_name(item: str) -> str:
+    """A name whose result is no other photo's: a.nef becomes a.nef.jpg if there is an a.jpg."""
+    from photochrom.photo.formats.table import RAW_SUFFIXES
+
+    folder, name = os.path.split(item)
+    if os.path.splitext(name)[1].lower() not in RAW_SUFFIXES:
+        return item
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return item
+    return f"{item}.jpg" if name in _raw_twins(names) else item
 
 
 def _raw_twins(names: Sequence[str]) -> set[str]:

@@ -158,3 +158,6 @@ def test_in_a_folder_a_raw_file_counts_unless_its_photo_lies_beside_it(tmp_path:
     assert [Path(source).name for source, _ in found.photos] == ["a.NEF", "b.JPG"]
     assert [passed.kind for passed in found.passed] == ["camera raw"]
     assert target_of("x/a.NEF", "out", False) == "out/a.jpg"
+    named = find(Asked([str(tmp_path / "b.nef"), str(tmp_path / "a.NEF")]))
+    # Its own name, for b.color.jpg is the result of b.JPG.
+    assert [Path(target).name for _, target in named.photos] == ["b.nef.color.jpg", "a.color.jpg"]
