@@ -35,10 +35,10 @@ help:
 demo: $(HAVE_BASE)
 	@$(BIN)/python examples/demo.py
 
-# The fast tests. Files without any are not even read: that PyTorch is imported takes as long as many tests.
+# The fast tests. Folders without any are not even read, for to import PyTorch takes as long as many
+# tests, and those of the pages wait for servers.
 FAST := -m 'not (browser or process or hostile or train or schema or slow)' \
-  --ignore=tests/train --ignore-glob='*/test_hostile.py' --ignore-glob='*/test_page*.py' \
-  --ignore=tests/web/studio/test_description.py
+  --ignore=tests/train --ignore=tests/web --ignore-glob='*/test_hostile.py'
 
 # Lint runs beside the tests and is shown after them, so that the two do not mix.
 check: $(HAVE_DEV)

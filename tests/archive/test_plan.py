@@ -74,6 +74,7 @@ def test_what_changes_is_done_again_and_what_only_looks_so_is_not(
     assert once(settings=other)["a.png"] == ("done", "its result is missing")
 
 
+@pytest.mark.slow
 def test_a_sidecar_is_followed_and_a_change_to_it_noticed(
     once: Once, scans: Store, out: Store, photo: Photo
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_sidecar_is_followed_and_a_change_to_it_noticed(
     assert what == "failed" and "is not a sidecar" in error
 
 
+@pytest.mark.slow
 def test_nothing_of_others_is_replaced(once: Once, scans: Store, out: Store, photo: Photo) -> None:
     scans.write("a.png", photo(1))
     scans.write("b.bmp.png", photo(2))
@@ -123,6 +125,7 @@ def test_of_two_photos_with_the_same_result_one_is_colored(
 
 
 @pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_it_put_a_result_leaves_nothing_wrong(
     once: Once, scans: Store, out: Store, photo: Photo, settings: Settings, replaced: bool
 ) -> None:

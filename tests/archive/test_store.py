@@ -60,6 +60,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_page_of_links_is_read_but_links_to_elsewhere_are_not_followed(tmp_path: Path) -> None:
     for name in "scans/a b.jpg", "scans/1/c.jpg", "other/d.jpg":
         path = tmp_path / name

@@ -57,6 +57,7 @@ def shrink_ab(ab: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @relaxed
 @given(sides, sides, st.data())
+@pytest.mark.slow
 def test_shrinking_takes_the_mean_of_each_area(
     height: int, width: int, data: st.DataObject
 ) -> None:
@@ -185,6 +186,7 @@ def step(edge: int, low: object, high: object, side: int = 96) -> np.ndarray:
 
 @pytest.mark.parametrize("cell", [4, 8, 16])
 @pytest.mark.parametrize("edge", [40, 41, 42, 43, 51])
+@pytest.mark.slow
 def test_a_color_edge_follows_the_edge_of_L(edge: int, cell: int) -> None:
     L = step(edge, [30], [70])[..., 0]
     truth = step(edge, [40, -20], [-30, 35])

@@ -199,7 +199,10 @@ def check(before: np.ndarray, after: np.ndarray, dtype: Any) -> None:
         assert error.max() <= 0.005
 
 
-DTYPES = [np.uint8, pytest.param(np.uint16, marks=pytest.mark.slow), np.float32]
+DTYPES = [
+    np.uint8,
+    *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in (np.uint16, np.float32)),
+]
 
 
 def unit(values: np.ndarray) -> np.ndarray:
@@ -346,6 +349,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.slow
 def test_a_hostile_profile_does_no_harm(tmp_path: Path, name: str) -> None:
     data = HOSTILE[name]
     for dtype in (np.uint8, np.uint16, np.float32):

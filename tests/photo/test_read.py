@@ -240,6 +240,7 @@ def test_the_file_behind_a_stream_is_an_original_too(tmp_path: Path) -> None:
     "save", ["png", "jpg", "progressive.jpg", "tif", "webp", "avif", "strip.tif"]
 )
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.slow
 def test_truncated_files_are_refused(tmp_path: Path, save: str, part: float) -> None:
     path = tmp_path / f"cut.{save}"
     if save == "strip.tif":  # its directory stands first, so that only pixels are missing

@@ -78,6 +78,7 @@ def test_12_bits_without_loss_stay_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (70, 40), (2000, 90)])
 @pytest.mark.parametrize(("quality", "lossless"), [(100, True), (99, False)])
 @pytest.mark.parametrize("chroma", ["4:2:0", "4:4:4"])
+@pytest.mark.slow
 def test_the_quantizers_are_found_in_files_of_another_encoder(
     size: tuple[int, int], quality: int, lossless: bool, chroma: str
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_page_that_cannot_be_read_leaves_no_file(colorizer: Colorizer, tmp_pat
 
 
 @pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.slow
 def test_a_pyramid_stays_a_pyramid(colorizer: Colorizer, tmp_path: Path, nested: bool) -> None:
     source, target = tmp_path / "a.tif", tmp_path / "b.tif"
     pixels = gray(300, 420)
@@ -296,6 +297,7 @@ def with_mask(path: Path, order: str = "<", compression: str | None = None) -> l
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.slow
 def test_a_transparency_mask_stays_as_it_was(
     colorizer: Colorizer, tmp_path: Path, order: str, compression: str | None
 ) -> None:

@@ -32,6 +32,7 @@ from tests.photo.material import exif_with, photo_of, smooth, to_pil
         (".webp", None, None, None),
     ],
 )
+@pytest.mark.slow
 def test_a_file_and_its_exif_state_one_resolution(
     tmp_path: Path, extension: str, own: int | None, exif: int | None, wanted: int | None
 ) -> None:
