@@ -17,10 +17,13 @@ import pyvips
 from photochrom import Colorizer, PhotoError
 from photochrom.cli.main import main
 from photochrom.color.lab import rgb_to_L, rgb_to_lab
+from photochrom.photo.formats.hevc import is_lossless
 from photochrom.photo.limits import ReadLimits
+from photochrom.photo.losses import losses
 from photochrom.photo.profiles import srgb_profile
 from photochrom.photo.read import read_photo
 from photochrom.photo.write import Output, write_photo
+from tests.photo.material import noise
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -200,3 +203,39 @@ def test_gray_in_is_colored_by_the_model(
     out = colorizer.predict(tmp_path / "a.heic").render()
     assert out.shape == (120, 160, 3)
     assert np.linalg.norm(rgb_to_lab(out)[..., 1:], axis=-1).mean() > 3
+
+
+# --- without loss ---------------------------------------------------------------------------------
+
+
+def heic(pixels: np.ndarray, quality: int) -> bytes:
+    """A HEIC file; without loss at quality -1."""
+    file = io.BytesIO()
+    mode = "RGBA" if pixels.shape[2] == 4 else "RGB"
+    image = pillow_heif.from_bytes(mode, pixels.shape[1::-1], pixels.tobytes())
+    image.save(file, quality=quality, chroma=444, matrix_coefficients=0)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_without_loss_stays_without_loss(tmp_path: Path, channels: int) -> None:
+    path, target = tmp_path / "a.heic", tmp_path / "b.heic"
+    path.write_bytes(heic(noise(24, 32, channels), -1))
+    photo = read_photo(path)
+    assert photo.facts.lossless and losses(photo, target) == []
+    assert "stored without loss" in "".join(losses(photo, "b.jpg"))
+    rgb = noise(24, 32, 3)
+    write_photo(target, rgb, photo)
+    again = read_photo(target)
+    assert again.facts.lossless
+    np.testing.assert_array_equal(again.pixels, rgb)
+    write_photo(target, rgb, photo, Output(quality=80, force=True))
+    assert not read_photo(target).facts.lossless
+
+
+def test_a_good_quality_is_not_without_loss_and_a_damaged_file_says_nothing() -> None:
+    assert not is_lossless(io.BytesIO(heic(noise(24, 32, 3), 100)))
+    data = heic(noise(24, 32, 3), -1)
+    assert is_lossless(io.BytesIO(data))
+    for cut in range(700):
+        is_lossless(io.BytesIO(data[:cut]))

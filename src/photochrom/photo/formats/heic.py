@@ -19,6 +19,7 @@ from photochrom.errors import PhotoError
 from photochrom.photo.carried import Carried
 from photochrom.photo.facts import Facts, Metadata
 from photochrom.photo.formats.format import Decoded, Format, Holds, Request, brands, result_exif
+from photochrom.photo.formats.hevc import is_lossless
 from photochrom.photo.metadata.exif import exif_resolution
 from photochrom.photo.profiles import srgb_profile
 from photochrom.photo.source import REMEDY_DAMAGED
@@ -76,6 +77,8 @@ class _Heic(Format):
             image[0].info["icc_profile"] = srgb_profile()
             image[0].info["icc_profile_type"] = "prof"
         quality = self.options["Q"] if carried.quality is None else carried.quality
+        if self.stays_lossless(facts) and carried.quality is None:
+            quality, extra["matrix_coefficients"] = _WITHOUT_LOSS, _RGB
         try:
             image.save(file, quality=quality, chroma=444, xmp=carried.xmp, save_all=False, **extra)
         except OSError:
@@ -85,6 +88,9 @@ class _Heic(Format):
                 f"cannot be written: {one_line(error)}", "use .png", name=name
             ) from None
 
+
+_WITHOUT_LOSS = -1  # as a quality of pillow-heif
+_RGB = 0  # as matrix coefficients (ITU-T H.273): not converted to Y, Cb and Cr
 
 HEIC = _Heic(
     name="HEIC",
@@ -130,6 +136,7 @@ def _decoded(file: BinaryIO, request: Request) -> Decoded:
             resolution=exif_resolution(exif) if exif else None,
             extension=HEIC.suffixes[0],
             frames=len(opened),
+            lossless=is_lossless(file),
         )
         return Decoded(samples, profile, facts)
     except PhotoError:
