@@ -142,7 +142,7 @@ def test_what_most_files_do_not_need_is_not_in_them() -> None:
 def test_a_model_says_what_its_probabilities_are_of() -> None:
     info = bundled_info()
     none = np.zeros_like(info.log_weights)
-    assert "are taken off" in info.about_probabilities
+    assert "corrected for the class weights" in info.about_probabilities
     assert replace(info, log_weights=none).about_probabilities == "trained without class weights"
     unknown = replace(info, log_weights=none, unknown_rebalancing=True)
     assert "favor rare colors" in unknown.about_probabilities

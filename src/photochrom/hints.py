@@ -201,7 +201,8 @@ def _checked(n: int, given: HintLike, shape: tuple[int, int]) -> Place:
         if not (0 <= px < width and 0 <= py < height):
             raise HintError(
                 f"hint {n}: ({px:g}, {py:g}) is outside the photo, "
-                f"which has {width} x {height} pixels"
+                f"which has {width} x {height} pixels",
+                f"use x from 0 to {width - 1} and y from 0 to {height - 1}",
             )
     if values.shape != (3,) or not ((values >= 0) & (values <= 255)).all():
         raise HintError(

@@ -113,7 +113,7 @@ class ModelInfo:
                 "file (import the checkpoint with --prior)"
             )
         if self.log_weights.any():
-            return "the class weights of its training are taken off the probabilities"
+            return "probabilities are corrected for the class weights used in training"
         return "trained without class weights"
 
     def to_json(self) -> str:

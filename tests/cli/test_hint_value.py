@@ -38,5 +38,5 @@ def test_what_a_hint_says(text: str, hint: Hint) -> None:
      "1,2,3:4,3a5fcd"],
 )  # fmt: skip
 def test_what_is_no_hint(text: str) -> None:
-    with pytest.raises(HintError, match="must be X,Y,RRGGBB"):
+    with pytest.raises(HintError, match="must be X,Y,COLOR"):
         hint_value(text)

@@ -38,7 +38,7 @@ def test_the_published_checkpoint_becomes_a_model(
     assert main(["import", str(path), "-o", str(file), "--prior", str(shares)]) == 0
     said = capsys.readouterr().out
     assert "against PyTorch on 12 photos" in said and "with 32 bits" in said
-    assert "class weights of its training are taken off" in said
+    assert "corrected for the class weights" in said
     assert main(["import", str(path), "-o", str(file)]) == 1
     assert "use --force" in capsys.readouterr().err
 

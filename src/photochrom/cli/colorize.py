@@ -90,8 +90,8 @@ def _look_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "-q", "--quality", type=int, metavar="N",
-        help="quality of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100 (default for JPEG: that of "
-             "the source, but at least 75)",
+        help="quality of JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100 (default for JPEG: the "
+             "source's quality, but at least 75)",
     )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def _work_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument(
         "--cluster", metavar="ADDRESS",
-        help="let a Ray cluster do the work: auto for that of this machine, HOST:PORT or "
+        help="color on a Ray cluster: auto for the one on this machine, HOST:PORT or "
              "ray://HOST:PORT (see docs/scale.md)",
     )  # fmt: skip
     p.add_argument(

@@ -23,7 +23,7 @@ __all__ = ["COMMANDS", "main", "parser_of"]
 COMMANDS = (
     Command("colorize", "color photos", "photochrom.cli.colorize"),
     Command("video", "color films and videos without flicker", "photochrom.cli.video"),
-    Command("manifest", "show what became of the photos of a run", "photochrom.cli.manifest"),
+    Command("manifest", "show the outcome of each photo in a run", "photochrom.cli.manifest"),
     Command("models", "list the bundled models", "photochrom.cli.models"),
     Command(
         "prepare",

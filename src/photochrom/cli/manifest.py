@@ -29,17 +29,23 @@ def arguments(p: argparse.ArgumentParser) -> None:
              "color, or files that cannot be colored",
     )  # fmt: skip
     p.add_argument(
-        "--path", default="", metavar="PATTERN", help="only results with such a path, as '1923/*'"
+        "--path",
+        default="",
+        metavar="PATTERN",
+        help="only results whose path matches PATTERN, such as '1923/*'",
     )
     p.add_argument(
-        "--since", default="", metavar="TIME", help="only what happened since, as 2026-11-28T06:30"
+        "--since",
+        default="",
+        metavar="TIME",
+        help="only records since TIME, such as 2026-11-28T06:30",
     )
     p.add_argument(
         "--uncertain", type=float, default=0.0, metavar="BITS",
-        help="only photos of whose colors the model was this uncertain, from 0 to 8.3",
+        help="only photos whose mean uncertainty is at least BITS, from 0 to 8.3",
     )  # fmt: skip
     p.add_argument(
-        "--every", action="store_true", help="all records, not only the last one of each photo"
+        "--every", action="store_true", help="list every record, not only the latest of each photo"
     )
     p.add_argument("--csv", metavar="FILE", help="write a table with all columns; - for stdout")
 
@@ -56,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
             since = datetime.fromisoformat(options.since)
         except ValueError:
             raise ConfigError(
-                f"--since {options.since}: is no time", "write it as 2026-11-28T06:30"
+                f"--since {options.since}: is not a date or time", "write it as 2026-11-28T06:30"
             ) from None
     query = Query(
         Store(options.output), options.outcome, options.path, since, options.uncertain,

@@ -58,10 +58,8 @@ def hint_value(text: str) -> Hint:
             return Hint.within(points, color, **dials)
     except ValueError:
         raise HintError(
-            f"--hint {text}: must be X,Y,RRGGBB, such as 120,80,3366cc",
-            "a stroke is X,Y:X,Y:...,RRGGBB; ,reach=0.5 or ,strength=0.5 may follow; a region is "
-            "X,Y:X,Y,RRGGBB,region with two corners of a rectangle or all points of an outline; "
-            "`photochrom studio` shows the photo and its places",
+            f"--hint {text}: must be X,Y,COLOR, such as 120,80,3366cc or 120,80,navy",
+            "see --hint in `photochrom colorize --help`",
         ) from None
     if len(points) > 1:
         return Hint.along(points, color, **dials)

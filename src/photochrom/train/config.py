@@ -119,7 +119,10 @@ class TrainConfig:
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must not be negative")
         if (self.steps > 0) == (self.minutes > 0):
-            raise ConfigError("give the budget either as steps or as minutes, one of them positive")
+            raise ConfigError(
+                "give the budget either as steps or as minutes, one of them positive",
+                "add --minutes 90 or --steps 20000",
+            )
         for name in ("batch", "lr", "clip", "sigma", "crop"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: must be positive")
@@ -182,7 +185,12 @@ class TrainConfig:
     def load(cls, path: Path) -> TrainConfig:
         try:
             values = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: not a run's config: {error.strerror}",
+                "name the folder that `photochrom train -o` wrote",
+            ) from error
+        except ValueError as error:
             raise ConfigError(f"{path}: not a run's config ({error})") from error
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: not a run's config (no JSON object)")

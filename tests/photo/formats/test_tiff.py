@@ -77,7 +77,7 @@ def test_camera_raw_is_not_taken_for_its_preview(tmp_path: Path) -> None:
     ("compression", "damage"), [(None, "cut"), ("zlib", "cut"), ("zlib", "overwritten")]
 )
 def test_one_damaged_tile_is_enough(tmp_path: Path, compression: str | None, damage: str) -> None:
-    path = tmp_path / "tiles.tif"
+    path = tmp_path / "scan.tif"
     noise = np.random.default_rng(0).integers(0, 256, (150, 200), np.uint8)
     tifffile.imwrite(path, noise, tile=(32, 48), compression=compression)
     assert np.array_equal(read_photo(path).pixels[..., 0], noise)
@@ -87,7 +87,8 @@ def test_one_damaged_tile_is_enough(tmp_path: Path, compression: str | None, dam
     else:
         data[len(data) // 2 : len(data) // 2 + 300] = b"\xff" * 300
     path.write_bytes(data)
-    assert "tile" in refusal(read_photo, path) or "Decoding" in refusal(read_photo, path)
+    told = refusal(read_photo, path).replace(str(path), "")
+    assert "tile" in told or "Decoding" in told
 
 
 def test_without_compression_any_samples_are_as_good_as_others(tmp_path: Path) -> None:

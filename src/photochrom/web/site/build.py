@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import secrets
@@ -23,6 +24,7 @@ MODEL = "photochrom-1-small"
 """The model, unless another is asked for: of a fourth of the size, with nearly the same colors."""
 MARK = Path("static") / "site.json"
 """By this file, a folder is known as a site."""
+LICENSE = "LICENSE.txt"
 
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
@@ -134,6 +136,7 @@ def _write(folder: Path, vendor: Path, info: ModelInfo, weights: Path) -> None:
     for name in FILES:
         shutil.copy(vendor / name, static / "vendor")
     shutil.copy(vendor / NOTICE, folder)
+    (folder / LICENSE).write_text(_license(), encoding="utf-8")
     _write_model(static, info, weights)
     _write_examples(folder / "examples")
     page = (STUDIO / "index.html").read_text(encoding="utf-8").replace('"/static/', '"static/')
@@ -165,13 +168,21 @@ def _write_examples(folder: Path) -> None:
     (folder / "examples.json").write_text(json.dumps({"examples": listed}), encoding="utf-8")
 
 
+def _license() -> str:
+    """photochrom's own, which also holds for its models; a site is a copy of both."""
+    text = importlib.metadata.distribution("photochrom").read_text("licenses/LICENSE")
+    if text is None:  # an installation without its texts
+        return "photochrom: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0\n"
+    return text
+
+
 def _write_worker(folder: Path) -> None:
     """The service worker, with the hashes of all files that it keeps: others mean an update."""
     headers = json.dumps(HEADERS).encode()  # they are kept with each file
     kept = {
         file.relative_to(folder).as_posix(): _fingerprint(file.read_bytes(), headers)
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name not in ("_headers", ".nojekyll", NOTICE)
+        if file.is_file() and file.name not in ("_headers", ".nojekyll", NOTICE, LICENSE)
     }
     text = (OWN / "sw.js").read_text(encoding="utf-8")
     tables: tuple[tuple[str, dict[str, str]], ...] = (("FILES", kept), ("HEADERS", HEADERS))
