@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
 
 from photochrom.errors import ConfigError
@@ -242,6 +244,8 @@ class Worker(Generic[Item, Result]):
         self._late = False
         self.connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs, prepare), daemon=True)
+        # If Ctrl-C comes just when it has started, nobody knows it, and the exit would wait for it.
+        self._at_exit = Finalize(None, _end, (self._process,), exitpriority=10)
         # A new process inherits this mask, so that no signal hits it while it starts.
         mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
         before = mask(signal.SIG_BLOCK, _STOPS) if mask else ()
@@ -309,6 +313,7 @@ class Worker(Generic[Item, Result]):
             self._process.kill()
         self.connection.close()
         self._process.join()
+        self._at_exit.cancel()
 
 
 @contextmanager
@@ -325,6 +330,11 @@ def _environment(threads: int) -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
+
+
+def _end(process: BaseProcess) -> None:
+    if process.pid is not None and process.is_alive():
+        process.kill()
 
 
 def _serve(connection: Connection, prepare: Callable[[], None] | None) -> None:
