@@ -58,7 +58,7 @@ def test_the_service_worker_keeps_every_file_and_adds_the_headers(written: Path)
     }
     assert tables["HEADERS"] == HEADERS
     there = {p.relative_to(written).as_posix() for p in written.rglob("*") if p.is_file()}
-    assert there - set(tables["FILES"]) == {"sw.js", "_headers", ".nojekyll", NOTICE}
+    assert there - set(tables["FILES"]) == {"sw.js", "_headers", ".nojekyll", NOTICE, "LICENSE.txt"}
     assert "wasm-unsafe-eval" in CSP and "'unsafe-eval'" not in CSP and "http" not in CSP
 
 
